@@ -1,0 +1,3 @@
+"""CalendarSync keeps several calendars in step."""
+
+__version__ = "0.1.0"

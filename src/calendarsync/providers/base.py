@@ -1,0 +1,151 @@
+"""The one protocol that every provider's calendar follows, and the errors that it may raise.
+
+ProviderError              code, and a message in our own words: never the provider's text
+├── NotAuthorized          the credentials or the grant are dead (rule 25)
+├── Forbidden              known, but not allowed: a read-only calendar, say
+├── CalendarNotFound       the calendar, or the address, is not there
+├── NotACalendar           an answer, but not that of a calendar server
+├── RateLimited            slow down; `retry_after` in seconds, None where not told (rule 24)
+├── Unavailable            the network, a time-out, a 5xx: may pass by itself
+├── Unreachable            refused by our own safety: address, certificate, redirects, size
+├── Changed                a conditional write found another version (rule 23)
+├── IdTaken                a create found something at its id already (rule 3)
+├── ResourceGone           the resource to update is no longer there
+└── Refused                the provider refuses this one event (rule 22)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from calendarsync.domain.copy import Copy
+from calendarsync.domain.event import Resource
+
+
+class ProviderError(Exception):
+    """`message` is our own wording and may be shown to users."""
+
+    code: ClassVar[str] = "provider_error"
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
+class NotAuthorized(ProviderError):
+    code = "not_authorized"
+
+
+class Forbidden(ProviderError):
+    code = "provider_forbidden"
+
+
+class CalendarNotFound(ProviderError):
+    code = "calendar_not_found"
+
+
+class NotACalendar(ProviderError):
+    code = "not_a_calendar_server"
+
+
+class RateLimited(ProviderError):
+    code = "provider_rate_limited"
+
+
+class Unavailable(ProviderError):
+    code = "provider_unavailable"
+
+
+class Unreachable(ProviderError):
+    code = "unreachable"
+
+
+class Changed(ProviderError):
+    code = "changed_meanwhile"
+
+
+class IdTaken(ProviderError):
+    code = "id_taken"
+
+
+class ResourceGone(ProviderError):
+    code = "resource_gone"
+
+
+class Refused(ProviderError):
+    code = "refused_by_provider"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredCalendar:
+    """`id` is the provider's own: for CalDAV the collection's URL. `timezone` is an IANA key or None."""
+
+    id: str
+    name: str
+    read_only: bool
+    timezone: str | None
+    owner_addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A part of a reading: resources that are new or changed, and ids that the provider names as deleted."""
+
+    changed: Sequence[Resource] = ()
+    removed: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The end of a reading. `cursor` goes into the next one.
+
+    `listed` holds every id that the calendar has, where all of it was listed: a known id that is missing
+    from it is deleted, though the provider did not name it. None after a reading of changes alone.
+    """
+
+    cursor: str | None
+    listed: frozenset[str] | None
+
+
+class Calendar(Protocol):
+    """One calendar of one provider account, opened with its credentials.
+
+    Resource ids are stable and compare equal for every spelling that the provider allows. Every method may
+    raise NotAuthorized, Forbidden, CalendarNotFound, NotACalendar, RateLimited, Unavailable, Unreachable.
+    """
+
+    requests: int
+    """HTTP requests made so far."""
+
+    async def read(
+        self,
+        cursor: str | None,
+        known: Mapping[str, str | None],
+        on_batch: Callable[[Batch], Awaitable[None]],
+    ) -> Reading:
+        """Read what differs from `known` (id to version): since `cursor`, or all of it where that is None.
+
+        A cursor that the provider rejects leads to a full reading, not to an error (rule 26). A resource whose
+        version equals the known one is not fetched. A resource that cannot be parsed comes with a `problem`.
+        """
+
+    async def fetch(self, ids: Sequence[str]) -> list[Resource]:
+        """The resources that are there, in any order; an id that is gone is left out."""
+
+    async def create(self, copy: Copy) -> Resource:
+        """Write a new copy and return it as a later reading will show it.
+
+        Raises IdTaken where something stands at its id or UID already; Refused.
+        """
+
+    async def update(self, resource_id: str, version: str | None, copy: Copy) -> Resource:
+        """Replace a copy that is at `version`. Raises Changed, ResourceGone, Refused."""
+
+    async def delete(self, resource_id: str, version: str | None) -> None:
+        """Delete a copy that is at `version`; one that is gone already counts as done. Raises Changed, Refused."""
+
+    async def unmark(self, resource_id: str, version: str | None) -> Resource | None:
+        """Take our property off a copy and leave all else; None where it is gone. Raises Changed, Refused."""
