@@ -1,0 +1,54 @@
+"""A real Radicale: users alice and bob, whose password is their name and "-password"."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.testbed.dav import DavServer
+from tests.testbed.process import free_port, running
+
+USERS = ("alice", "bob")
+
+_CONFIG = """
+[server]
+hosts = 127.0.0.1:{port}
+max_connections = 100
+[auth]
+type = htpasswd
+htpasswd_filename = {folder}/users
+htpasswd_encryption = plain
+delay = 0
+[storage]
+filesystem_folder = {folder}/collections
+{storage}
+[logging]
+level = warning
+{extra}
+"""
+
+
+class RadicaleServer(DavServer):
+    """Radicale as one user sees it; `user()` gives another user's view."""
+
+    def user(self, username: str) -> RadicaleServer:
+        return RadicaleServer(self.url, f"{self.url}{username}/", username, f"{username}-password")
+
+
+@contextmanager
+def radicale_server(folder: Path, *, storage: str = "", extra: str = "") -> Iterator[RadicaleServer]:
+    """Run Radicale in an empty `folder`. `storage` adds lines to its [storage] section, `extra` sections."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    (folder / "users").write_text("".join(f"{user}:{user}-password\n" for user in USERS))
+    config = folder / "config"
+    config.write_text(_CONFIG.format(port=port, folder=folder, storage=storage, extra=extra))
+    command = [sys.executable, "-m", "radicale", "--config", str(config)]
+    with running(command, port, folder / "log"):
+        url = f"http://127.0.0.1:{port}/"
+        server = RadicaleServer(url, f"{url}alice/", "alice", "alice-password")
+        for user in USERS:  # Radicale makes a user's home at the first look at it
+            assert server.user(user).list(f"{url}{user}/") == {}
+        yield server
