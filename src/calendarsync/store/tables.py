@@ -1,0 +1,240 @@
+"""Every table. What is secret is encrypted (`*_encrypted`) or a keyed hash (`*_hash`); no contents anywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC; SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a datetime without a zone cannot be stored")
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+def _references(table: str) -> ForeignKey:
+    return ForeignKey(f"{table}.id", ondelete="CASCADE")
+
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("secret_check", String(64), nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("email", String(320), nullable=False, unique=True),
+    Column("plan", String(20), nullable=False),
+    Column("trial_ends_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("account_id", _references("accounts"), nullable=False, index=True),
+    Column("mode", String(4), nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("display", String(40), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("account_id", _references("accounts"), nullable=False),
+    Column("mode", String(4), nullable=False),
+    Column("provider", String(20), nullable=False),
+    Column("calendar_id", String(2000), nullable=False),
+    # One calendar whatever its spelling; equal over all accounts, for links and rule 3.
+    Column("calendar_key", String(64), nullable=False, index=True),
+    # Connections that share credentials at one server wait together when it says slow down (rule 24).
+    Column("grant_hash", String(64), nullable=False, index=True),
+    Column("calendar_name", String(500), nullable=False),
+    Column("email", String(320)),
+    Column("timezone", String(64)),
+    Column("owner_addresses", JSON, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("credentials_encrypted", LargeBinary, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("last_error_code", String(50)),
+    Column("last_error_message", String(500)),
+    Column("last_synced_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("cursor", String),
+    # Moves on with every change of the index rows, so that an unchanged pair is known without planning.
+    Column("index_version", Integer, nullable=False, default=0),
+    # Set when the calendar read empty without the provider naming the deletions (rule 21).
+    Column("emptied_at", UtcDateTime),
+    Column("next_refresh_at", UtcDateTime, nullable=False, index=True),
+    UniqueConstraint("account_id", "mode", "calendar_key"),
+)
+
+index = Table(
+    "event_index",
+    metadata,
+    Column("connection_id", _references("connections"), primary_key=True),
+    Column("resource_id", String(1000), primary_key=True),
+    Column("original", String(100), primary_key=True),
+    Column("version", String(500)),
+    Column("uid", String(1000), nullable=False, index=True),
+    Column("problem", String(40)),
+    Column("shape", JSON, nullable=False),
+    Column("content_hash", String(32), nullable=False),
+    Column("people_hash", String(32), nullable=False),
+    Column("mark", String(400)),
+    sqlite_with_rowid=False,
+)
+
+pairs = Table(
+    "pairs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("account_id", _references("accounts"), nullable=False, index=True),
+    Column("mode", String(4), nullable=False),
+    Column("connection_a_id", _references("connections"), nullable=False, index=True),
+    Column("connection_b_id", _references("connections"), nullable=False, index=True),
+    Column("sync_mode", String(20), nullable=False),
+    Column("direction", String(20), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("status", String(20), nullable=False),
+    # Why the pair stands in `needs_attention` or `error`: a code and our own words, with numbers.
+    Column("attention_code", String(50)),
+    Column("attention_message", String(500)),
+    Column("resume_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_synced_at", UtcDateTime),
+    Column("dirty_since", UtcDateTime, index=True),
+    # `remove` or `keep`: the pair is being deleted, and what becomes of its copies (rule 20).
+    Column("removal", String(10)),
+    # What the last complete run saw; equal again before `quiet_until`, there is nothing to plan.
+    Column("quiet_state", String(200)),
+    Column("quiet_until", UtcDateTime),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pair_id", _references("pairs"), nullable=False),
+    Column("direction", String(10), nullable=False),
+    Column("source_resource", String(1000), nullable=False),
+    Column("source_original", String(100), nullable=False),
+    Column("source_uid", String(1000), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("target_calendar", String(64), nullable=False),
+    Column("copy_id", String(100), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    # What the copy was written from; None while no write has been answered.
+    Column("written_hash", String(32)),
+    # Our fields in the copy as first read back; drift is judged against it (rule 17).
+    Column("copy_hash", String(32)),
+    Column("times_hash", String(32)),
+    Column("rules_version", String(32)),
+    Column("restores", Integer, nullable=False),
+    # Original starts of instances that a person deleted in the copied series (rule 17).
+    Column("respected", JSON, nullable=False),
+    UniqueConstraint("pair_id", "direction", "source_resource", "source_original"),
+    Index("ix_links_target_calendar_copy_id", "target_calendar", "copy_id"),
+)
+
+kept_copies = Table(
+    "kept_copies",
+    metadata,
+    Column("calendar_key", String(64), primary_key=True),
+    Column("copy_id", String(100), primary_key=True),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("pair_id", _references("pairs"), primary_key=True),
+    Column("direction", String(10), primary_key=True),
+    Column("source_resource", String(1000), primary_key=True),
+    Column("source_original", String(100), primary_key=True),
+    Column("code", String(50), nullable=False),
+    # The event, pair and program that it failed with: a change of any is a reason to try again (rule 22).
+    Column("tried_hash", String(32), nullable=False),
+    Column("retry_at", UtcDateTime, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("sync_id", String(40), nullable=False, unique=True),
+    Column("account_id", _references("accounts"), nullable=False),
+    Column("mode", String(4), nullable=False),
+    # Not a foreign key: logs outlive their pair.
+    Column("pair_id", String(40), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("trigger", String(20), nullable=False),
+    Column("events_processed", Integer, nullable=False),
+    Column("events_created", Integer, nullable=False),
+    Column("events_updated", Integer, nullable=False),
+    Column("events_deleted", Integer, nullable=False),
+    Column("events_skipped", Integer, nullable=False),
+    Column("provider_requests", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("error_code", String(50)),
+    Column("error_message", String(500)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_runs_account_id_mode_created_at", "account_id", "mode", "created_at"),
+    Index("ix_runs_pair_id_created_at", "pair_id", "created_at"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("run_id", _references("runs"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("direction", String(10), nullable=False),
+    Column("event_id", String(1000), nullable=False),
+    Column("original_start", String(100), nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("reason", String(50), nullable=False),
+    Column("copy_id", String(100)),
+)
