@@ -1,8 +1,9 @@
-"""Every table. What is secret is encrypted (`*_encrypted`) or a keyed hash (`*_hash`); no contents anywhere."""
+"""Every table. Secrets are encrypted (`*_encrypted`) or keyed hashes (`*_hash`); contents are nowhere."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -78,6 +79,8 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    # To the minute: it is not worth a write for every request.
+    Column("last_used_at", UtcDateTime),
 )
 
 connections = Table(
@@ -125,6 +128,8 @@ index = Table(
     Column("content_hash", String(32), nullable=False),
     Column("people_hash", String(32), nullable=False),
     Column("mark", String(400)),
+    # The connection's `index_version` at which this row last changed.
+    Column("changed_in", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

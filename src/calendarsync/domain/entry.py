@@ -1,0 +1,45 @@
+"""What the index knows of one resource: everything that planning needs, and no contents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from calendarsync.domain.event import Component, Problem, master_of
+from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.origin import Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A resource in the index. The hashes are keyed by a component's `original`."""
+
+    id: str
+    version: str | None
+    uid: str
+    components: tuple[Component, ...]
+    content_hashes: Mapping[str, str]
+    people_hashes: Mapping[str, str]
+    mark: Mark | None = None
+    problem: Problem | None = None
+    changed_in: int = 0
+
+    @property
+    def master(self) -> Component | None:
+        return master_of(self.components)
+
+    def meaning(self, fingerprinter: Fingerprinter) -> str:
+        """A fingerprint of all that we write into a copy, as this resource shows it (rule 17).
+
+        Reminders, colours and whatever a person adds beside our fields are no part of it.
+        """
+        parts = [
+            f"{component}{self.content_hashes.get(component.original)}"
+            for component in sorted(map(_ours, self.components), key=lambda component: component.original)
+        ]
+        return fingerprinter.of("meaning", *parts)
+
+
+def _ours(component: Component) -> Component:
+    """The component without what the owner's addresses decide, which may become known later."""
+    return replace(component, response=None, organized_by_owner=None, has_attendees=False)

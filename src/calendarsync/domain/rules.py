@@ -1,0 +1,141 @@
+"""A pair's rules: which events are copied, and how much of them (SEMANTICS rules 6, 7, 9 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from calendarsync.domain.event import Component, EventType, Response, Status, Visibility
+
+TITLE_PLACEHOLDER = "{title}"
+
+
+class SyncMode(StrEnum):
+    BLOCKER = "blocker"
+    FULL = "full"
+
+
+class PrivateEvents(StrEnum):
+    BLOCKER = "blocker"
+    FULL = "full"
+    SKIP = "skip"
+
+
+class Detail(StrEnum):
+    """How much of one event its copy shows."""
+
+    BLOCKER = "blocker"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The span of time that is kept in step: `first` <= t < `last`, both in UTC."""
+
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The options of a pair, with their defaults. `reminders` are minutes before the start."""
+
+    sync_mode: SyncMode
+    past_days: int = 1
+    future_days: int = 365
+    include_free: bool = False
+    include_tentative: bool = True
+    include_unanswered: bool = True
+    include_all_day: bool = True
+    title: str | None = None
+    private_events: PrivateEvents = PrivateEvents.BLOCKER
+    attendees_in_description: bool = False
+    color: str | None = None
+    reminders: tuple[int, ...] = ()
+    timezone: str | None = None
+
+    @classmethod
+    def from_options(cls, sync_mode: str, options: Mapping[str, Any]) -> Rules:
+        """From options that were validated before. Raises TypeError on a name that is no option."""
+        given = dict(options)
+        if "reminders" in given:
+            given["reminders"] = tuple(given["reminders"])
+        if "private_events" in given:
+            given["private_events"] = PrivateEvents(given["private_events"])
+        return cls(sync_mode=SyncMode(sync_mode), **given)
+
+    def options(self) -> dict[str, Any]:
+        """Every option by name, defaults included, as the API shows them."""
+        values = asdict(self)
+        del values["sync_mode"]
+        return {**values, "reminders": list(self.reminders), "title": self.effective_title}
+
+    @property
+    def effective_title(self) -> str:
+        """The block's title in `blocker` mode, else the template of titles."""
+        if self.title is not None:
+            return self.title
+        return "Busy" if self.sync_mode is SyncMode.BLOCKER else TITLE_PLACEHOLDER
+
+    @property
+    def block_title(self) -> str:
+        """The title of a block; in `full` mode that of a private event that is copied as a block."""
+        return self.effective_title if self.sync_mode is SyncMode.BLOCKER else "Busy"
+
+    def window(self, now: datetime) -> Window:
+        return Window(now - timedelta(days=self.past_days), now + timedelta(days=self.future_days))
+
+    def signature(self) -> str:
+        """Equal for rules that do the same."""
+        return repr([(field.name, str(getattr(self, field.name))) for field in fields(self)])
+
+    def look(self) -> str:
+        """Equal for rules that write the same copy of the same event."""
+        return repr(
+            (
+                self.block_title,
+                self.effective_title,
+                self.attendees_in_description,
+                self.color,
+                self.reminders,
+            )
+        )
+
+    def detail(self, component: Component) -> Detail:
+        if self.sync_mode is SyncMode.BLOCKER:
+            return Detail.BLOCKER
+        private = component.visibility is not Visibility.PUBLIC
+        return Detail.BLOCKER if private and self.private_events is PrivateEvents.BLOCKER else Detail.FULL
+
+    def why_not(self, component: Component) -> str | None:
+        """The reason for which an event, or an instance of one, is not copied; None where it is (rule 6)."""
+        tentative = component.status is Status.TENTATIVE or component.response is Response.TENTATIVE
+        reasons = (
+            ("cancelled", component.status is Status.CANCELLED),
+            ("declined", component.response is Response.DECLINED),
+            ("working_location", component.event_type is EventType.WORKING_LOCATION),
+            ("birthday", component.event_type is EventType.BIRTHDAY),
+            ("free", component.transparent and not self.include_free),
+            ("tentative", tentative and not self.include_tentative),
+            ("unanswered", component.response is Response.NEEDS_ACTION and not self.include_unanswered),
+            ("all_day", component.start.all_day and not self.include_all_day),
+            (
+                "private",
+                self.sync_mode is SyncMode.FULL
+                and self.private_events is PrivateEvents.SKIP
+                and component.visibility is not Visibility.PUBLIC,
+            ),
+        )
+        return next((reason for reason, applies in reasons if applies), None)
+
+
+def is_busy(component: Component) -> bool:
+    """Whether an entry of a calendar's own blocks the time that it stands at (rule 5)."""
+    return (
+        not component.transparent
+        and component.status is not Status.CANCELLED
+        and component.response is not Response.DECLINED
+    )
