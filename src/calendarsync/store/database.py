@@ -1,0 +1,141 @@
+"""A database: its address, transactions and schema. All that is particular to SQLite is here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_BUSY_SECONDS = 30
+_READERS = 10
+
+
+class DatabaseUrlError(ValueError):
+    """The address names no database that this program can use. The message never repeats the address."""
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///…` address. Raises DatabaseUrlError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUrlError("not a database address; write sqlite:///path") from None
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        raise DatabaseUrlError("PostgreSQL is not supported yet; write sqlite:///path")
+    if parsed.get_backend_name() != "sqlite":
+        raise DatabaseUrlError("this kind of database is not supported; write sqlite:///path")
+    file = parsed.database or ""
+    if parsed.query or parsed.host or not file or file.startswith(("file:", ":memory:")):
+        raise DatabaseUrlError("an SQLite address has the form sqlite:///path, with a file and nothing else")
+    return Path(file)
+
+
+class Database:
+    """One database. Any number of readers, one writer at a time; nobody is told "database is locked".
+
+    Writers of this process queue on a lock; those of other processes wait for SQLite's own, up to 30 s.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Raises DatabaseUrlError. Nothing is opened or created before the first use."""
+        self._path = sqlite_path(url)
+        self._reader = _engine(self._path, "BEGIN DEFERRED", {"query_only": "ON"}, size=_READERS)
+        self._writer = _engine(self._path, "BEGIN IMMEDIATE", {"foreign_keys": "ON"}, size=1)
+        self._lock = asyncio.Lock()
+        self._writing: asyncio.Task[object] | None = None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the database throughout. Writing through it is an error."""
+        await self._ensure_file()
+        async with self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed on leaving, rolled back when an exception leaves it.
+
+        It holds up every other writer: no network in it. RuntimeError where the task is in one already.
+        """
+        if self._writing is asyncio.current_task():
+            raise RuntimeError("this task holds a write transaction already")
+        await self._ensure_file()
+        async with self._lock:
+            self._writing = asyncio.current_task()
+            try:
+                async with self._writer.begin() as connection:
+                    yield connection
+            finally:
+                self._writing = None
+
+    async def migrate(self) -> None:
+        """Create the schema, or bring it up to date; all of it in one transaction, or none."""
+        await self._ensure_file()
+        # SQLite changes a table by dropping it, which would delete all that refers to it.
+        engine = _engine(self._path, "BEGIN IMMEDIATE", {"foreign_keys": "OFF"}, size=1)
+        try:
+            async with self._lock, engine.begin() as connection:
+                await connection.run_sync(_upgrade)
+                broken = (await connection.execute(text("PRAGMA foreign_key_check"))).first()
+                if broken is not None:
+                    raise RuntimeError(f"the migration would leave dangling references in table {broken[0]}")
+        finally:
+            await engine.dispose()
+
+    async def close(self) -> None:
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+    async def _ensure_file(self) -> None:
+        if not self._path.exists():
+            await asyncio.to_thread(_create_private, self._path)
+
+
+def _create_private(path: Path) -> None:
+    """SQLite gives its side files (-wal, -shm) the permissions of the main one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _engine(path: Path, begin: str, pragmas: Mapping[str, str], *, size: int) -> AsyncEngine:
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=str(path)),
+        # Without an isolation level the driver leaves BEGIN to us; its own comes late and is never IMMEDIATE.
+        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        pool_size=size,
+        max_overflow=0,
+    )
+
+    def set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for name, value in {"journal_mode": "WAL", "synchronous": "NORMAL", **pragmas}.items():
+            cursor.execute(f"PRAGMA {name} = {value}")
+        cursor.close()
+
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine.sync_engine, "connect", set_up)
+    event.listen(engine.sync_engine, "begin", start)
+    return engine
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # Alembic reads its settings through configparser, for which a percent sign is special.
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
