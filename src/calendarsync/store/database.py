@@ -9,34 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from calendarsync.settings import sqlite_path
+
 _BUSY_SECONDS = 30
 _READERS = 10
-
-
-class DatabaseUrlError(ValueError):
-    """The address names no database that this program can use. The message never repeats the address."""
-
-
-def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///…` address. Raises DatabaseUrlError."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise DatabaseUrlError("not a database address; write sqlite:///path") from None
-    if parsed.get_backend_name() in ("postgresql", "postgres"):
-        raise DatabaseUrlError("PostgreSQL is not supported yet; write sqlite:///path")
-    if parsed.get_backend_name() != "sqlite":
-        raise DatabaseUrlError("this kind of database is not supported; write sqlite:///path")
-    file = parsed.database or ""
-    if parsed.query or parsed.host or not file or file.startswith(("file:", ":memory:")):
-        raise DatabaseUrlError("an SQLite address has the form sqlite:///path, with a file and nothing else")
-    return Path(file)
 
 
 class Database:
@@ -46,7 +27,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        """Raises DatabaseUrlError. Nothing is opened or created before the first use."""
+        """Nothing is opened or created before the first use. Raises ValueError: no address of SQLite."""
         self._path = sqlite_path(url)
         self._reader = _engine(self._path, "BEGIN DEFERRED", {"query_only": "ON"}, size=_READERS)
         self._writer = _engine(self._path, "BEGIN IMMEDIATE", {"foreign_keys": "ON"}, size=1)

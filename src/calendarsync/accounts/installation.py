@@ -1,0 +1,35 @@
+"""What has to be in place before anything runs: a schema, and the secret that the database was made with."""
+
+from __future__ import annotations
+
+from calendarsync.secrets import SECRET_FILE, Keyring, SecretError, open_keyring
+from calendarsync.settings import PREFIX, Settings
+from calendarsync.store.accounts import claim_installation
+from calendarsync.store.database import Database
+
+
+async def open_installation(settings: Settings, database: Database) -> Keyring:
+    """The keys of a database that `migrate()` has been run on.
+
+    Raises SecretError, in words for the person who runs the server: no usable secret, or another one than the
+    database was made with.
+    """
+    given = settings.secret_key.get_secret_value() if settings.secret_key else None
+    try:
+        keyring = open_keyring(given, settings.data_folder)
+    except SecretError as error:
+        raise SecretError(f"{PREFIX}SECRET_KEY: {error}") from None
+    except OSError as error:
+        raise SecretError(
+            f"{PREFIX}SECRET_KEY is not set, and the secret beside the database cannot be read or made: "
+            f"{error.strerror}"
+        ) from None
+    async with database.write() as connection:
+        fits = await claim_installation(connection, keyring.checks)
+    if not fits:
+        raise SecretError(
+            f"This database was made with another secret. Set {PREFIX}SECRET_KEY, or the file "
+            f"{settings.data_folder / SECRET_FILE}, to that one. If it is lost, start with a new database: pair "
+            "the calendars again, and the first run finds the copies that are there."
+        )
+    return keyring

@@ -1,0 +1,159 @@
+"""Settings: environment variables `CALENDARSYNC_*`, also read from `.env`, each with a `_FILE` twin.
+
+`CALENDARSYNC_SECRET_KEY_FILE=/run/secrets/key` reads the value from that file. The environment wins over
+`.env`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "CALENDARSYNC_"
+DATABASE_FILE = "calendarsync.sqlite3"
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. The message names it, and never repeats its value."""
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of an address `sqlite:///…`. Raises ValueError, which never repeats the address."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("not a database address; write sqlite:///path") from None
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        raise ValueError("PostgreSQL is not supported yet; write sqlite:///path")
+    if parsed.get_backend_name() != "sqlite":
+        raise ValueError("this kind of database is not supported; write sqlite:///path")
+    file = parsed.database or ""
+    if parsed.query or parsed.host or not file or file.startswith(("file:", ":memory:")):
+        raise ValueError("an SQLite address has the form sqlite:///path, with a file and nothing else")
+    return Path(file)
+
+
+def _default_database_url() -> str:
+    """SQLite in the user's data directory (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The specification says that a relative path is to be ignored.
+    folder = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share"
+    return f"sqlite:///{folder / 'calendarsync' / DATABASE_FILE}"
+
+
+class _EnvironmentAndFiles(PydanticBaseSettingsSource):
+    """Values by field name. An empty value counts as none."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError  # only `__call__` is used
+
+    def __call__(self) -> dict[str, Any]:
+        given: Mapping[str, str | None] = {**dotenv_values(".env"), **os.environ}
+        values: dict[str, Any] = {}
+        for field in self.settings_cls.model_fields:
+            name = f"{PREFIX}{field.upper()}"
+            value, file = given.get(name), given.get(f"{name}_FILE")
+            if value and file:
+                raise SettingsError(f"{name} and {name}_FILE are both set; set one of them")
+            if file:
+                value = _read(f"{name}_FILE", Path(file))
+            if value:
+                values[field] = value
+        return values
+
+
+def _read(name: str, path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: the file is not text in UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"{name}: the file cannot be read: {error.strerror}") from None
+
+
+class Settings(BaseSettings):
+    """Everything that an installation can be told. `Settings.load()` gives readable errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Kept out of the repr: an address may hold a password.
+    database_url: str = Field(default_factory=_default_database_url, repr=False)
+    secret_key: SecretStr | None = None
+    public_url: str = "http://127.0.0.1:8000"
+    poll_interval_seconds: int = Field(default=300, ge=1, le=86_400)
+    allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _EnvironmentAndFiles(settings_cls)
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Raises SettingsError, with one line for each setting that is wrong."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_reason(e['msg'])}" for e in error.errors()]
+            raise SettingsError("\n".join(lines)) from None
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the embedded database is, and what is kept beside it."""
+        return sqlite_path(self.database_url).parent
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        sqlite_path(value)
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("an address such as https://calendar.example.com is needed")
+        if parts.username or parts.password:
+            raise ValueError("no user name or password may stand in it")
+        return value.rstrip("/")
+
+    @field_validator("allowed_private_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        networks = []
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                networks.append(ip_network(part))
+            except ValueError:
+                raise ValueError(
+                    f'"{part}" is not a network; write CIDRs such as 192.168.1.0/24, separated by commas'
+                ) from None
+        return tuple(networks)
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,54 @@
+"""Accounts, and the record of which secret this installation was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.tables import accounts, installation
+
+_ONLY_ROW = 1
+
+
+async def claim_installation(connection: AsyncConnection, checks: Sequence[str]) -> bool:
+    """Whether the database was made with one of the secrets that `checks` stand for, the current one first.
+
+    A database without a record takes the current one, and so does one that knows an older one.
+    """
+    known = (await connection.execute(select(installation.c.secret_check))).scalar_one_or_none()
+    if known is None:
+        await connection.execute(insert(installation).values(id=_ONLY_ROW, secret_check=checks[0]))
+    elif known not in checks:
+        return False
+    elif known != checks[0]:
+        await connection.execute(update(installation).values(secret_check=checks[0]))
+    return True
+
+
+async def insert_account(
+    connection: AsyncConnection,
+    account_id: str,
+    *,
+    email: str,
+    plan: str,
+    trial_ends_at: datetime | None,
+    created_at: datetime,
+) -> None:
+    """Raises sqlalchemy.exc.IntegrityError where the address is taken."""
+    values: dict[str, Any] = {
+        "id": account_id,
+        "email": email,
+        "plan": plan,
+        "trial_ends_at": trial_ends_at,
+        "created_at": created_at,
+    }
+    await connection.execute(insert(accounts).values(values))
+
+
+async def find_account(connection: AsyncConnection, email_or_id: str) -> RowMapping | None:
+    query = select(accounts).where(or_(accounts.c.id == email_or_id, accounts.c.email == email_or_id))
+    return (await connection.execute(query)).mappings().one_or_none()

@@ -1,0 +1,45 @@
+"""API keys, by their hash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.tables import api_keys
+
+
+async def insert_key(
+    connection: AsyncConnection,
+    key_id: str,
+    *,
+    account_id: str,
+    mode: str,
+    key_hash: str,
+    display: str,
+    scopes: Sequence[str],
+    created_at: datetime,
+) -> None:
+    await connection.execute(
+        insert(api_keys).values(
+            id=key_id,
+            account_id=account_id,
+            mode=mode,
+            key_hash=key_hash,
+            display=display,
+            scopes=list(scopes),
+            created_at=created_at,
+        )
+    )
+
+
+async def find_key(connection: AsyncConnection, hashes: Sequence[str]) -> RowMapping | None:
+    """The key stored under one of `hashes`: one for each secret of the installation."""
+    query = select(api_keys).where(api_keys.c.key_hash.in_(hashes))
+    return (await connection.execute(query)).mappings().first()
+
+
+async def set_last_used(connection: AsyncConnection, key_id: str, at: datetime) -> None:
+    await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=at))
