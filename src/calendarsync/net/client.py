@@ -5,7 +5,7 @@ import io
 import logging
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -63,13 +63,13 @@ class Response:
     """
 
     status: int
-    url: str
-    headers: CIMultiDictProxy[str]
-    body: bytes
-    permanent_url: str | None
+    url: str = field(repr=False)  # may hold a secret, as ICS links do
+    headers: CIMultiDictProxy[str] = field(repr=False)
+    body: bytes = field(repr=False)
+    permanent_url: str | None = field(repr=False)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class _Hop:
     """One request of a chain of redirects."""
 
@@ -89,8 +89,8 @@ class _Hop:
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
-    headers: CIMultiDictProxy[str]
-    body: bytes
+    headers: CIMultiDictProxy[str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 class HttpClient:

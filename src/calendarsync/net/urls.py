@@ -14,7 +14,7 @@ _PLAIN_AUTHORITY = re.compile(r"([a-z0-9_.-]+)(?::([0-9]{1,5}))?", re.ASCII)
 # RFC 3986 path and query. What already has this form is sent as it stands: servers compare hrefs byte by
 # byte.
 _PLAIN_REST = re.compile(r"(?:[/?](?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?", re.ASCII)
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+_NEVER = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")  # half a surrogate pair has no UTF-8 form
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
 
@@ -27,7 +27,7 @@ def parse_url(text: str) -> URL:
     resolvers take).
     """
     parts = None
-    if len(text) <= MAX_URL_LENGTH and not _UNPRINTABLE.search(text):
+    if len(text) <= MAX_URL_LENGTH and not _NEVER.search(text):
         parts = _PARTS.fullmatch(text)
     if parts is None:
         raise InvalidUrl("invalid_url", "The URL must start with http:// or https:// and name a host.")
@@ -36,7 +36,7 @@ def parse_url(text: str) -> URL:
         raise InvalidUrl("invalid_url", "The URL must not contain a user name or password.")
     host, port = _split_authority(authority)
     if not _PLAIN_REST.fullmatch(rest):
-        rest = _requote(rest)
+        rest = URL(f"http://host{rest}").raw_path_qs
     if not rest.startswith("/"):
         rest = f"/{rest}"
     return URL(f"{scheme}://{host}{f':{port}' if port is not None else ''}{rest}", encoded=True)
@@ -57,13 +57,6 @@ def host_label(url: URL) -> str:
     return url.raw_host or ""
 
 
-def _requote(rest: str) -> str:
-    try:
-        return URL(f"http://host{rest}").raw_path_qs
-    except ValueError:  # half of a surrogate pair
-        raise InvalidUrl("invalid_url", "The URL is not valid Unicode.") from None
-
-
 def _split_authority(authority: str) -> tuple[str, int | None]:
     plain = _PLAIN_AUTHORITY.fullmatch(authority)
     try:
@@ -74,7 +67,7 @@ def _split_authority(authority: str) -> tuple[str, int | None]:
             host, port = (parsed.raw_host or "").lower(), parsed.explicit_port
     except ValueError:
         host, port = "", None
-    if ":" in host:
+    if ":" in host or "[" in authority:
         host = f"[{_ipv6(host)}]"
     else:
         _check_name(host)
