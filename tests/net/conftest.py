@@ -50,14 +50,14 @@ class Servers:
     async def http(
         self, handler: Handler, *, tls: trustme.LeafCert | None = None, address: str = "127.0.0.1"
     ) -> int:
-        runner = web.ServerRunner(web.Server(handler), handler_cancellation=True)
+        runner = web.ServerRunner(web.Server(handler), handler_cancellation=True, shutdown_timeout=0)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         context = None
         if tls is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.configure_cert(context)
-        site = web.TCPSite(runner, address, 0, ssl_context=context, shutdown_timeout=0)
+        site = web.TCPSite(runner, address, 0, ssl_context=context)
         await site.start()
         port: int = runner.addresses[0][1]
         return port

@@ -1,6 +1,5 @@
 """aiohttp's exceptions in the terms of `calendarsync.net.errors`."""
 
-import socket
 import ssl
 
 import aiohttp
@@ -40,7 +39,7 @@ def net_error(error: aiohttp.ClientError, url: URL) -> NetError:
             kind, code, text = AddressRefused, "address_refused", f"Requests to {host} are not allowed."
         case aiohttp.ClientSSLError():
             code, text = "tls_failed", f"No encrypted connection to {host} could be agreed on."
-        case aiohttp.ClientConnectorError(os_error=socket.gaierror()):
+        case aiohttp.ClientConnectorDNSError():
             code, text = "dns_failed", f"The host {host} was not found."
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
             code, text = "connection_refused", f"{host} refused the connection."
