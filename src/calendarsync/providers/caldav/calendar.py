@@ -1,0 +1,292 @@
+"""One calendar on a CalDAV server (RFC 4791)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from calendarsync.domain.copy import Copy
+from calendarsync.domain.event import Resource
+from calendarsync.net import BasicCredentials, HttpClient, Response
+from calendarsync.providers.base import (
+    Batch,
+    CalendarNotFound,
+    Changed,
+    Forbidden,
+    IdTaken,
+    Reading,
+    ResourceGone,
+    Unreachable,
+)
+from calendarsync.providers.caldav import quirks
+from calendarsync.providers.caldav.concurrency import streamed
+from calendarsync.providers.caldav.cursor import Cursor
+from calendarsync.providers.caldav.fetching import BATCH, Data, Fetcher
+from calendarsync.providers.caldav.hrefs import canonical_url, decode, encode, member_id
+from calendarsync.providers.caldav.listing import Entry, Lister
+from calendarsync.providers.caldav.privileges import PRIVILEGES, may_write
+from calendarsync.providers.caldav.session import DavSession
+from calendarsync.providers.caldav.writing import (
+    NEED_PRIVILEGES,
+    UID_CONFLICT,
+    conditions,
+    names_a_reason,
+    refusal,
+    strong_etag,
+)
+from calendarsync.providers.caldav.xml import Row, propfind
+from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
+
+BATCHES_AT_ONCE = 3
+_CALENDAR_TYPE = {"Content-Type": "text/calendar; charset=utf-8"}
+_LINE_END = re.compile(rb"\r?\n")
+
+T = TypeVar("T")
+
+
+class CalDavCalendar:
+    """A calendar collection. Resource ids are names within the collection, as `hrefs` decodes them.
+
+    `owner` are the addresses (lower case, without `mailto:`) whose responses are the calendar owner's own. At
+    most `concurrency` requests are under way at once. With `confined` only allowed private networks are
+    reached. A URL that is none raises Unreachable.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        url: str,
+        credentials: BasicCredentials,
+        *,
+        owner: frozenset[str] = frozenset(),
+        now: Callable[[], datetime],
+        confined: bool = False,
+        concurrency: int = 8,
+    ) -> None:
+        try:
+            self._url = canonical_url(url)
+        except ValueError as error:
+            raise Unreachable("The calendar's address is not a valid URL.") from error
+        self._session = DavSession(client, credentials, now=now, confined=confined, concurrency=concurrency)
+        self._lister = Lister(self._session, self._url, now=now)
+        self._fetcher = Fetcher(self._session, self._url)
+        self._owner = owner
+        self._now = now
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests made so far; one that was redirected counts once."""
+        return self._session.requests
+
+    async def read(
+        self,
+        cursor: str | None,
+        known: Mapping[str, str | None],
+        on_batch: Callable[[Batch], Awaitable[None]],
+    ) -> Reading:
+        """One request where nothing changed; else one more for each 64 resources that did."""
+        last = Cursor.load(cursor)
+        self._fetcher.multiget = last is None or last.multiget
+        listing = await self._lister.list(last, known)
+        present = listing.present.keys() | listing.unreadable
+        changed = [
+            entry
+            for entry in listing.present.values()
+            if entry.etag is None or known.get(entry.id) != entry.etag
+        ]
+        # A first sync-collection of Radicale names what was deleted long ago; others name foreign deletions.
+        removed = sorted((listing.removed & known.keys()) - present)
+        if removed:
+            await on_batch(Batch(removed=removed))
+
+        async def fetch(batch: Sequence[Entry]) -> None:
+            resources = [self._resource(data) for data in await self._fetcher.fetch(batch)]
+            if resources:
+                await on_batch(Batch(changed=resources))
+
+        complete, next_cursor = listing.complete, listing.cursor
+        listed = frozenset(present) if complete else None
+        del listing, present
+        await streamed(_batches(changed), fetch, at_once=BATCHES_AT_ONCE)
+        if next_cursor is not None:
+            next_cursor = replace(next_cursor, multiget=self._fetcher.multiget)
+        return Reading(next_cursor.dump() if next_cursor else None, listed)
+
+    async def fetch(self, ids: Sequence[str]) -> list[Resource]:
+        """One request for each 64 resources."""
+        resources: list[Resource] = []
+
+        async def fetch(batch: Sequence[Entry]) -> None:
+            resources.extend(self._resource(data) for data in await self._fetcher.fetch(batch))
+
+        entries = [self._fetcher.entry(resource_id) for resource_id in dict.fromkeys(ids)]
+        await streamed(_batches(entries), fetch, at_once=BATCHES_AT_ONCE)
+        return resources
+
+    async def create(self, copy: Copy) -> Resource:
+        """PUT at `<copy.id>.ics` (RFC 4791 section 5.3.2)."""
+        resource_id = f"{copy.id}.ics"
+        if quirks.ignores_preconditions(self._url) and await self._is_there(resource_id):
+            raise _taken()
+        data = write_copy(quirks.adapted(copy, self._url), now=self._now())
+        response = await self._put(resource_id, data, {"If-None-Match": "*"})
+        if response.status in (200, 201, 204):
+            return await self._written(self._place(response, resource_id), response, data)
+        await self._raise_for_create(resource_id, response)
+        raise await self._refused(response)
+
+    async def _raise_for_create(self, resource_id: str, response: Response) -> None:
+        """Find out whether the place or the UID is taken: 409, 412 and 403 are all in use for both."""
+        if UID_CONFLICT in conditions(response):
+            raise _taken()
+        if names_a_reason(response):
+            return
+        if response.status == 412 and await self._is_there(resource_id):
+            raise _taken()
+        if response.status == 409:  # either a UID, or the calendar is gone (RFC 4918 section 9.7.1)
+            await self._privileges()
+            raise _taken()
+
+    async def update(self, resource_id: str, version: str | None, copy: Copy) -> Resource:
+        """PUT with If-Match."""
+        data = write_copy(quirks.adapted(copy, self._url), now=self._now())
+        response = await self._put_over(resource_id, version, data)
+        if response is None:
+            raise ResourceGone("The event is no longer there.")
+        return await self._written(resource_id, response, data)
+
+    async def delete(self, resource_id: str, version: str | None) -> None:
+        """DELETE with If-Match."""
+        if quirks.ignores_preconditions(self._url):
+            current = await self._current(resource_id)
+            if current is None:
+                return
+            if version is not None and current.etag != version:
+                raise _changed()
+        url = self._member(resource_id)
+        response = await self._session.send("DELETE", url, headers=_if_match(version))
+        if response.status == 412:
+            if not await self._may_be_overwritten(resource_id, version):
+                return
+            response = await self._session.send("DELETE", url)
+        if not (200 <= response.status < 300 or response.status in (404, 410)):
+            raise await self._refused(response)
+
+    async def unmark(self, resource_id: str, version: str | None) -> Resource | None:
+        """Read, take the property off, PUT with If-Match."""
+        current = await self._current(resource_id)
+        if current is None:
+            return None
+        if version is not None and current.etag != version:
+            raise _changed()
+        if current.problem is not None:
+            return self._resource(current)
+        data = _LINE_END.sub(b"\r\n", without_mark(current.content))  # XML turned CRLF into LF
+        response = await self._put_over(resource_id, current.etag, data)
+        return None if response is None else await self._written(resource_id, response, data)
+
+    async def _put_over(self, resource_id: str, version: str | None, data: bytes) -> Response | None:
+        """The answer to a PUT that succeeded; None where there is nothing to write over any more."""
+        response = await self._put(resource_id, data, _if_match(version))
+        if response.status == 412 and not names_a_reason(response):
+            if not await self._may_be_overwritten(resource_id, version):
+                return None
+            response = await self._put(resource_id, data, {})
+        if response.status in (404, 410):
+            await self._privileges()  # or is it the calendar that is gone?
+            return None
+        if 200 <= response.status < 300:
+            return response
+        raise await self._refused(response)
+
+    async def _may_be_overwritten(self, resource_id: str, version: str | None) -> bool:
+        """After a 412: False where the resource is gone. Raises Changed.
+
+        A weak ETag never matches where a server compares as RFC 9110 section 13.1.1 says. If it is still the
+        current one, the condition holds though the server cannot tell.
+        """
+        current = await self._current(resource_id)
+        if current is None:
+            return False
+        if version is None or not version.startswith("W/") or current.etag != version:
+            raise _changed()
+        return True
+
+    async def _put(self, resource_id: str, data: bytes, condition: Mapping[str, str]) -> Response:
+        headers = {**_CALENDAR_TYPE, **condition}
+        return await self._session.send("PUT", self._member(resource_id), data, headers=headers)
+
+    async def _written(self, resource_id: str, response: Response, data: bytes) -> Resource:
+        """What was written, as a later reading will show it.
+
+        Without a strong ETag the server does not say what it stored (sabre and DAViCal, where they changed
+        the data): it is read again. A server that does not show it yet keeps the version unknown.
+        """
+        etag = strong_etag(response)
+        if etag is None:
+            current = await self._current(resource_id)
+            if current is not None:
+                return self._resource(current)
+        return read_resource(resource_id, etag, data, owner=self._owner)
+
+    async def _refused(self, response: Response) -> Exception:
+        """A bare 403 may mean this event or the whole calendar; the privileges tell."""
+        if response.status == 403 and not names_a_reason(response):
+            writable = None if NEED_PRIVILEGES in conditions(response) else await self._privileges()
+            if writable is not True:
+                return Forbidden("The server does not allow writing to this calendar.")
+        return refusal(response)
+
+    async def _privileges(self) -> bool | None:
+        """Whether the calendar may be written to; None where the server does not tell."""
+        rows: list[bool | None] = []
+
+        def read(row: Row) -> None:
+            if row.status in (404, 410):
+                raise CalendarNotFound("There is no calendar at this address.")
+            rows.append(may_write(row))
+
+        await self._session.multistatus("PROPFIND", self._url, propfind([PRIVILEGES]), read, depth="0")
+        return rows[0] if rows else None
+
+    async def _is_there(self, resource_id: str) -> bool:
+        return await self._current(resource_id) is not None
+
+    async def _current(self, resource_id: str) -> Data | None:
+        found = await self._fetcher.fetch([self._fetcher.entry(resource_id)])
+        return found[0] if found else None
+
+    def _place(self, response: Response, resource_id: str) -> str:
+        """Where a new resource is: no server may choose, but some answer a Location of their own."""
+        location = response.headers.get("Location")
+        collection = decode(urlsplit(self._url).path)
+        return (location and member_id(collection, location)) or resource_id
+
+    def _member(self, resource_id: str) -> str:
+        return urljoin(self._url, encode(decode(urlsplit(self._url).path) + resource_id))
+
+    def _resource(self, data: Data) -> Resource:
+        if data.problem is not None:
+            return Resource(data.id, data.etag, uid="", components=(), problem=data.problem)
+        return read_resource(data.id, data.etag, data.content, owner=self._owner)
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    return (entries[start : start + BATCH] for start in range(0, len(entries), BATCH))
+
+
+def _if_match(version: str | None) -> dict[str, str]:
+    """Never `If-Match: *`: iCloud reads it the wrong way round."""
+    return {"If-Match": version} if version is not None else {}
+
+
+def _taken() -> IdTaken:
+    return IdTaken("There is an event with this id already.")
+
+
+def _changed() -> Changed:
+    return Changed("The event was changed meanwhile.")

@@ -1,0 +1,37 @@
+"""What is remembered between two readings of a calendar."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """`token` is the sync token (RFC 6578); `ctag` stands in where the server has no sync-collection.
+
+    With neither, all is listed every time. `listed_at` is when all was listed last, in Unix seconds. `depth`
+    is the Depth header that the server's sync-collection wants, `multiget` whether calendar-multiget works.
+    """
+
+    listed_at: float
+    token: str | None = None
+    ctag: str | None = None
+    depth: str = "0"
+    multiget: bool = True
+
+    def dump(self) -> str:
+        return json.dumps({"v": 1, **asdict(self)}, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str | None) -> Self | None:
+        """The inverse of `dump`; None where there is none, or where it was written by something else."""
+        try:
+            data = json.loads(text or "null")
+            if not isinstance(data, dict) or data.pop("v", None) != 1:
+                return None
+            known = {name.name for name in fields(cls)}
+            return cls(**{name: value for name, value in data.items() if name in known})
+        except (ValueError, TypeError):
+            return None

@@ -1,0 +1,125 @@
+"""Reading resources: calendar-multiget (RFC 4791 section 7.9), and GET where that does not work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from calendarsync.domain.event import Problem
+from calendarsync.net import Response
+from calendarsync.providers.base import Unavailable
+from calendarsync.providers.caldav.concurrency import all_of
+from calendarsync.providers.caldav.hrefs import decode, encode, member_id
+from calendarsync.providers.caldav.listing import Entry
+from calendarsync.providers.caldav.session import AnswerTooLarge, DavSession
+from calendarsync.providers.caldav.xml import (
+    CALENDAR_DATA,
+    GETETAG,
+    Row,
+    XmlError,
+    calendar_multiget,
+    read_multistatus,
+)
+
+BATCH = 64  # resources in one multiget
+BATCH_MAX_BYTES = 32 * 1024 * 1024
+RESOURCE_MAX_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What a resource holds; or the `problem` that keeps it from being read."""
+
+    id: str
+    etag: str | None
+    content: bytes = b""
+    problem: Problem | None = None
+
+
+class Fetcher:
+    """Reads resources of the collection at `url`, which ends in a slash."""
+
+    def __init__(self, session: DavSession, url: str) -> None:
+        self.multiget = True
+        self._session = session
+        self._url = url
+        self._path = decode(urlsplit(url).path)
+
+    def entry(self, resource_id: str) -> Entry:
+        """How a resource is asked for of which only the id is known."""
+        return Entry(resource_id, encode(self._path + resource_id), None)
+
+    async def fetch(self, entries: Sequence[Entry]) -> list[Data]:
+        """At most a batch of resources; those that are gone are left out."""
+        found: dict[str, Data | None] = {}
+        if self.multiget:
+            found = await self._multiget(entries)
+        # A server may leave out the row of a missing resource, or spell hrefs as nobody expects.
+        rest = [entry for entry in entries if entry.id not in found]
+        found |= await self._get_all(rest, works=bool(found))
+        return [data for data in found.values() if data is not None]
+
+    async def _multiget(self, entries: Sequence[Entry]) -> dict[str, Data | None]:
+        """What the server tells of each resource; None where it says that it is gone."""
+        found: dict[str, Data | None] = {}
+        etags = {entry.id: entry.etag for entry in entries}
+        collections = [self._path]
+
+        def read(row: Row) -> None:
+            ids = (member_id(collection, row.href) for collection in collections)
+            name = next((name for name in ids if name in etags), None)
+            data = row.properties.get(CALENDAR_DATA)
+            if name is None:
+                return
+            if row.status in (404, 410):
+                found[name] = None
+            elif data is not None and data.text:
+                content = data.text.lstrip().encode()
+                found[name] = Data(name, row.text(GETETAG) or etags[name], content)
+
+        body = calendar_multiget(entry.path for entry in entries)
+        try:
+            response = await self._session.send(
+                "REPORT", self._url, body, depth="1", max_bytes=BATCH_MAX_BYTES
+            )
+        except AnswerTooLarge:
+            return {}
+        if response.status in (403, 404, 405, 501):
+            self.multiget = False
+        if response.status != 207:
+            return {}
+        collections.append(decode(urlsplit(response.url).path))
+        try:
+            read_multistatus(response.body, read)
+        except XmlError:
+            # One resource with a control character spoils the whole answer; the rows before it are good.
+            return found
+        return found
+
+    async def _get_all(self, entries: Sequence[Entry], *, works: bool) -> dict[str, Data | None]:
+        answers = await all_of([self._get(entry) for entry in entries])
+        failed = [answer for answer in answers if answer is not None and answer.status >= 500]
+        if not works and len(failed) == len(answers) > 1:
+            raise Unavailable("The server failed to deliver the events.")
+        return {entry.id: _data(entry, answer) for entry, answer in zip(entries, answers, strict=True)}
+
+    async def _get(self, entry: Entry) -> Response | None:
+        """None where the resource is larger than is read."""
+        # Apache and nginx change the ETag of what they compress, so that it never equals the listing's.
+        headers = {"Accept": "text/calendar", "Accept-Encoding": "identity"}
+        url = urljoin(self._url, encode(decode(entry.path)))
+        try:
+            return await self._session.send("GET", url, headers=headers, max_bytes=RESOURCE_MAX_BYTES)
+        except AnswerTooLarge:
+            return None
+
+
+def _data(entry: Entry, answer: Response | None) -> Data | None:
+    if answer is None:
+        return Data(entry.id, entry.etag, problem=Problem.TOO_LARGE)
+    if answer.status in (404, 410):
+        return None
+    if answer.status != 200:
+        return Data(entry.id, entry.etag, problem=Problem.UNREADABLE)
+    return Data(entry.id, entry.etag or answer.headers.get("ETag"), answer.body)

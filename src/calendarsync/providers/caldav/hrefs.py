@@ -1,0 +1,95 @@
+"""The spellings of a URL: one calendar and one resource must be one thing, however a server writes them.
+
+A resource id is the resource's path relative to its collection, percent-decoded, except where decoding would
+lose a distinction: an encoded slash stays `%2F`, a percent sign `%25`, bytes that are not UTF-8 stay `%XX`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ESCAPE = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
+_SAFE = "!$&'()*+,;=:@"  # with the unreserved characters: all that a path segment may hold (RFC 3986)
+
+
+def canonical_url(url: str) -> str:
+    """The identity of a collection, whatever its spelling: what two equal calendars have in common.
+
+    Scheme and host in lower case, no default port, no user name, no fragment, one spelling of
+    percent-encoding (`%40` and `@` are the same), no dot segments, one slash at the end. A query is kept.
+    Raises ValueError for what is no absolute http or https URL.
+    """
+    parts = urlsplit(url.strip())
+    scheme, host = parts.scheme.lower(), parts.hostname
+    if scheme not in _DEFAULT_PORTS or not host:
+        raise ValueError("not an absolute http or https URL")
+    if not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    if ":" in host:
+        host = f"[{host}]"
+    port = "" if parts.port in (None, _DEFAULT_PORTS[scheme]) else f":{parts.port}"
+    path = encode(decode(parts.path or "/"))
+    path = posixpath.normpath(path).replace("//", "/").rstrip("/") + "/"
+    return urlunsplit((scheme, host + port, path, parts.query, ""))
+
+
+def decode(path: str) -> str:
+    """A path in the one spelling that is compared (see above)."""
+    return "".join(
+        _decode_bytes(unquote_to_bytes(part)) if part.startswith("%") and _ESCAPE.fullmatch(part)
+        # a percent sign that begins no escape is itself
+        else part.replace("%", "%25")
+        for part in _ESCAPE.split(path)
+    )  # fmt: skip
+
+
+def encode(path: str) -> str:
+    """The spelling of a decoded path or resource id that is sent in requests."""
+    return "".join(
+        part if _ESCAPE.fullmatch(part) else quote(part, safe=_SAFE + "/") for part in _ESCAPE.split(path)
+    )
+
+
+def path_of(href: str) -> str:
+    """The path of an href, which may be a path or a URL (RFC 4918 section 8.3), as it is spelled there.
+
+    Raw spaces and other characters that no URL may hold are left alone.
+    """
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*", href)
+    path = href[found.end() :] if found else href
+    return path.partition("#")[0].partition("?")[0]
+
+
+def member_id(collection_path: str, href: str) -> str | None:
+    """The id of a member of the collection; None for the collection itself and for all that is elsewhere.
+
+    `collection_path` is decoded and ends in a slash. Members that are collections themselves are left out.
+    """
+    path = path_of(href)
+    if not path.startswith("/"):
+        path = collection_path + path.removeprefix("./")
+    path = decode(path)
+    if not path.startswith(collection_path):
+        return None
+    name = path[len(collection_path) :]
+    return None if not name or "/" in name else name
+
+
+def absolute(base: str, href: str) -> str:
+    """An href of an answer as a URL: absolute, with all characters that may not stand in a URL encoded."""
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*", href)
+    origin = found[0] if found else ""
+    return urljoin(base, origin + encode(decode(path_of(href))))
+
+
+def _decode_bytes(data: bytes) -> str:
+    text = data.decode("utf-8", "surrogateescape")
+    return "".join(
+        f"%{ord(character) - 0xDC00:02X}" if 0xDC80 <= ord(character) <= 0xDCFF
+        else quote(character, safe="") if character in "%/" or not character.isprintable()
+        else character
+        for character in text
+    )  # fmt: skip

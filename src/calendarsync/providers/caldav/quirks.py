@@ -1,0 +1,96 @@
+"""What single servers do otherwise than the RFCs say, each with the place where it is met.
+
+Quirks that cost nothing where they are absent have no switch: they are handled where they occur, with a
+comment that names the server.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from calendarsync.domain.copy import Copy, CopyComponent
+from calendarsync.domain.event import Duration, EventTime
+from calendarsync.domain.timezones import zone_info
+
+# Radicale, sabre/dav (Nextcloud, ownCloud, Baikal) and Cyrus answer 403, Xandikos (its tokens are git hashes)
+# 412 to a token that they do not know. DAViCal, SOGo, Stalwart and Purelymail answer 207 with all that there
+# is and name no deletion: nothing tells such an answer from a long list of changes.
+_HONEST_TOKEN = re.compile(
+    r"http://radicale\.org/ns/sync/|http://sabre\.io/ns/sync/|https?://cyrusimap\.org/|[0-9a-f]{40}\Z"
+)
+_UNIX_SECONDS = re.compile(r"[1-9]\d{9}")
+_SETTLED = timedelta(seconds=2)
+
+
+def rejects_unknown_tokens(token: str) -> bool:
+    """Whether the server that made this token is known to answer an error to one that it has forgotten."""
+    return _HONEST_TOKEN.match(token) is not None
+
+
+def is_clock(token: str) -> bool:
+    """Whether a sync token or ctag is a time in seconds, as SOGo's are: it never becomes unknown."""
+    return _UNIX_SECONDS.fullmatch(token) is not None
+
+
+def overlapping(token: str) -> str:
+    """The token to send so that nothing is missed.
+
+    SOGo lists what changed *after* the token's second; what changed in that very second, but after the token
+    was made, would never be listed. Asked from one second earlier, it repeats a few rows, whose ETags are
+    known.
+    """
+    return str(int(token) - 1) if is_clock(token) else token
+
+
+def settled_ctag(ctag: str | None, date_header: str | None) -> str | None:
+    """The ctag if it can be relied on, else None.
+
+    SOGo's ctag is the second of the last change: while that second lasts, a further change leaves it as it
+    is. The server's own clock (its Date header) tells whether it is over.
+    """
+    if ctag is None or not is_clock(ctag):
+        return ctag
+    try:
+        now = parsedate_to_datetime(date_header or "")
+    except ValueError:
+        return None
+    return ctag if now.timestamp() - int(ctag) >= _SETTLED.total_seconds() else None
+
+
+def ignores_preconditions(url: str) -> bool:
+    """SOGo lets `If-None-Match: *` overwrite and lets DELETE pass whatever If-Match says."""
+    return "/SOGo/" in urlsplit(url).path
+
+
+def adapted(copy: Copy, url: str) -> Copy:
+    """The copy as this server takes it. iCloud refuses events without a DTEND."""
+    host = urlsplit(url).hostname or ""
+    if not host.endswith("icloud.com"):
+        return copy
+    return replace(
+        copy, master=_with_end(copy.master), overrides=tuple(_with_end(part) for part in copy.overrides)
+    )
+
+
+def _with_end(component: CopyComponent) -> CopyComponent:
+    if component.duration is None:
+        return component
+    return replace(component, end=_end_of(component.start, component.duration), duration=None)
+
+
+def _end_of(start: EventTime, duration: Duration) -> EventTime:
+    """RFC 5545 section 3.3.6: days by the wall clock, then seconds by the exact one."""
+    if start.all_day:
+        days = timedelta(days=duration.days + duration.seconds // 86_400)
+        return EventTime((start.local + days).date())
+    local = start.local + timedelta(days=duration.days)
+    if start.zone is None:
+        return EventTime(local + timedelta(seconds=duration.seconds))
+    zone = zone_info(start.zone)
+    instant = EventTime(local, start.zone).instant("UTC") + timedelta(seconds=duration.seconds)
+    end: datetime = instant.astimezone(zone).replace(tzinfo=None)
+    return EventTime(end, start.zone)
