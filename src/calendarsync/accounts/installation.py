@@ -29,7 +29,7 @@ async def open_installation(settings: Settings, database: Database) -> Keyring:
     if not fits:
         raise SecretError(
             f"This database was made with another secret. Set {PREFIX}SECRET_KEY, or the file "
-            f"{settings.data_folder / SECRET_FILE}, to that one. If it is lost, start with a new database: pair "
-            "the calendars again, and the first run finds the copies that are there."
+            f"{settings.data_folder / SECRET_FILE}, to that one. If it is lost, start with a new database: "
+            "pair the calendars again, and the first run finds the copies that are there."
         )
     return keyring

@@ -92,6 +92,8 @@ def _engine(path: Path, begin: str, pragmas: Mapping[str, str], *, size: int) ->
         URL.create("sqlite+aiosqlite", database=str(path)),
         # Without an isolation level the driver leaves BEGIN to us; its own comes late and is never IMMEDIATE.
         connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        # What is bound into a statement has no place in an error's message, for that may be logged.
+        hide_parameters=True,
         pool_size=size,
         max_overflow=0,
     )

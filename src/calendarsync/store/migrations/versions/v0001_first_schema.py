@@ -77,6 +77,7 @@ def upgrade() -> None:
         sa.Column("index_version", sa.Integer(), nullable=False),
         sa.Column("emptied_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_refresh_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_connections_account_id"), ondelete="CASCADE"
         ),
@@ -129,6 +130,7 @@ def upgrade() -> None:
         sa.Column("content_hash", sa.String(length=32), nullable=False),
         sa.Column("people_hash", sa.String(length=32), nullable=False),
         sa.Column("mark", sa.String(length=400), nullable=True),
+        sa.Column("changed_in", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["connection_id"],
             ["connections.id"],

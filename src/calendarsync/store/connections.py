@@ -1,0 +1,75 @@
+"""Connections. Every query is bound to an account and a mode."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.secrets import Keyring
+from calendarsync.store.tables import connections
+
+
+def seal_credentials(keyring: Keyring, connection_id: str, credentials: Mapping[str, str]) -> bytes:
+    """What goes into `credentials_encrypted`; for CalDAV `credentials` are `username` and `password`."""
+    return keyring.encrypt(json.dumps(dict(credentials)).encode(), connection_id)
+
+
+def open_credentials(keyring: Keyring, connection_id: str, sealed: bytes) -> dict[str, str]:
+    """The inverse of `seal_credentials`. Raises secrets.SecretError."""
+    credentials: dict[str, str] = json.loads(keyring.decrypt(sealed, connection_id))
+    return credentials
+
+
+def _bound(account_id: str, mode: str) -> ColumnElement[bool]:
+    return and_(connections.c.account_id == account_id, connections.c.mode == mode)
+
+
+def _one(account_id: str, mode: str, connection_id: str) -> ColumnElement[bool]:
+    return and_(_bound(account_id, mode), connections.c.id == connection_id)
+
+
+async def insert_connection(
+    connection: AsyncConnection, account_id: str, mode: str, values: Mapping[str, Any]
+) -> None:
+    """Raises sqlalchemy.exc.IntegrityError where the account has this calendar in this mode already."""
+    await connection.execute(insert(connections).values(**values, account_id=account_id, mode=mode))
+
+
+async def list_connections(connection: AsyncConnection, account_id: str, mode: str) -> Sequence[RowMapping]:
+    """The oldest first."""
+    query = select(connections).where(_bound(account_id, mode))
+    query = query.order_by(connections.c.created_at, connections.c.id)
+    return (await connection.execute(query)).mappings().all()
+
+
+async def get_connection(
+    connection: AsyncConnection, account_id: str, mode: str, connection_id: str
+) -> RowMapping | None:
+    query = select(connections).where(_one(account_id, mode, connection_id))
+    return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def find_calendar(
+    connection: AsyncConnection, account_id: str, mode: str, calendar_key: str
+) -> RowMapping | None:
+    query = select(connections).where(_bound(account_id, mode), connections.c.calendar_key == calendar_key)
+    return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def update_connection(
+    connection: AsyncConnection, account_id: str, mode: str, connection_id: str, values: Mapping[str, Any]
+) -> None:
+    await connection.execute(
+        update(connections).where(_one(account_id, mode, connection_id)).values(**values)
+    )
+
+
+async def delete_connection(
+    connection: AsyncConnection, account_id: str, mode: str, connection_id: str
+) -> None:
+    """The caller has made sure that no pair uses it."""
+    await connection.execute(delete(connections).where(_one(account_id, mode, connection_id)))

@@ -1,0 +1,62 @@
+"""The logs of runs, as callers read them. Every query is bound to an account and a mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, RowMapping, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.tables import operations, runs
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """`since` is inclusive, `until` exclusive."""
+
+    pair_id: str | None = None
+    sync_id: str | None = None
+    status: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        given = (
+            (self.pair_id, runs.c.pair_id == self.pair_id),
+            (self.sync_id, runs.c.sync_id == self.sync_id),
+            (self.status, runs.c.status == self.status),
+            (self.since, runs.c.created_at >= self.since),
+            (self.until, runs.c.created_at < self.until),
+        )
+        return [condition for value, condition in given if value is not None]
+
+
+async def list_logs(
+    connection: AsyncConnection,
+    account_id: str,
+    mode: str,
+    wanted: LogFilter,
+    *,
+    offset: int,
+    limit: int,
+) -> tuple[Sequence[RowMapping], int]:
+    """A page of logs, the newest first, and how many there are in all."""
+    where = [runs.c.account_id == account_id, runs.c.mode == mode, *wanted.conditions()]
+    total = (await connection.execute(select(func.count()).select_from(runs).where(*where))).scalar_one()
+    query = select(runs).where(*where).order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    rows = (await connection.execute(query.offset(offset).limit(limit))).mappings().all()
+    return rows, total
+
+
+async def get_log(
+    connection: AsyncConnection, account_id: str, mode: str, log_id: str
+) -> tuple[RowMapping, Sequence[RowMapping]] | None:
+    """A log and its operations in their order."""
+    query = select(runs).where(runs.c.account_id == account_id, runs.c.mode == mode, runs.c.id == log_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    if row is None:
+        return None
+    steps = select(operations).where(operations.c.run_id == log_id).order_by(operations.c.position)
+    return row, (await connection.execute(steps)).mappings().all()

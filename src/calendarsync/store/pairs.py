@@ -1,0 +1,94 @@
+"""Sync pairs. Every query of a caller is bound to an account and a mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.tables import connections, pairs
+
+CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
+"""To be written with every change of what a pair does: what its last run saw no longer says anything."""
+
+
+def _bound(account_id: str, mode: str) -> ColumnElement[bool]:
+    return and_(pairs.c.account_id == account_id, pairs.c.mode == mode)
+
+
+def _on(connection_id: str) -> ColumnElement[bool]:
+    return or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id)
+
+
+async def insert_pair(
+    connection: AsyncConnection, account_id: str, mode: str, values: Mapping[str, Any]
+) -> None:
+    await connection.execute(insert(pairs).values(**values, account_id=account_id, mode=mode))
+
+
+async def list_pairs(connection: AsyncConnection, account_id: str, mode: str) -> Sequence[RowMapping]:
+    """The oldest first."""
+    query = select(pairs).where(_bound(account_id, mode)).order_by(pairs.c.created_at, pairs.c.id)
+    return (await connection.execute(query)).mappings().all()
+
+
+async def get_pair(
+    connection: AsyncConnection, account_id: str, mode: str, pair_id: str
+) -> RowMapping | None:
+    query = select(pairs).where(_bound(account_id, mode), pairs.c.id == pair_id)
+    return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def pairs_of_connection(
+    connection: AsyncConnection, account_id: str, mode: str, connection_id: str
+) -> Sequence[RowMapping]:
+    query = select(pairs).where(_bound(account_id, mode), _on(connection_id)).order_by(pairs.c.id)
+    return (await connection.execute(query)).mappings().all()
+
+
+async def flows_between(
+    connection: AsyncConnection, account_id: str, mode: str, calendar_a: str, calendar_b: str
+) -> list[tuple[str, str, str]]:
+    """(pair id, source, target) of every flow between two calendars, which are given by their keys.
+
+    A bidirectional pair has two flows.
+    """
+    a, b = connections.alias(), connections.alias()
+    query = (
+        select(pairs.c.id, pairs.c.direction, a.c.calendar_key, b.c.calendar_key)
+        .join_from(pairs, a, a.c.id == pairs.c.connection_a_id)
+        .join(b, b.c.id == pairs.c.connection_b_id)
+        .where(
+            _bound(account_id, mode),
+            a.c.calendar_key.in_((calendar_a, calendar_b)),
+            b.c.calendar_key.in_((calendar_a, calendar_b)),
+        )
+    )
+    rows = (await connection.execute(query)).all()
+    return [(row[0], *flow) for row in rows for flow in flows(row[1], row[2], row[3])]
+
+
+def flows(direction: str, a: str, b: str) -> list[tuple[str, str]]:
+    """(source, target) for each way in which a pair copies."""
+    there, back = (a, b), (b, a)
+    return {"a_to_b": [there], "b_to_a": [back], "bidirectional": [there, back]}[direction]
+
+
+async def update_pair(
+    connection: AsyncConnection, account_id: str, mode: str, pair_id: str, values: Mapping[str, Any]
+) -> None:
+    await connection.execute(
+        update(pairs).where(_bound(account_id, mode), pairs.c.id == pair_id).values(**values)
+    )
+
+
+async def mark_dirty(
+    connection: AsyncConnection, account_id: str, mode: str, connection_id: str, since: datetime
+) -> None:
+    """All pairs on a connection are due."""
+    await connection.execute(
+        update(pairs).where(_bound(account_id, mode), _on(connection_id)).values(dirty_since=since, **CHANGED)
+    )
