@@ -50,7 +50,7 @@ class Servers:
     async def http(
         self, handler: Handler, *, tls: trustme.LeafCert | None = None, address: str = "127.0.0.1"
     ) -> int:
-        runner = web.ServerRunner(web.Server(handler), handler_cancellation=True, shutdown_timeout=0)
+        runner = web.ServerRunner(web.Server(handler, handler_cancellation=True), shutdown_timeout=0)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
         context = None

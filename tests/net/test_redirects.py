@@ -111,7 +111,7 @@ async def test_icloud_hands_over_to_a_partition_with_credentials(
         ("PROPFIND", "p42-caldav.icloud.com", "/dav", "<propfind/>"),
     ]
     assert site.seen[0][4] == site.seen[1][4] == "Basic YW5uOnNlY3JldA=="
-    assert response.url == response.permanent_url == "https://p42-caldav.icloud.com:443/dav"
+    assert response.url == response.permanent_url == "https://p42-caldav.icloud.com/dav"
 
 
 @pytest.mark.parametrize("header", [None, {"authorization": "Bearer x"}, {"cookie": "a=b"}])

@@ -242,13 +242,14 @@ class HttpClient:
             return answer
 
         challenge, basic = offered(answer.headers.getall("WWW-Authenticate", ()))
-        if challenge is not None and credentials.username.isprintable():
+        if challenge is not None:
             if known is not None and challenge.nonce == known.nonce:
                 return answer  # the very nonce that was answered: the password is wrong
             self._digests.remember(hop.url, challenge)
-            return await self._exchange(
-                hop, confined, digest_authorization(challenge, hop.method, hop.url, credentials)
-            )
+            authorization = digest_authorization(challenge, hop.method, hop.url, credentials)
+            answer = await self._exchange(hop, confined, authorization)
+            follow_nonce(challenge, answer.headers)
+            return answer
         if basic and not secure:
             raise _insecure(hop.url)
         if basic and known is not None:

@@ -13,6 +13,7 @@ _PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"
 _SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+|$|(?=,))")
 _SEPARATOR = re.compile(r"[ \t,]*")
 _ESCAPED = re.compile(r"\\(.)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 # Strongest first (RFC 7616 §3.7). MD5 is what old servers speak, and the password itself is still never sent.
 ALGORITHMS = ("SHA-256", "SHA-256-SESS", "MD5", "MD5-SESS")
@@ -119,6 +120,7 @@ def _skip(header: str, position: int) -> int:
 
 
 def _quoted(text: str) -> str:
+    text = _CONTROL.sub("", text)  # has no form in a header; the server will not know the name
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
