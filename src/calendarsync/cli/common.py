@@ -1,0 +1,89 @@
+"""What the commands share: readable failures, an opened database, lists as table or JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NoReturn, TypeVar
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from calendarsync.secrets import SecretError
+from calendarsync.settings import Settings, SettingsError
+from calendarsync.store.database import Database
+
+Result = TypeVar("Result")
+
+FAILED = 1
+USAGE = 2
+
+
+def fail(message: object, code: int = FAILED) -> NoReturn:
+    """End the command with a message for people; scripts have the exit status."""
+    for line in str(message).splitlines():
+        typer.echo(f"Error: {line}", err=True)
+    raise typer.Exit(code)
+
+
+def load_settings() -> Settings:
+    try:
+        return Settings.load()
+    except SettingsError as error:
+        fail(error, USAGE)
+
+
+def with_database(work: Callable[[Database, Settings], Awaitable[Result]]) -> Result:
+    """Run `work` on the migrated database of the settings."""
+    settings = load_settings()
+
+    async def run() -> Result:
+        database = Database(settings.database_url)
+        try:
+            await database.migrate()
+            return await work(database, settings)
+        finally:
+            await database.close()
+
+    try:
+        return asyncio.run(run())
+    except SecretError as error:
+        fail(error, USAGE)
+    except (SQLAlchemyError, OSError) as error:
+        fail(f"the database cannot be used: {reason_of(error)}", USAGE)
+
+
+def reason_of(error: Exception) -> str:
+    """The cause in one line, without the statement that SQLAlchemy adds."""
+    cause = getattr(error, "orig", None) or error
+    return getattr(cause, "strerror", None) or str(cause).splitlines()[0]
+
+
+def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, nothing: str) -> None:
+    """Print rows as JSON, or as a table for people."""
+    plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
+    if as_json:
+        typer.echo(json.dumps(plain, indent=2))
+        return
+    if not plain:
+        typer.echo(nothing)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(name.replace("_", " ") for name in plain[0]))
+    for row in plain:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return value
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
