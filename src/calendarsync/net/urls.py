@@ -1,6 +1,7 @@
 """Reading URLs that users and servers wrote."""
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from yarl import URL
@@ -57,6 +58,7 @@ def host_label(url: URL) -> str:
     return url.raw_host or ""
 
 
+@lru_cache(maxsize=1024)  # every request to the same few hosts
 def _split_authority(authority: str) -> tuple[str, int | None]:
     plain = _PLAIN_AUTHORITY.fullmatch(authority)
     try:
