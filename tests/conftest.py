@@ -41,3 +41,5 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
         return
     report.outcome = "failed"
     report.longrepr = f"in CI nothing is skipped: {reason}"
+
+pytest.register_assert_rewrite("tests.providers.contract")  # its failures then show their values

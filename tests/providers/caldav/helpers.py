@@ -1,0 +1,74 @@
+"""What the CalDAV tests share."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from calendarsync.net import BasicCredentials, HttpClient
+from calendarsync.providers.caldav import CalDavCalendar
+from tests.testbed.dav import DavServer
+
+
+class Clock:
+    """A clock that only the test moves."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 2, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def advance(self, **parts: float) -> None:
+        self.time += timedelta(**parts)
+
+
+def event(uid: str, title: str = "Standup", more: str = "") -> str:
+    lines = [
+        *("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", "BEGIN:VEVENT", f"UID:{uid}"),
+        *("DTSTAMP:20260101T000000Z", "DTSTART:20260302T090000Z", "DTEND:20260302T100000Z"),
+        *(f"SUMMARY:{_escaped(title)}", *more.splitlines(), "END:VEVENT", "END:VCALENDAR", ""),
+    ]
+    return "\r\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """TEXT of RFC 5545 section 3.3.11; Radicale cuts a bare comma and all that follows off."""
+    return re.sub(r"([\\;,])", r"\\\1", text).replace("\n", "\\n")
+
+
+def credentials_of(server: DavServer) -> BasicCredentials:
+    return BasicCredentials(server.username, server.password)
+
+
+def opened(client: HttpClient, server: DavServer, url: str, **options: Any) -> CalDavCalendar:
+    """The calendar at `url` (perhaps a proxy's), with the server's credentials."""
+    return CalDavCalendar(client, url, credentials_of(server), **{"now": Clock(), **options})
+
+
+class DavPerson:
+    """Somebody who edits a calendar by hand, past the proxy and the program under test."""
+
+    def __init__(self, server: DavServer, calendar: str) -> None:
+        self._server = server
+        self._calendar = calendar
+
+    async def add(self, title: str, name: str | None = None, more: str = "") -> str:
+        """Add an event; its file has the decoded `name`."""
+        uid = uuid.uuid4().hex
+        name = name or f"{uid}.ics"
+        self._server.put(self._calendar, quote(name), event(uid, title, more))
+        return name
+
+    async def edit(self, resource_id: str, title: str) -> None:
+        data = (self._server.get(self._calendar, quote(resource_id)) or b"").decode()
+        before, _, rest = data.partition("SUMMARY:")
+        # keeps all else, our mark included, as other programs do
+        after = rest.partition("\n")[2]
+        self._server.put(self._calendar, quote(resource_id), f"{before}SUMMARY:{_escaped(title)}\r\n{after}")
+
+    async def remove(self, resource_id: str) -> None:
+        self._server.delete(self._calendar, quote(resource_id))

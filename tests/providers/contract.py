@@ -1,0 +1,335 @@
+"""What every provider's calendar must do. A provider's test module subclasses `CalendarContract`.
+
+The subclass has two fixtures: `calendar`, an open and empty calendar, and `person`, somebody who edits the same
+calendar by other means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Protocol
+
+import pytest
+
+from calendarsync.domain.copy import Copy, CopyComponent
+from calendarsync.domain.event import (
+    Duration,
+    EventTime,
+    Recurrence,
+    RecurrenceDate,
+    Resource,
+    Visibility,
+    master_of,
+)
+from calendarsync.providers.base import Batch, Calendar, Changed, IdTaken, Reading, ResourceGone
+
+MARK = "1;" + "0123456789" * 4 + ";0;" + "ab" * 20 + ";" + "cd" * 20
+
+
+class Person(Protocol):
+    """Somebody with another program. Ids are those of the provider under test."""
+
+    async def add(self, title: str) -> str: ...
+
+    async def edit(self, resource_id: str, title: str) -> None: ...
+
+    async def remove(self, resource_id: str) -> None: ...
+
+
+@dataclass
+class Mirror:
+    """What a refresh keeps of a calendar: the index of the tests."""
+
+    calendar: Calendar
+    cursor: str | None = None
+    resources: dict[str, Resource] = field(default_factory=dict)
+
+    @property
+    def known(self) -> dict[str, str | None]:
+        return {name: resource.version for name, resource in self.resources.items()}
+
+    @property
+    def titles(self) -> set[str]:
+        return {title_of(resource) for resource in self.resources.values()}
+
+    def note(self, resource: Resource) -> None:
+        """Enter what a write returned."""
+        self.resources[resource.id] = resource
+
+    async def refresh(self) -> Round:
+        """Read once, and keep what was read."""
+        before = self.calendar.requests
+        batches: list[Batch] = []
+
+        async def on_batch(batch: Batch) -> None:
+            batches.append(batch)
+
+        reading = await self.calendar.read(self.cursor, self.known, on_batch)
+        self.cursor = reading.cursor
+        changed = {resource.id: resource for batch in batches for resource in batch.changed}
+        removed = {name for batch in batches for name in batch.removed}
+        if reading.listed is not None:
+            removed |= self.resources.keys() - reading.listed
+        self.resources = {
+            name: resource for name, resource in (self.resources | changed).items() if name not in removed
+        }
+        return Round(reading, batches, changed, removed, self.calendar.requests - before)
+
+
+@dataclass
+class Round:
+    reading: Reading
+    batches: list[Batch]
+    changed: dict[str, Resource]
+    removed: set[str]
+    requests: int
+
+    @property
+    def nothing(self) -> bool:
+        return not self.changed and not self.removed
+
+
+def title_of(resource: Resource) -> str:
+    return resource.contents[""].title
+
+
+def component(title: str = "Busy", *, hour: int = 9, **fields: object) -> CopyComponent:
+    start = EventTime(datetime(2026, 3, 2, hour), "Europe/Berlin")
+    end = EventTime(datetime(2026, 3, 2, hour + 1), "Europe/Berlin")
+    return replace(CopyComponent(start=start, end=end, title=title), **fields)  # type: ignore[arg-type]
+
+
+def copy_of(identifier: str = "copy1", title: str = "Busy", **fields: object) -> Copy:
+    return Copy(id=identifier, mark=MARK, master=component(title, **fields))
+
+
+def series_of(identifier: str = "series1") -> Copy:
+    """Weekly, with an exception date, an extra date and one moved instance."""
+    zone = "Europe/Berlin"
+    original = EventTime(datetime(2026, 3, 9, 9), zone)
+    moved = component(
+        "Moved",
+        start=EventTime(datetime(2026, 3, 10, 14), zone),
+        end=EventTime(datetime(2026, 3, 10, 15), zone),
+        recurrence_id=original,
+    )
+    recurrence = Recurrence(
+        rrules=("FREQ=WEEKLY;COUNT=5",),
+        rdates=(RecurrenceDate(EventTime(datetime(2026, 3, 5, 9), zone)),),
+        exdates=(EventTime(datetime(2026, 3, 16, 9), zone),),
+    )
+    return Copy(identifier, MARK, component("Weekly", recurrence=recurrence), (moved,))
+
+
+class CalendarContract:
+    """Subclass, and give the fixtures `calendar` and `person`."""
+
+    @pytest.fixture
+    def mirror(self, calendar: Calendar) -> Mirror:
+        return Mirror(calendar)
+
+    async def test_an_empty_calendar_reads_empty(self, mirror: Mirror) -> None:
+        first = await mirror.refresh()
+        assert first.nothing
+        assert first.reading.listed == frozenset()
+
+    async def test_what_a_person_adds_edits_and_removes_is_read(self, mirror: Mirror, person: Person) -> None:
+        ids = [await person.add(title) for title in ("Standup", "Lunch", "Retro")]
+        first = await mirror.refresh()
+        assert mirror.titles == {"Standup", "Lunch", "Retro"}
+        assert first.reading.listed == frozenset(ids)
+
+        await person.edit(ids[0], "Standup, moved")
+        await person.remove(ids[1])
+        added = await person.add("Review")
+        second = await mirror.refresh()
+        assert set(second.changed) == {ids[0], added}
+        assert second.removed == {ids[1]}
+        assert mirror.titles == {"Standup, moved", "Review", "Retro"}
+
+    async def test_a_calendar_in_which_nothing_changed_costs_one_request(
+        self, mirror: Mirror, person: Person
+    ) -> None:
+        for number in range(3):
+            await person.add(f"Event {number}")
+        await mirror.refresh()
+        for _ in range(3):
+            again = await mirror.refresh()
+            assert again.nothing
+            assert again.batches == []
+            assert again.requests == 1
+
+    async def test_the_last_event_removed_is_noticed(self, mirror: Mirror, person: Person) -> None:
+        only = await person.add("Only one")
+        await mirror.refresh()
+        await person.remove(only)
+        assert (await mirror.refresh()).removed == {only}
+
+    async def test_a_created_copy_is_returned_as_a_reading_shows_it(self, calendar: Calendar) -> None:
+        written = await calendar.create(copy_of(title="Béla's café ☕, \\ ; \n two lines"))
+        mirror = Mirror(calendar)
+        await mirror.refresh()
+        read = mirror.resources[written.id]
+        assert read == written
+        assert read.problem is None
+        assert read.mark == MARK
+        assert title_of(read) == "Béla's café ☕, \\ ; \n two lines"
+        master = master_of(read.components)
+        assert master is not None
+        assert master.start == EventTime(datetime(2026, 3, 2, 9), "Europe/Berlin")
+        assert master.visibility is Visibility.PRIVATE
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"start": EventTime(date(2026, 3, 2)), "end": EventTime(date(2026, 3, 4))},
+            {"start": EventTime(datetime(2026, 3, 2, 9), "UTC"), "end": EventTime(datetime(2026, 3, 2, 10), "UTC")},
+            {"start": EventTime(datetime(2026, 3, 2, 9)), "end": EventTime(datetime(2026, 3, 2, 10))},
+            {"end": None, "duration": Duration(days=1, seconds=3600)},
+            {"transparent": True},
+            {"tentative": True},
+            {"visibility": Visibility.PUBLIC},
+        ],
+    )  # fmt: skip
+    async def test_times_and_flags_survive(self, mirror: Mirror, fields: dict[str, object]) -> None:
+        copy = copy_of(**fields)
+        written = await mirror.calendar.create(copy)
+        await mirror.refresh()
+        assert mirror.resources == {written.id: written}
+        read = master_of(written.components)
+        assert read is not None
+        assert read.start == copy.master.start
+        if copy.master.end is not None:
+            assert read.end == copy.master.end
+        assert read.transparent is copy.master.transparent
+        assert (read.status == "tentative") is copy.master.tentative
+        assert read.visibility is copy.master.visibility
+
+    async def test_a_series_with_its_exceptions_survives(self, mirror: Mirror) -> None:
+        written = await mirror.calendar.create(series_of())
+        await mirror.refresh()
+        assert mirror.resources == {written.id: written}
+        master = master_of(written.components)
+        assert master is not None
+        assert master.recurrence == series_of().master.recurrence
+        moved = next(part for part in written.components if part.recurrence_id is not None)
+        assert moved.start == EventTime(datetime(2026, 3, 10, 14), "Europe/Berlin")
+        assert moved.recurrence_id == EventTime(datetime(2026, 3, 9, 9), "Europe/Berlin")
+        assert {content.title for content in written.contents.values()} == {"Weekly", "Moved"}
+
+    async def test_own_writes_are_not_fetched_again(self, mirror: Mirror, person: Person) -> None:
+        await person.add("Standup")
+        await mirror.refresh()
+        for number in range(3):
+            mirror.note(await mirror.calendar.create(copy_of(f"copy{number}")))
+        again = await mirror.refresh()
+        assert again.nothing
+        assert (await mirror.refresh()).requests == 1
+
+    async def test_a_create_that_is_repeated_finds_the_first(self, mirror: Mirror) -> None:
+        written = await mirror.calendar.create(copy_of(title="First"))
+        with pytest.raises(IdTaken):
+            await mirror.calendar.create(copy_of(title="Second"))
+        assert await mirror.calendar.fetch([written.id]) == [written]
+        await mirror.refresh()
+        assert mirror.titles == {"First"}
+
+    async def test_an_update_replaces_the_copy(self, mirror: Mirror) -> None:
+        first = await mirror.calendar.create(copy_of(title="First"))
+        second = await mirror.calendar.update(first.id, first.version, copy_of(title="Second", hour=11))
+        assert second.id == first.id
+        assert second.version != first.version
+        assert second.mark == MARK
+        await mirror.refresh()
+        assert mirror.resources == {second.id: second}
+        assert mirror.titles == {"Second"}
+
+    async def test_an_update_of_another_version_is_refused(self, mirror: Mirror, person: Person) -> None:
+        written = await mirror.calendar.create(copy_of())
+        await person.edit(written.id, "Mine now")
+        with pytest.raises(Changed):
+            await mirror.calendar.update(written.id, written.version, copy_of(title="Ours"))
+        await mirror.refresh()
+        assert mirror.titles == {"Mine now"}
+
+    async def test_an_update_of_what_is_gone_says_so(self, calendar: Calendar, person: Person) -> None:
+        written = await calendar.create(copy_of())
+        await person.remove(written.id)
+        with pytest.raises(ResourceGone):
+            await calendar.update(written.id, written.version, copy_of(title="Again"))
+        assert await calendar.fetch([written.id]) == []
+
+    async def test_a_delete_removes_the_copy_and_may_be_repeated(
+        self, mirror: Mirror, person: Person
+    ) -> None:
+        written = await mirror.calendar.create(copy_of())
+        other = await person.add("Standup")
+        await mirror.refresh()
+        await mirror.calendar.delete(written.id, written.version)
+        await mirror.calendar.delete(written.id, written.version)
+        assert (await mirror.refresh()).removed == {written.id}
+        assert set(mirror.resources) == {other}
+
+    async def test_a_delete_of_another_version_is_refused(self, mirror: Mirror, person: Person) -> None:
+        written = await mirror.calendar.create(copy_of())
+        await person.edit(written.id, "Mine now")
+        with pytest.raises(Changed):
+            await mirror.calendar.delete(written.id, written.version)
+        await mirror.refresh()
+        assert mirror.titles == {"Mine now"}
+
+    async def test_unmark_takes_the_mark_and_leaves_the_rest(self, mirror: Mirror) -> None:
+        written = await mirror.calendar.create(series_of())
+        unmarked = await mirror.calendar.unmark(written.id, written.version)
+        assert unmarked is not None
+        assert unmarked.mark is None
+        assert unmarked.components == written.components
+        assert unmarked.contents == written.contents
+        await mirror.refresh()
+        assert mirror.resources == {unmarked.id: unmarked}
+
+    async def test_unmark_minds_versions_too(self, calendar: Calendar, person: Person) -> None:
+        written = await calendar.create(copy_of())
+        await person.edit(written.id, "Mine now")
+        with pytest.raises(Changed):
+            await calendar.unmark(written.id, written.version)
+        await person.remove(written.id)
+        assert await calendar.unmark(written.id, written.version) is None
+
+    async def test_fetch_leaves_out_what_is_gone(self, calendar: Calendar, person: Person) -> None:
+        there, gone = await person.add("Standup"), await person.add("Lunch")
+        await person.remove(gone)
+        fetched = await calendar.fetch([gone, there, there])
+        assert [resource.id for resource in fetched] == [there]
+        assert await calendar.fetch([]) == []
+
+    async def test_many_are_read_in_batches_and_each_once(self, mirror: Mirror) -> None:
+        """300 events: memory follows the batch, and the requests stay few."""
+        written = [await mirror.calendar.create(copy_of(f"copy{number:03}")) for number in range(300)]
+        first = await mirror.refresh()
+        ids = [resource.id for batch in first.batches for resource in batch.changed]
+        assert sorted(ids) == sorted(resource.id for resource in written)
+        assert max(len(batch.changed) for batch in first.batches) <= 100
+        assert first.requests <= 8
+        again = await mirror.refresh()
+        assert again.nothing
+        assert again.requests == 1
+
+    async def test_a_cursor_of_no_use_leads_to_a_full_reading(self, mirror: Mirror, person: Person) -> None:
+        kept, gone = await person.add("Standup"), await person.add("Lunch")
+        await mirror.refresh()
+        await person.remove(gone)
+        mirror.cursor = "not a cursor"
+        again = await mirror.refresh()
+        assert again.reading.listed == {kept}
+        assert again.changed == {}
+        assert again.removed == {gone}
+
+    async def test_an_empty_index_reads_everything_again(self, mirror: Mirror, person: Person) -> None:
+        added = await person.add("Standup")
+        await mirror.refresh()
+        other = Mirror(mirror.calendar)
+        assert set((await other.refresh()).changed) == {added}
+
+
