@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, cast
 
 from dateutil.rrule import rrule, weekday
 
@@ -183,16 +183,15 @@ def occurrences(
     """The rule's local times from about `after` to `before`, ascending; UNTIL is left to the caller.
 
     `start` is DTSTART's local reading. It takes one of COUNT's instances also where it does not match the
-    rule (`counts_start`), but is given only where it does. Raises ValueError for a rule that dateutil refuses.
+    rule (`counts_start`), but is given only where it does. Raises ValueError where dateutil refuses a rule.
     """
     keywords: dict[str, Any] = _filled(rule, start)
     if _never(rule, keywords, start):
         return
     begin = start if rule.count is not None else _jump(rule, start, after)
     left = rule.count
-    generator = iter(
-        rrule(rule.freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **keywords),
-    )
+    freq = cast(Literal[0, 1, 2, 3, 4, 5, 6], rule.freq)
+    generator = iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **keywords))
     first = True
     while True:
         try:
@@ -315,5 +314,5 @@ def _matches(day: date, rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
     if rule.freq == MONTHLY or "bymonth" in by:
         number, days = day.day, length
     ordinals = {None, (number - 1) // 7 + 1, -((days - number) // 7) - 1}
-    wanted_days: tuple[weekday, ...] = by["byweekday"]
-    return any(wanted.weekday == day.weekday() and wanted.n in ordinals for wanted in wanted_days)
+    wanted = {(one.weekday, one.n) for one in by["byweekday"]}
+    return any((day.weekday(), ordinal) in wanted for ordinal in ordinals)

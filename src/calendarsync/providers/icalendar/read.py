@@ -1,0 +1,344 @@
+"""Reading calendar object resources: what an event means, whoever wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from calendarsync.domain.event import (
+    Component,
+    Content,
+    Duration,
+    EventTime,
+    EventType,
+    Problem,
+    Recurrence,
+    RecurrenceDate,
+    Resource,
+    Response,
+    Status,
+    Visibility,
+)
+from calendarsync.domain.recurrence import LIMIT, validate
+from calendarsync.domain.recurrence_rule import occurrences, parse_rule
+from calendarsync.providers.icalendar import quirks
+from calendarsync.providers.icalendar.lines import (
+    MARK_PROPERTY,
+    MalformedError,
+    Node,
+    Property,
+    TooLargeError,
+    parse,
+    split_texts,
+)
+from calendarsync.providers.icalendar.values import (
+    UnusableError,
+    ZoneResolver,
+    read_duration,
+    read_local,
+    read_time,
+)
+from calendarsync.providers.icalendar.zones import Zones
+
+_MAX_COMPONENTS = 5000
+_DAY = timedelta(days=1)
+_NO_PARAMETERS: Mapping[str, str] = {}
+
+_STATUS = {"TENTATIVE": Status.TENTATIVE, "CANCELLED": Status.CANCELLED}
+_CLASS = {"": Visibility.PUBLIC, "PUBLIC": Visibility.PUBLIC, "CONFIDENTIAL": Visibility.CONFIDENTIAL}
+_PARTSTAT = {
+    "ACCEPTED": Response.ACCEPTED,
+    "TENTATIVE": Response.TENTATIVE,
+    "DECLINED": Response.DECLINED,
+    "DELEGATED": Response.DECLINED,  # somebody else goes
+}
+
+
+def read_resource(
+    resource_id: str, version: str | None, data: bytes, *, owner: frozenset[str] = frozenset()
+) -> Resource:
+    """One calendar object resource (RFC 4791 section 4.1). Never raises: `problem` says what is wrong.
+
+    `owner` holds the lower-case mail addresses of the calendar's owner, without `mailto:`.
+    """
+    try:
+        root = parse(data)
+    except TooLargeError:
+        return Resource(resource_id, version, "", (), problem=Problem.TOO_LARGE)
+    except MalformedError:
+        return Resource(resource_id, version, "", (), problem=Problem.UNREADABLE)
+    events = _events(root)
+    if not events:
+        problem = Problem.NO_EVENT if root.children else Problem.UNREADABLE
+        return Resource(resource_id, version, "", (), problem=problem)
+    if len({_uid(event) for _, event in events}) > 1:
+        return Resource(resource_id, version, _uid(events[0][1]), (), problem=Problem.UNREADABLE)
+    return _resource(resource_id, version, events, owner)
+
+
+def read_feed(data: bytes, *, owner: frozenset[str] = frozenset()) -> list[Resource]:
+    """A calendar in one file, as a resource for each UID, which serves as its id too; VTODOs are left out.
+
+    Raises ValueError where the whole cannot be read: half a calendar must not look like a whole one. Events
+    without a UID have an empty id, each its own resource.
+    """
+    try:
+        root = parse(data)
+    except (TooLargeError, MalformedError) as error:
+        raise ValueError("no readable calendar") from error
+    if not root.children:
+        raise ValueError("no calendar")
+    groups: dict[str, list[tuple[Node, Node]]] = {}
+    for number, (calendar, event) in enumerate(_events(root)):
+        groups.setdefault(_uid(event) or f"\0{number}", []).append((calendar, event))
+    return [_resource(_uid(events[0][1]), None, events, owner) for events in groups.values()]
+
+
+def _events(root: Node) -> list[tuple[Node, Node]]:
+    """Every VEVENT with the VCALENDAR around it, or the root where there is none."""
+    found = [(root, event) for event in root.children if event.name == "VEVENT"]
+    for calendar in root.children:
+        if calendar.name == "VCALENDAR":
+            found += [(calendar, event) for event in calendar.walk("VEVENT")]
+    return found
+
+
+def _uid(event: Node) -> str:
+    return event.text("UID").strip()
+
+
+def _resource(
+    resource_id: str, version: str | None, events: Sequence[tuple[Node, Node]], owner: frozenset[str]
+) -> Resource:
+    uid = _uid(events[0][1])
+    mark = _mark(event for _, event in events)
+    nodes = [event for _, event in events]
+    try:
+        if len(events) > _MAX_COMPONENTS:
+            raise UnusableError(Problem.TOO_LARGE)
+        zones: dict[int, ZoneResolver] = {}
+        latest: dict[datetime | None, tuple[tuple[int, str], Component, Node]] = {}
+        for calendar, event in events:
+            resolve = zones.get(id(calendar))
+            if resolve is None:
+                resolve = zones[id(calendar)] = Zones([calendar], lambda: _lifetime(nodes)).resolve
+            component = _component(event, uid, resolve, owner)
+            # Two components for one instance: the newer revision counts (RFC 5546 section 2.1.5).
+            key = component.recurrence_id.instant("UTC") if component.recurrence_id is not None else None
+            revision = _revision(event)
+            if key not in latest or revision >= latest[key][0]:
+                latest[key] = (revision, component, event)
+        kept = sorted(latest.values(), key=lambda entry: entry[1].recurrence_id is not None)
+        components = tuple(component for _, component, _ in kept)
+        problem = validate(components)
+    except UnusableError as error:
+        return Resource(resource_id, version, uid, (), mark=mark, problem=error.problem)
+    contents = {component.original: _content(event) for _, component, event in kept}
+    return Resource(resource_id, version, uid, components, contents, mark, problem)
+
+
+def _mark(events: Iterable[Node]) -> str | None:
+    for event in events:
+        found = event.first(MARK_PROPERTY)
+        if found is not None:
+            return found.text.strip()
+    return None
+
+
+def _revision(event: Node) -> tuple[int, str]:
+    sequence = event.value("SEQUENCE")
+    number = int(sequence) if sequence.isascii() and sequence.isdigit() and len(sequence) < 12 else 0
+    return number, event.value("LAST-MODIFIED") or event.value("DTSTAMP")
+
+
+def _component(event: Node, uid: str, resolve: ZoneResolver, owner: frozenset[str]) -> Component:
+    found = event.first("DTSTART")
+    if found is None:
+        raise UnusableError(Problem.NO_START)
+    start = _time(found, resolve, Problem.NO_START)
+    end, duration = _end(event, start, resolve)
+    recurrence_id, this_and_future = _recurrence_id(event, resolve)
+    status, transparent, event_type = _busy(event)
+    response, has_attendees, organized = _people(event, owner)
+    return Component(
+        uid=uid,
+        start=start,
+        end=end,
+        duration=duration,
+        recurrence_id=recurrence_id,
+        this_and_future=this_and_future,
+        recurrence=_recurrence(event, resolve) if recurrence_id is None else None,
+        transparent=transparent,
+        status=status,
+        response=response,
+        event_type=event_type,
+        # RFC 5545 section 3.8.1.3: a value that is not known counts as PRIVATE.
+        visibility=_CLASS.get(event.value("CLASS").upper(), Visibility.PRIVATE),
+        has_attendees=has_attendees,
+        organized_by_owner=organized,
+    )
+
+
+def _time(found: Property, resolve: ZoneResolver, problem: Problem) -> EventTime:
+    parameters = found.parameters if found.raw_parameters else _NO_PARAMETERS
+    return read_time(found.value, parameters, resolve, problem)
+
+
+def _end(event: Node, start: EventTime, resolve: ZoneResolver) -> tuple[EventTime | None, Duration | None]:
+    """DTEND, or else DURATION, or else what RFC 5545 section 3.6.1 says of neither."""
+    found = event.first("DTEND")
+    if found is not None and found.value.strip():
+        end = _same_kind(_time(found, resolve, Problem.END_BEFORE_START), start)
+        if start.all_day:
+            if end.local < start.local:
+                raise UnusableError(Problem.END_BEFORE_START)
+            # An end on the first day, which RFC 5545 forbids, is how many programs write one day.
+            return (end if end.local > start.local else EventTime(start.local.date() + _DAY)), None
+        if end.instant("UTC") < start.instant("UTC"):
+            raise UnusableError(Problem.END_BEFORE_START)
+        return end, None
+    text = event.value("DURATION")
+    duration = read_duration(text, Problem.END_BEFORE_START) if text else Duration()
+    if start.all_day:
+        duration = Duration(days=max(duration.days + -(-duration.seconds // 86400), 1))
+    return None, duration
+
+
+def _same_kind(end: EventTime, start: EventTime) -> EventTime:
+    """DTEND as a date where DTSTART is one, else as a time (RFC 5545 section 3.8.2.2 wants them alike)."""
+    if start.all_day and not end.all_day:
+        midnight = end.local.hour == end.local.minute == end.local.second == 0
+        return EventTime(end.local.date() if midnight else end.local.date() + _DAY)
+    if end.all_day and not start.all_day:
+        return EventTime(max(end.local, start.local), start.zone)
+    return end
+
+
+def _recurrence_id(event: Node, resolve: ZoneResolver) -> tuple[EventTime | None, bool]:
+    found = event.first("RECURRENCE-ID")
+    if found is None or not found.value.strip():
+        return None, False
+    future = found.parameters.get("RANGE", "").upper() == "THISANDFUTURE"
+    return _time(found, resolve, Problem.BAD_RECURRENCE), future
+
+
+def _recurrence(event: Node, resolve: ZoneResolver) -> Recurrence | None:
+    rrules = tuple(quirks.rule_text(found.value) for found in event.all("RRULE"))
+    exrules = tuple(quirks.rule_text(found.value) for found in event.all("EXRULE"))
+    rdates = tuple(_recurrence_date(found, value, resolve) for found, value in _listed(event.all("RDATE")))
+    exdates = tuple(
+        read_time(value, found.parameters, resolve, Problem.BAD_RECURRENCE)
+        for found, value in _listed(event.all("EXDATE"))
+    )
+    if not (rrules or rdates or exrules or exdates):
+        return None
+    return Recurrence(tuple(rule for rule in rrules if rule), rdates, exdates, tuple(filter(None, exrules)))
+
+
+def _listed(properties: Sequence[Property]) -> list[tuple[Property, str]]:
+    found: list[tuple[Property, str]] = []
+    for one in properties:
+        found += [(one, value) for value in one.value.split(",") if quirks.is_listed(value)]
+        if len(found) > LIMIT:
+            raise UnusableError(Problem.TOO_MANY_INSTANCES)
+    return found
+
+
+def _recurrence_date(found: Property, value: str, resolve: ZoneResolver) -> RecurrenceDate:
+    parameters = found.parameters
+    first, slash, second = value.partition("/")
+    start = read_time(first, parameters, resolve, Problem.BAD_RECURRENCE)
+    if not slash:
+        return RecurrenceDate(start)
+    if second.strip()[:1] in {"P", "p", "+", "-"}:
+        return RecurrenceDate(start, duration=read_duration(second, Problem.BAD_RECURRENCE))
+    end = _same_kind(read_time(second, parameters, resolve, Problem.BAD_RECURRENCE), start)
+    if end.instant("UTC") < start.instant("UTC"):
+        raise UnusableError(Problem.BAD_RECURRENCE)
+    return RecurrenceDate(start, end=end)
+
+
+def _busy(event: Node) -> tuple[Status, bool, EventType]:
+    status = _STATUS.get(event.value("STATUS").upper(), Status.CONFIRMED)
+    transparent = event.value("TRANSP").upper() == "TRANSPARENT"
+    event_type = EventType.DEFAULT
+    match quirks.busy_status(event):
+        case "FREE" | "WORKINGELSEWHERE":
+            transparent = True
+        case "TENTATIVE" if status is not Status.CANCELLED:
+            status = Status.TENTATIVE
+        case "OOF":
+            event_type = EventType.OUT_OF_OFFICE
+    return status, transparent, event_type
+
+
+def _people(event: Node, owner: frozenset[str]) -> tuple[Response | None, bool, bool | None]:
+    """The owner's response, whether there are attendees, whether the owner organizes (None: unknown)."""
+    response = None
+    attendees = event.all("ATTENDEE")
+    if owner:
+        for attendee in attendees:
+            parameters = attendee.parameters
+            if quirks.mail_address(attendee.value, parameters.get("EMAIL")) in owner:
+                response = _PARTSTAT.get(parameters.get("PARTSTAT", "").upper(), Response.NEEDS_ACTION)
+                break
+    organizer = event.first("ORGANIZER")
+    if organizer is None:  # not a meeting at all, or one whose invitation was stripped
+        return response, bool(attendees), None if attendees else True
+    if not owner:
+        return response, bool(attendees), None
+    address = quirks.mail_address(organizer.value, organizer.parameters.get("EMAIL"))
+    return response, bool(attendees), address in owner
+
+
+def _content(event: Node) -> Content:
+    return Content(
+        title=event.text("SUMMARY"),
+        description=event.text("DESCRIPTION"),
+        location=event.text("LOCATION"),
+        categories=tuple(
+            category.strip() for found in event.all("CATEGORIES") for category in split_texts(found.value)
+        ),
+        attendees=tuple(_name(attendee) for attendee in event.all("ATTENDEE")),
+    )
+
+
+def _name(attendee: Property) -> str:
+    parameters = attendee.parameters
+    return parameters.get("CN") or quirks.mail_address(attendee.value, parameters.get("EMAIL"))
+
+
+def _lifetime(events: Sequence[Node]) -> tuple[datetime, datetime | None]:
+    """From the first to the last moment that the components name, to a day or so; None for an endless series.
+
+    Zones are not known yet: this is what they are looked up with.
+    """
+    times = [datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)] if not events else []
+    endless = False
+    for event in events:
+        for name in ("DTSTART", "DTEND", "RECURRENCE-ID", "RDATE"):
+            for _, value in _listed(event.all(name)):
+                times.append(_roughly(value.partition("/")[0]))
+        for found in event.all("RRULE"):
+            last = _last_of(quirks.rule_text(found.value), _roughly(event.value("DTSTART")))
+            endless |= last is None
+            times += [last] if last is not None else []
+    return min(times), None if endless else max(times)
+
+
+def _roughly(value: str) -> datetime:
+    local = read_local(value, Problem.NO_START)[0]
+    return EventTime(local).local
+
+
+def _last_of(text: str, start: datetime) -> datetime | None:
+    try:
+        rule = parse_rule(text)
+    except (ValueError, KeyError) as error:
+        raise UnusableError(Problem.BAD_RECURRENCE) from error
+    if rule.until is not None:
+        return EventTime(rule.until).local.replace(tzinfo=None)
+    if rule.count is None or rule.count > LIMIT:
+        return None
+    return max(islice(occurrences(rule, start, start, datetime.max), LIMIT), default=start)  # noqa: DTZ901

@@ -1,0 +1,95 @@
+"""VTIMEZONE components and the zones that a resource's TZIDs stand for (RFC 5545 section 3.6.5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from calendarsync.domain.event import Problem
+from calendarsync.domain.timezones import Observance, ZoneDefinition, resolve_zone, zone_of_name
+from calendarsync.providers.icalendar import quirks
+from calendarsync.providers.icalendar.lines import Node
+from calendarsync.providers.icalendar.values import YEARS, UnusableError, read_local
+
+_OFFSET = re.compile(r"([+-]?)(\d\d):?(\d\d)(?::?(\d\d))?")
+_MAX_CUSTOM = 16
+_MAX_DATES = 2000
+
+
+class Zones:
+    """Resolves the TZIDs of one calendar object: its VTIMEZONEs speak for nothing outside it."""
+
+    def __init__(
+        self, calendars: list[Node], lifetime: Callable[[], tuple[datetime, datetime | None]]
+    ) -> None:
+        self._calendars = calendars
+        self._lifetime = lifetime
+        self._found: dict[str, str | None] = {}
+        self._custom = 0
+
+    def resolve(self, tzid: str) -> str | None:
+        """An IANA key, `"UTC"`, or None. `lifetime` is asked only where a VTIMEZONE's rules are needed."""
+        key = zone_of_name(tzid)
+        if key is not None:
+            return key
+        if tzid not in self._found:
+            self._custom += 1
+            self._found[tzid] = self._resolve_custom(tzid) if self._custom <= _MAX_CUSTOM else None
+        return self._found[tzid]
+
+    def _resolve_custom(self, tzid: str) -> str | None:
+        return resolve_zone(tzid, self._definition(tzid), *self._lifetime())
+
+    def _definition(self, tzid: str) -> ZoneDefinition | None:
+        wanted = tzid.strip().strip('"')
+        for calendar in self._calendars:
+            for node in calendar.children:
+                if node.name == "VTIMEZONE" and node.text("TZID").strip().strip('"') == wanted:
+                    return read_definition(node)
+        return None
+
+
+def read_definition(node: Node) -> ZoneDefinition | None:
+    """A VTIMEZONE's rules; None where it is broken."""
+    try:
+        parts = tuple(_observance(child) for child in node.children if child.name in {"STANDARD", "DAYLIGHT"})
+    except UnusableError:
+        return None
+    location = node.text("X-LIC-LOCATION").strip() or None
+    return ZoneDefinition(node.text("TZID"), parts, location) if parts or location else None
+
+
+def _observance(node: Node) -> Observance:
+    # Some programs let their zones begin in the year 1.
+    start = _as_datetime(read_local(node.value("DTSTART"), Problem.UNKNOWN_ZONE, range(1, YEARS.stop))[0])
+    if start.year < YEARS.start:
+        start = start.replace(year=YEARS.start)
+    dates: list[datetime] = []
+    for found in node.all("RDATE"):
+        for value in found.value.split(","):
+            if len(dates) >= _MAX_DATES:
+                raise UnusableError(Problem.UNKNOWN_ZONE)
+            if quirks.is_listed(value):
+                dates.append(_as_datetime(read_local(value.partition("/")[0], Problem.UNKNOWN_ZONE)[0]))
+    return Observance(
+        start,
+        _offset(node.value("TZOFFSETFROM")),
+        _offset(node.value("TZOFFSETTO")),
+        tuple(quirks.rule_text(found.value) for found in node.all("RRULE")),
+        tuple(dates),
+    )
+
+
+def _as_datetime(value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise UnusableError(Problem.UNKNOWN_ZONE)
+    return value
+
+
+def _offset(value: str) -> timedelta:
+    match = _OFFSET.fullmatch(value)
+    if match is None:
+        raise UnusableError(Problem.UNKNOWN_ZONE)
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3]), seconds=int(match[4] or 0))
+    return -offset if match[1] == "-" else offset
