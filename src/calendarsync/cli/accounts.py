@@ -51,17 +51,10 @@ def list_accounts(
     from calendarsync.store.tables import accounts
 
     async def work(database: Database, settings: Settings) -> Sequence[Mapping[str, object]]:
-        columns = (
-            accounts.c.id,
-            accounts.c.email,
-            accounts.c.plan,
-            accounts.c.trial_ends_at,
-            accounts.c.created_at,
-        )
+        query = select(accounts).order_by(accounts.c.created_at, accounts.c.id)
         async with database.read() as connection:
-            query = select(*columns).order_by(accounts.c.created_at, accounts.c.id)
             return [dict(row) for row in (await connection.execute(query)).mappings()]
 
-    show(
-        with_database(work), as_json=as_json, nothing="There is no account yet: calendarsync accounts create"
-    )
+    columns = "id", "email", "plan", "created_at"
+    nothing = "There is no account yet: calendarsync accounts create"
+    show(with_database(work), columns, as_json=as_json, nothing=nothing)

@@ -61,8 +61,10 @@ def reason_of(error: Exception) -> str:
     return getattr(cause, "strerror", None) or str(cause).splitlines()[0]
 
 
-def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, nothing: str) -> None:
-    """Print rows as JSON, or as a table for people."""
+def show(
+    rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, as_json: bool, nothing: str
+) -> None:
+    """Print rows: whole as JSON, or `columns` of them as a table for people."""
     plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
     if as_json:
         typer.echo(json.dumps(plain, indent=2))
@@ -70,20 +72,19 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, nothing: str) -
     if not plain:
         typer.echo(nothing)
         return
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*(name.replace("_", " ") for name in plain[0]))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name.removesuffix("_at"), overflow="fold")
     for row in plain:
-        table.add_row(*(_cell(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+    Console(highlight=False).print(table)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return value
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)

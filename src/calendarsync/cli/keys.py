@@ -63,9 +63,9 @@ def list_keys(
             rows = await connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id))
             return [dict(row) for row in rows.mappings()]
 
-    show(
-        with_database(work), as_json=as_json, nothing="This account has no key yet: calendarsync keys create"
-    )
+    columns = "id", "display", "mode", "created_at"
+    nothing = "This account has no key yet: calendarsync keys create"
+    show(with_database(work), columns, as_json=as_json, nothing=nothing)
 
 
 async def _find(database: Database, account: str) -> str:
