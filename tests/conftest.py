@@ -42,4 +42,5 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     report.outcome = "failed"
     report.longrepr = f"in CI nothing is skipped: {reason}"
 
+
 pytest.register_assert_rewrite("tests.providers.contract")  # its failures then show their values

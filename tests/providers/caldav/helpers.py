@@ -63,6 +63,11 @@ class DavPerson:
         self._server.put(self._calendar, quote(name), event(uid, title, more))
         return name
 
+    async def fill(self, count: int) -> None:
+        """Add that many events."""
+        for number in range(count):
+            await self.add(f"Event {number}")
+
     async def edit(self, resource_id: str, title: str) -> None:
         data = (self._server.get(self._calendar, quote(resource_id)) or b"").decode()
         before, _, rest = data.partition("SUMMARY:")
@@ -72,3 +77,13 @@ class DavPerson:
 
     async def remove(self, resource_id: str) -> None:
         self._server.delete(self._calendar, quote(resource_id))
+
+
+class RadicalePerson(DavPerson):
+    """Radicale takes a whole calendar at once, and needs ever longer for single events."""
+
+    async def fill(self, count: int) -> None:
+        events = "".join(event(f"uid{number}", f"Event {number}") for number in range(count))
+        data = events.replace("END:VCALENDAR\r\nBEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\n", "")
+        self._server.delete(self._calendar)
+        self._server.put(self._calendar, "", data)
