@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import NoReturn, TypeVar
 
@@ -47,8 +48,15 @@ def with_database(work: Callable[[Database, Settings], Awaitable[Result]]) -> Re
         finally:
             await database.close()
 
-    try:
+    with readable_failures():
         return asyncio.run(run())
+
+
+@contextmanager
+def readable_failures() -> Iterator[None]:
+    """What keeps a database from being used becomes one line, not a traceback."""
+    try:
+        yield
     except SecretError as error:
         fail(error, USAGE)
     except (SQLAlchemyError, OSError) as error:

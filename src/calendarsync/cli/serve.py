@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+import socket
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+
+from calendarsync.cli.common import fail, load_settings, readable_failures
+from calendarsync.settings import Settings, sqlite_path
+
+_BACKLOG = 2048
+_GRACE_SECONDS = 10
 
 
 def serve(
@@ -15,4 +26,76 @@ def serve(
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run the schedule as well.")] = True,
 ) -> None:
     """Run the API and the schedule in one process. Brings an embedded database up to date by itself."""
-    raise typer.Exit(1)
+    from calendarsync.observability import configure_logging
+
+    settings = load_settings()
+    configure_logging()
+    with readable_failures(), _listen(host, port) as listener, asyncio.Runner(loop_factory=_new_loop) as loop:
+        loop.run(_serve(settings, listener, worker=worker))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        fail(f"cannot listen on {host}, port {port}: {error.strerror}")
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -> None:
+    import uvicorn
+
+    from calendarsync.accounts.installation import open_installation
+    from calendarsync.api import create_app
+    from calendarsync.api.services import Services
+    from calendarsync.jobs.runner import Runner
+    from calendarsync.net import HttpClient
+    from calendarsync.store.database import Database
+
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database_url)
+        stack.push_async_callback(database.close)
+        await database.migrate()
+        keyring = await open_installation(settings, database)
+        http = HttpClient(allowed_private_networks=settings.allowed_private_networks)
+        await stack.enter_async_context(http)
+        runner = Runner(database, keyring, http, settings, now=_now)
+        if worker:
+            await runner.start()
+        stack.push_async_callback(runner.stop)
+        config = uvicorn.Config(
+            create_app(Services(database, keyring, settings, http, runner, now=_now)),
+            http="httptools",
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        # uvicorn raises the signal that ended it once more; this way a stop that was asked for is a success.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
+        _announce(settings, listener, worker=worker)
+        await server.serve(sockets=[listener])
+
+
+def _announce(settings: Settings, listener: socket.socket, *, worker: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    typer.echo(f"Listening on {address}, documentation at {address}/docs")
+    typer.echo(f"Database: {sqlite_path(settings.database_url).absolute()}")
+    if worker:
+        typer.echo(f"Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
+    else:
+        typer.echo("The schedule does not run here (--no-worker); a trigger still does. Ctrl-C ends it.")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
