@@ -339,7 +339,11 @@ class _Series:
         if not self.rules:
             return iter(list(within))
         streams: list[Iterable[tuple[datetime, RecurrenceDate | None]]] = [within]
-        streams += [((local, None) for local in self.starts(rule, after, before)) for rule in self.rules]
+        # DTSTART may belong to any one of several rules; only a single one is sure to have it among its COUNT.
+        alone = len(self.rules) == 1
+        for rule in self.rules:
+            starts = self.starts(rule, after, before, counts_start=alone)
+            streams.append((local, None) for local in starts)
         return heapq.merge(*streams, key=lambda pair: pair[0])
 
     def starts(
@@ -347,7 +351,7 @@ class _Series:
     ) -> Iterator[datetime]:
         """The local starts that one rule gives between two local times, its UNTIL applied."""
         bound, exact = self._until(rule)
-        slack = _moved(bound, -_DAY)
+        slack = _moved(bound, -2 * _DAY)
         try:
             for local in occurrences(rule, self.zero, after, min(before, bound), counts_start=counts_start):
                 if exact is None or local < slack or self.utc(local) <= exact:
@@ -390,7 +394,8 @@ class _Series:
             if rule.endless:
                 return finals, True
             if rule.count is not None:
-                starts = list(islice(self.starts(rule, self.zero, _LATEST), _MAX_COUNTED + 1))
+                counted = self.starts(rule, self.zero, _LATEST, counts_start=len(self.rules) == 1)
+                starts = list(islice(counted, _MAX_COUNTED + 1))
                 if len(starts) > _MAX_COUNTED:
                     return finals, True
             else:

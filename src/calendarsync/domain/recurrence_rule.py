@@ -190,7 +190,7 @@ def occurrences(
         return
     begin = start if rule.count is not None else _jump(rule, start, after)
     left = rule.count
-    freq = cast(Literal[0, 1, 2, 3, 4, 5, 6], rule.freq)
+    freq = cast("Literal[0, 1, 2, 3, 4, 5, 6]", rule.freq)
     generator = iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **keywords))
     first = True
     while True:
@@ -314,5 +314,5 @@ def _matches(day: date, rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
     if rule.freq == MONTHLY or "bymonth" in by:
         number, days = day.day, length
     ordinals = {None, (number - 1) // 7 + 1, -((days - number) // 7) - 1}
-    wanted = {(one.weekday, one.n) for one in by["byweekday"]}
+    wanted: set[tuple[int, int | None]] = {(one.weekday, one.n) for one in by["byweekday"]}
     return any((day.weekday(), ordinal) in wanted for ordinal in ordinals)

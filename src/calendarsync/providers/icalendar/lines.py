@@ -14,6 +14,7 @@ MARK_PROPERTY = "X-CALENDARSYNC-MARK"
 """The property that holds our mark (rule 1)."""
 
 _FOLD = re.compile(rb"\r?\n[ \t]")
+_BLANK_LINES = re.compile(rb"\n[\r\n]+")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+\Z")
 _PARAMETER = re.compile(r"\s*([^=;\"]+?)\s*=\s*((?:\"[^\"]*\"|[^;\"])*)(?:;|\Z)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -116,6 +117,8 @@ def decode(data: bytes) -> str:
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
+    if b"\n\n" in data or b"\n\r" in data:  # old Mozilla calendars put a blank line into their folds
+        data = _BLANK_LINES.sub(b"\n", data)
     data = _FOLD.sub(b"", data)
     try:
         return data.decode()

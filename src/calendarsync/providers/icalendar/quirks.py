@@ -23,7 +23,7 @@ def busy_status(event: Node) -> str:
 def date_time_numbers(value: str) -> tuple[list[int], bool] | None:
     """Year to second of a date or time, and whether it is UTC; three numbers for a date, None for neither.
 
-    Seconds are left out, and ISO 8601's extended form is used, by hand-made feeds.
+    Hand-made feeds leave seconds out, or use ISO 8601's extended form.
     """
     match = _DATE_TIME.fullmatch(value.strip())
     if match is None:
@@ -37,16 +37,17 @@ def date_time_numbers(value: str) -> tuple[list[int], bool] | None:
 def rule_text(value: str) -> str:
     """An RRULE value in upper case, without what several exporters leave in it.
 
-    Spaces (older Zimbra), an empty part or a trailing semicolon (Lotus Notes, phpicalendar), the property's
-    name once more (some CRM exports).
+    Spaces, empty parts and a trailing semicolon; the property's name once more (a rule that was pasted whole);
+    `COUNT=-1` for a series that is not counted (Confluence's team calendars).
     """
     text = "".join(value.split()).upper()
     text = text.removeprefix("RRULE:").removeprefix("EXRULE:")
-    return ";".join(part for part in text.split(";") if part and not part.endswith("="))
+    parts = [part for part in text.split(";") if part and not part.endswith("=")]
+    return ";".join(part for part in parts if part != "COUNT=-1")
 
 
 def is_listed(value: str) -> bool:
-    """Whether a value of EXDATE or RDATE is one: Exchange and others write the property with an empty value."""
+    """Whether a value of EXDATE or RDATE is one: some write the property with an empty value."""
     return bool(value.strip())
 
 

@@ -47,6 +47,9 @@ _NO_PARAMETERS: Mapping[str, str] = {}
 
 _STATUS = {"TENTATIVE": Status.TENTATIVE, "CANCELLED": Status.CANCELLED}
 _CLASS = {"": Visibility.PUBLIC, "PUBLIC": Visibility.PUBLIC, "CONFIDENTIAL": Visibility.CONFIDENTIAL}
+_Revised = tuple[tuple[int, str], Component, Node]
+"""SEQUENCE and time of change, the component, and where it was read from."""
+
 _PARTSTAT = {
     "ACCEPTED": Response.ACCEPTED,
     "TENTATIVE": Response.TENTATIVE,
@@ -118,7 +121,7 @@ def _resource(
         if len(events) > _MAX_COMPONENTS:
             raise UnusableError(Problem.TOO_LARGE)
         zones: dict[int, ZoneResolver] = {}
-        latest: dict[datetime | None, tuple[tuple[int, str], Component, Node]] = {}
+        latest: dict[datetime | None, _Revised] = {}
         for calendar, event in events:
             resolve = zones.get(id(calendar))
             if resolve is None:
@@ -129,13 +132,28 @@ def _resource(
             revision = _revision(event)
             if key not in latest or revision >= latest[key][0]:
                 latest[key] = (revision, component, event)
-        kept = sorted(latest.values(), key=lambda entry: entry[1].recurrence_id is not None)
+        kept = _without_deleted(sorted(latest.values(), key=lambda entry: entry[1].recurrence_id is not None))
         components = tuple(component for _, component, _ in kept)
         problem = validate(components)
     except UnusableError as error:
         return Resource(resource_id, version, uid, (), mark=mark, problem=error.problem)
     contents = {component.original: _content(event) for _, component, event in kept}
     return Resource(resource_id, version, uid, components, contents, mark, problem)
+
+
+def _without_deleted(entries: list[_Revised]) -> list[_Revised]:
+    """Without the overrides whose instance a newer revision of the master leaves out by EXDATE."""
+    (sequence, _), master, _ = entries[0]
+    if master.recurrence_id is not None or master.recurrence is None or not master.recurrence.exdates:
+        return entries
+    gone = {excluded.instant("UTC") for excluded in master.recurrence.exdates}
+    return [
+        entry
+        for entry in entries
+        if entry[1].recurrence_id is None
+        or entry[0][0] >= sequence
+        or entry[1].recurrence_id.instant("UTC") not in gone
+    ]
 
 
 def _mark(events: Iterable[Node]) -> str | None:

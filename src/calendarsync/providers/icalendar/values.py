@@ -83,7 +83,7 @@ def _read_odd(value: str) -> tuple[date | datetime, bool]:
 
 
 def read_duration(value: str, problem: Problem) -> Duration:
-    """A DURATION: weeks and days are nominal, the rest exact. Raises UnusableError; END_BEFORE_START if negative."""
+    """A DURATION; weeks and days are nominal. Raises UnusableError, with END_BEFORE_START where negative."""
     match = _DURATION.fullmatch(value.strip())
     if match is None or not any(match.groups()[1:]):
         raise UnusableError(problem)
