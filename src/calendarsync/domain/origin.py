@@ -51,6 +51,11 @@ def copy_id(origin: str, target_calendar: str, generation: int) -> str:
     return "cs" + base64.b32hexencode(digest[:20]).decode().lower()
 
 
+def looks_derived(uid: str) -> bool:
+    """Whether a UID has the form of a copy's id; that alone proves nothing."""
+    return len(uid) == 34 and uid.startswith("cs")
+
+
 def write_mark(key: bytes, origin: str, generation: int, fingerprint: str, target_calendar: str) -> str:
     """The mark of the copy of `origin` in `target_calendar`."""
     own_id = copy_id(origin, target_calendar, generation)

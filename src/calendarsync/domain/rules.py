@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from calendarsync.domain.event import Component, EventType, Response, Status, Visibility
+from calendarsync.domain.fingerprint import Fingerprinter
 
 TITLE_PLACEHOLDER = "{title}"
 
@@ -91,6 +92,10 @@ class Rules:
     def signature(self) -> str:
         """Equal for rules that do the same."""
         return repr([(field.name, str(getattr(self, field.name))) for field in fields(self)])
+
+    def version(self, fingerprinter: Fingerprinter) -> str:
+        """What a link notes of the rules that it was judged by."""
+        return fingerprinter.of("rules", self.signature())
 
     def look(self) -> str:
         """Equal for rules that write the same copy of the same event."""

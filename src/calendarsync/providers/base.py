@@ -117,8 +117,9 @@ class Calendar(Protocol):
     raise NotAuthorized, Forbidden, CalendarNotFound, NotACalendar, RateLimited, Unavailable, Unreachable.
     """
 
-    requests: int
-    """HTTP requests made so far."""
+    @property
+    def requests(self) -> int:
+        """HTTP requests made so far."""
 
     async def read(
         self,

@@ -112,6 +112,8 @@ connections = Table(
     # Set when the calendar read empty without the provider naming the deletions (rule 21).
     Column("emptied_at", UtcDateTime),
     Column("next_refresh_at", UtcDateTime, nullable=False, index=True),
+    # The provider said slow down: nothing is asked of it before (rule 24).
+    Column("not_before", UtcDateTime),
     UniqueConstraint("account_id", "mode", "calendar_key"),
 )
 

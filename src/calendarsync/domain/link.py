@@ -1,0 +1,52 @@
+"""A link: our record that a copy stands for a source in a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """One flow of a pair: from its first connection to its second, or back."""
+
+    A_TO_B = "a_to_b"
+    B_TO_A = "b_to_a"
+
+
+class LinkState(StrEnum):
+    PENDING = "pending"
+    """Stored before the copy's first write; no write has been answered yet."""
+    LIVE = "live"
+    RESPECTED = "respected"
+    """A person deleted the copy; it stays away until the source's time changes (rule 17)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """`source_original` is empty where the copy stands for the whole resource.
+
+    `written_hash` is what the copy was written from, `copy_hash` our fields in it as first read back, `times_hash`
+    the source's times at that moment. `respected` holds original starts (`str(EventTime)`) of instances that a
+    person deleted in the copied series.
+    """
+
+    direction: Direction
+    source_resource: str
+    source_original: str
+    source_uid: str
+    origin: str
+    target_calendar: str
+    copy_id: str
+    generation: int
+    state: LinkState
+    written_hash: str | None = None
+    copy_hash: str | None = None
+    times_hash: str | None = None
+    rules_version: str | None = None
+    restores: int = 0
+    respected: tuple[str, ...] = ()
+    id: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.source_resource, self.source_original

@@ -1,0 +1,48 @@
+"""Small conversions between the forms in which one moment may be written."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from calendarsync.domain.event import EventTime
+from calendarsync.domain.timezones import zone_info
+
+_UNTIL = re.compile(r"(?<=UNTIL=)(\d{8}T\d{6})(?!\d|Z)")
+
+
+def zoned(time: EventTime, floating: str) -> EventTime:
+    """The same reading of the clock with a zone: a floating time takes `floating` (rule 11)."""
+    return time if time.all_day or time.zone else EventTime(time.value, floating)
+
+
+def moment_key(time: EventTime, floating: str) -> str:
+    """Equal for two spellings of one moment: the date of an all-day time, else UTC. `EventTime.parse` reads it."""
+    if time.all_day:
+        return str(time)
+    return str(EventTime(time.instant(floating).replace(tzinfo=None), "UTC"))
+
+
+def in_form_of(time: EventTime, model: EventTime, floating: str) -> EventTime:
+    """`time` written as `model` is: as a date, or in its zone (RFC 5545 sections 3.8.4.4 and 3.8.5.1)."""
+    if model.all_day:
+        return time if time.all_day else EventTime(time.local.date())
+    if time.all_day:
+        return EventTime(datetime.combine(time.local.date(), model.local.time()), model.zone)
+    if time.zone == model.zone:
+        return time
+    zone = zone_info(model.zone or floating)
+    return EventTime(time.instant(floating).astimezone(zone).replace(tzinfo=None), model.zone)
+
+
+def zoned_rule(rule: str, start: EventTime, floating: str) -> str:
+    """A rule whose local UNTIL fits a start that has got a zone: UNTIL is in UTC then (section 3.3.10)."""
+    if start.all_day:
+        return rule
+    zone = start.zone or floating
+
+    def in_utc(match: re.Match[str]) -> str:
+        local = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=zone_info(zone))
+        return local.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+    return _UNTIL.sub(in_utc, rule)

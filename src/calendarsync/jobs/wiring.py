@@ -1,0 +1,57 @@
+"""Putting the engine together from the parts of a process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+
+from calendarsync import __version__
+from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.net import HttpClient
+from calendarsync.providers.base import Calendar
+from calendarsync.providers.opening import open_calendar
+from calendarsync.secrets import Keyring
+from calendarsync.store.connections import open_credentials
+from calendarsync.store.database import Database
+from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.sync.inputs import Tools
+from calendarsync.sync.refresh import Refresher
+from calendarsync.sync.round import Reader
+from calendarsync.sync.run import Engine
+
+TEST_MODE = "test"
+
+
+def build_engine(
+    db: Database, keyring: Keyring, http: HttpClient, *, poll_seconds: float, now: Callable[[], datetime]
+) -> Engine:
+    """The engine that `serve` runs."""
+
+    def opened(connection: ConnectionRecord) -> Calendar:
+        return open_calendar(
+            connection.provider,
+            connection.calendar_id,
+            open_credentials(keyring, connection.id, connection.credentials_encrypted),
+            owner=owner_of(connection),
+            client=http,
+            now=now,
+            confined=connection.mode == TEST_MODE,
+        )
+
+    fingerprinter = Fingerprinter(keyring.fingerprint_key)
+    reader = Reader(
+        db=db,
+        refresher=Refresher(db, fingerprinter, __version__),
+        open_calendar=opened,
+        now=now,
+        jitter=random.random,
+        poll_seconds=poll_seconds,
+    )
+    return Engine(reader, Tools(keyring.mark_keys, fingerprinter, __version__))
+
+
+def owner_of(connection: ConnectionRecord) -> frozenset[str]:
+    """The addresses whose responses count: the calendar's own, and the one that the user named (rule 6)."""
+    addresses = (*connection.owner_addresses, connection.email or "")
+    return frozenset(address.lower() for address in addresses if address)

@@ -1,0 +1,265 @@
+"""The index: one row for each component of a connection's calendar. No contents, only their fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.domain.entry import Entry
+from calendarsync.domain.event import (
+    Component,
+    Content,
+    Duration,
+    EventTime,
+    EventType,
+    Problem,
+    Recurrence,
+    RecurrenceDate,
+    Resource,
+    Response,
+    Status,
+    Visibility,
+)
+from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.origin import read_mark
+from calendarsync.store.tables import connections, index
+
+_CHUNK = 500
+
+
+async def known_versions(db: AsyncConnection, connection_id: str) -> dict[str, str | None]:
+    """The version of every resource in the index, by its id."""
+    rows = await db.execute(
+        select(index.c.resource_id, index.c.version).where(index.c.connection_id == connection_id).distinct()
+    )
+    return {row.resource_id: row.version for row in rows}
+
+
+async def unreadable_ids(db: AsyncConnection, connection_id: str) -> list[str]:
+    """Resources that stand in the index with a problem."""
+    rows = await db.execute(
+        select(index.c.resource_id).where(
+            index.c.connection_id == connection_id, index.c.problem.is_not(None)
+        )
+    )
+    return list(rows.scalars())
+
+
+async def resource_ids(
+    db: AsyncConnection, connection_id: str, uids: Sequence[str]
+) -> dict[str, tuple[str, str | None]]:
+    """Resource id and version of these UIDs, as far as the index knows them."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for start in range(0, len(uids), _CHUNK):
+        rows = await db.execute(
+            select(index.c.uid, index.c.resource_id, index.c.version).where(
+                index.c.connection_id == connection_id, index.c.uid.in_(uids[start : start + _CHUNK])
+            )
+        )
+        found.update({row.uid: (row.resource_id, row.version) for row in rows})
+    return found
+
+
+async def load_entries(
+    db: AsyncConnection, connection_id: str, calendar_key: str, mark_keys: Sequence[bytes]
+) -> dict[str, Entry]:
+    """The whole index of one connection, by resource id; marks are verified on the way."""
+    rows = await db.execute(
+        select(index).where(index.c.connection_id == connection_id).order_by(index.c.resource_id)
+    )
+    return {
+        resource_id: _entry(list(group), calendar_key, mark_keys)
+        for resource_id, group in groupby(rows, key=lambda row: str(row.resource_id))
+    }
+
+
+async def next_version(db: AsyncConnection, connection_id: str) -> int:
+    """Move the connection's `index_version` on, because rows are about to change."""
+    result = await db.execute(
+        update(connections)
+        .where(connections.c.id == connection_id)
+        .values(index_version=connections.c.index_version + 1)
+        .returning(connections.c.index_version)
+    )
+    return int(result.scalar_one())
+
+
+async def store_resources(
+    db: AsyncConnection,
+    connection_id: str,
+    resources: Iterable[Resource],
+    fingerprinter: Fingerprinter,
+    version: int,
+) -> None:
+    """Replace the rows of these resources. `version` is what `next_version` gave."""
+    latest = {resource.id: resource for resource in resources}
+    await _delete_rows(db, connection_id, list(latest))
+    rows = [
+        row for resource in latest.values() for row in _rows(connection_id, resource, fingerprinter, version)
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        await db.execute(insert(index), rows[start : start + _CHUNK])
+
+
+async def remove_resources(db: AsyncConnection, connection_id: str, ids: Collection[str]) -> int:
+    """Remove the rows of these resources; the number of resources that were there."""
+    gone = 0
+    listed = list(ids)
+    for start in range(0, len(listed), _CHUNK):
+        chunk = listed[start : start + _CHUNK]
+        where = (index.c.connection_id == connection_id, index.c.resource_id.in_(chunk))
+        count = select(func.count(index.c.resource_id.distinct())).where(*where)
+        gone += int((await db.execute(count)).scalar_one())
+        await db.execute(delete(index).where(*where))
+    return gone
+
+
+async def _delete_rows(db: AsyncConnection, connection_id: str, ids: Sequence[str]) -> None:
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        await db.execute(
+            delete(index).where(index.c.connection_id == connection_id, index.c.resource_id.in_(chunk))
+        )
+
+
+def _rows(
+    connection_id: str, resource: Resource, fingerprinter: Fingerprinter, version: int
+) -> list[dict[str, Any]]:
+    common = {
+        "connection_id": connection_id,
+        "resource_id": resource.id,
+        "version": resource.version,
+        "uid": resource.uid,
+        "problem": resource.problem.value if resource.problem else None,
+        "mark": resource.mark[:400] if resource.mark else None,
+        "changed_in": version,
+    }
+    if not resource.components:
+        return [common | {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}]
+    rows = []
+    for component in resource.components:
+        content = resource.contents.get(component.original, Content())
+        rows.append(
+            common
+            | {
+                "original": component.original,
+                "shape": shape_of(component),
+                "content_hash": fingerprinter.of_content(content),
+                "people_hash": fingerprinter.of_people(content),
+            }
+        )
+    return rows
+
+
+def entry_of(
+    resource: Resource,
+    calendar_key: str,
+    mark_keys: Sequence[bytes],
+    fingerprinter: Fingerprinter,
+) -> Entry:
+    """The entry that a resource becomes once it is in the index."""
+    contents = {key: resource.contents.get(key, Content()) for key in _originals(resource)}
+    return Entry(
+        id=resource.id,
+        version=resource.version,
+        uid=resource.uid,
+        components=resource.components,
+        content_hashes={key: fingerprinter.of_content(content) for key, content in contents.items()},
+        people_hashes={key: fingerprinter.of_people(content) for key, content in contents.items()},
+        mark=read_mark(resource.mark, resource.uid, calendar_key, mark_keys),
+        problem=resource.problem,
+    )
+
+
+def _originals(resource: Resource) -> list[str]:
+    return [component.original for component in resource.components]
+
+
+def _entry(rows: Sequence[Row[Any]], calendar_key: str, mark_keys: Sequence[bytes]) -> Entry:
+    first = rows[0]
+    return Entry(
+        id=first.resource_id,
+        version=first.version,
+        uid=first.uid,
+        components=tuple(component_of(first.uid, row.shape) for row in rows if row.shape),
+        content_hashes={row.original: row.content_hash for row in rows},
+        people_hashes={row.original: row.people_hash for row in rows},
+        mark=read_mark(first.mark, first.uid, calendar_key, mark_keys) if first.mark else None,
+        problem=Problem(first.problem) if first.problem else None,
+        changed_in=first.changed_in,
+    )
+
+
+_TEXT_FIELDS = {
+    "start": EventTime.parse,
+    "end": EventTime.parse,
+    "duration": Duration.parse,
+    "recurrence_id": EventTime.parse,
+    "status": Status,
+    "response": Response,
+    "event_type": EventType,
+    "visibility": Visibility,
+}
+_DEFAULTS = {field.name: field.default for field in fields(Component)}
+
+
+def shape_of(component: Component) -> dict[str, Any]:
+    """A component as JSON: what differs from the defaults, without its UID, which has its own column."""
+    shape: dict[str, Any] = {}
+    for name, default in _DEFAULTS.items():
+        value = getattr(component, name)
+        if name == "uid" or value == default:
+            continue
+        if name == "recurrence":
+            shape[name] = _recurrence_shape(value)
+        else:
+            shape[name] = str(value) if name in _TEXT_FIELDS else value
+    return shape
+
+
+def component_of(uid: str, shape: dict[str, Any]) -> Component:
+    """The inverse of `shape_of`."""
+    values: dict[str, Any] = {}
+    for name, value in shape.items():
+        if name == "recurrence":
+            values[name] = _recurrence_of(value)
+        else:
+            values[name] = _TEXT_FIELDS[name](value) if name in _TEXT_FIELDS else value
+    return Component(uid=uid, **values)
+
+
+def _recurrence_shape(recurrence: Recurrence) -> dict[str, Any]:
+    return {
+        "rrules": list(recurrence.rrules),
+        "exrules": list(recurrence.exrules),
+        "exdates": [str(exdate) for exdate in recurrence.exdates],
+        "rdates": [
+            [
+                str(rdate.start),
+                None if rdate.end is None else str(rdate.end),
+                None if rdate.duration is None else str(rdate.duration),
+            ]
+            for rdate in recurrence.rdates
+        ],
+    }
+
+
+def _recurrence_of(shape: dict[str, Any]) -> Recurrence:
+    return Recurrence(
+        rrules=tuple(shape["rrules"]),
+        exrules=tuple(shape["exrules"]),
+        exdates=tuple(map(EventTime.parse, shape["exdates"])),
+        rdates=tuple(
+            RecurrenceDate(
+                EventTime.parse(start),
+                None if end is None else EventTime.parse(end),
+                None if duration is None else Duration.parse(duration),
+            )
+            for start, end, duration in shape["rdates"]
+        ),
+    )

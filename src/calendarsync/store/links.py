@@ -1,0 +1,140 @@
+"""Links between sources and copies, the failures beside them, and copies that a removed pair left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.store.tables import failures, kept_copies, links, pairs
+
+
+async def load_links(db: AsyncConnection, pair_id: str) -> list[Link]:
+    rows = await db.execute(select(links).where(links.c.pair_id == pair_id).order_by(links.c.id))
+    return [_link(row) for row in rows]
+
+
+async def save_links(db: AsyncConnection, pair_id: str, changed: Sequence[Link]) -> None:
+    """Store links by their pair, direction and source, new ones and known ones alike."""
+    if not changed:
+        return
+    statement = upsert(links)
+    key = ("pair_id", "direction", "source_resource", "source_original")
+    taken = {column.name: column for column in statement.excluded if column.name not in {*key, "id"}}
+    await db.execute(
+        statement.on_conflict_do_update(index_elements=key, set_=taken),
+        [_values(pair_id, link) for link in changed],
+    )
+
+
+async def delete_links(db: AsyncConnection, pair_id: str, gone: Iterable[Link]) -> None:
+    for link in gone:
+        await db.execute(
+            delete(links).where(
+                links.c.pair_id == pair_id,
+                links.c.direction == link.direction.value,
+                links.c.source_resource == link.source_resource,
+                links.c.source_original == link.source_original,
+            )
+        )
+
+
+async def settle_rules_version(db: AsyncConnection, pair_id: str, version: str) -> None:
+    """Note on every live link that it was judged by these rules; what goes now is no change of rules."""
+    await db.execute(
+        update(links)
+        .where(links.c.pair_id == pair_id, links.c.rules_version != version)
+        .values(rules_version=version)
+    )
+
+
+async def copies_of_others(
+    db: AsyncConnection, target_calendar: str, pair_id: str
+) -> list[tuple[str, str, bool]]:
+    """Copies in a calendar that other pairs' links hold, in any account: (copy id, source UID, pair is older)."""
+    mine = select(pairs.c.created_at).where(pairs.c.id == pair_id).scalar_subquery()
+    rows = await db.execute(
+        select(
+            links.c.copy_id,
+            links.c.source_uid,
+            ((pairs.c.created_at < mine) | ((pairs.c.created_at == mine) & (pairs.c.id < pair_id))).label(
+                "older"
+            ),
+        )
+        .join(pairs, pairs.c.id == links.c.pair_id)
+        .where(
+            links.c.target_calendar == target_calendar,
+            links.c.pair_id != pair_id,
+            links.c.state != LinkState.RESPECTED.value,
+        )
+    )
+    return [(row.copy_id, row.source_uid, bool(row.older)) for row in rows]
+
+
+async def linked_copies(db: AsyncConnection, calendar_key: str) -> set[str]:
+    """The ids of all copies in a calendar that any link knows."""
+    rows = await db.execute(select(links.c.copy_id).where(links.c.target_calendar == calendar_key))
+    return set(rows.scalars())
+
+
+async def load_kept(db: AsyncConnection, calendar_key: str) -> frozenset[str]:
+    rows = await db.execute(select(kept_copies.c.copy_id).where(kept_copies.c.calendar_key == calendar_key))
+    return frozenset(rows.scalars())
+
+
+async def keep_copy(db: AsyncConnection, calendar_key: str, copy_id: str) -> None:
+    """Remember that this event of ours is an ordinary one from now on (rule 20)."""
+    statement = upsert(kept_copies).on_conflict_do_nothing()
+    await db.execute(statement, {"calendar_key": calendar_key, "copy_id": copy_id})
+
+
+async def load_failures(db: AsyncConnection, pair_id: str) -> list[Row[Any]]:
+    return list(await db.execute(select(failures).where(failures.c.pair_id == pair_id)))
+
+
+async def replace_failures(
+    db: AsyncConnection,
+    pair_id: str,
+    direction: Direction,
+    failed: Mapping[tuple[str, str], tuple[str, str, datetime]],
+) -> None:
+    """The failures that stand after a run: (code, tried hash, retry at) by source resource and original."""
+    await db.execute(
+        delete(failures).where(failures.c.pair_id == pair_id, failures.c.direction == direction.value)
+    )
+    rows = [
+        {
+            "pair_id": pair_id,
+            "direction": direction.value,
+            "source_resource": resource,
+            "source_original": original,
+            "code": code,
+            "tried_hash": tried,
+            "retry_at": retry_at,
+        }
+        for (resource, original), (code, tried, retry_at) in failed.items()
+    ]
+    if rows:
+        await db.execute(insert(failures), rows)
+
+
+def _values(pair_id: str, link: Link) -> dict[str, Any]:
+    values = asdict(link) | {"pair_id": pair_id, "respected": list(link.respected)}
+    del values["id"]
+    return values
+
+
+def _link(row: Row[Any]) -> Link:
+    values = {field.name: getattr(row, field.name) for field in fields(Link)}
+    converted = {
+        "direction": Direction(row.direction),
+        "state": LinkState(row.state),
+        "respected": tuple(row.respected),
+    }
+    return Link(**values | converted)

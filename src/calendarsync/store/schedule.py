@@ -1,0 +1,184 @@
+"""What the engine reads and writes of pairs and connections: due-ness, cursors, outcomes.
+
+These functions serve the schedule, which works for all accounts; each takes the ids that a claim gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
+from sqlalchemy import delete as delete_rows
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.tables import connections, pairs
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRecord:
+    id: str
+    account_id: str
+    mode: str
+    provider: str
+    calendar_id: str
+    calendar_key: str
+    grant_hash: str
+    email: str | None
+    timezone: str | None
+    owner_addresses: tuple[str, ...]
+    read_only: bool
+    credentials_encrypted: bytes
+    status: str
+    cursor: str | None
+    index_version: int
+    emptied_at: datetime | None
+    not_before: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairRecord:
+    id: str
+    account_id: str
+    mode: str
+    connection_a_id: str
+    connection_b_id: str
+    sync_mode: str
+    direction: str
+    options: Mapping[str, Any]
+    status: str
+    removal: str | None
+    quiet_state: str | None
+    quiet_until: datetime | None
+    dirty_since: datetime | None
+
+
+_first = connections.alias("first")
+_second = connections.alias("second")
+
+
+def _at_work(now: datetime) -> ColumnElement[bool]:
+    """Pairs that the schedule may run: not paused, both grants alive, no provider that asked for a pause."""
+    return and_(
+        or_(pairs.c.status != "paused", pairs.c.removal.is_not(None)),
+        _first.c.status != "expired",
+        _second.c.status != "expired",
+        or_(_first.c.not_before.is_(None), _first.c.not_before <= now),
+        or_(_second.c.not_before.is_(None), _second.c.not_before <= now),
+    )
+
+
+def _due_at() -> ColumnElement[datetime]:
+    soonest = func.min(_first.c.next_refresh_at, _second.c.next_refresh_at)
+    return func.coalesce(func.min(pairs.c.dirty_since, soonest), soonest, type_=pairs.c.dirty_since.type)
+
+
+async def due_pairs(db: AsyncConnection, now: datetime) -> list[str]:
+    """Ids of the pairs to run now, the oldest pair first."""
+    joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
+        _second, pairs.c.connection_b_id == _second.c.id
+    )
+    rows = await db.execute(
+        select(pairs.c.id)
+        .select_from(joined)
+        .where(_at_work(now), _due_at() <= now)
+        .order_by(pairs.c.created_at, pairs.c.id)
+    )
+    return list(rows.scalars())
+
+
+async def earliest_due(db: AsyncConnection, now: datetime) -> datetime | None:
+    """When the first pair becomes, or became, due; None where no pair is at work."""
+    joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
+        _second, pairs.c.connection_b_id == _second.c.id
+    )
+    return (
+        await db.execute(
+            select(func.min(_due_at(), type_=_due_at().type)).select_from(joined).where(_at_work(now))
+        )
+    ).scalar_one()
+
+
+async def has_resumable(db: AsyncConnection, now: datetime) -> bool:
+    """Whether a pause has ended by itself."""
+    statement = select(pairs.c.id).where(pairs.c.status == "paused", pairs.c.resume_at <= now)
+    return (await db.execute(statement.limit(1))).first() is not None
+
+
+async def resume_pairs(db: AsyncConnection, now: datetime) -> None:
+    """Activate the pairs whose pause has ended by itself."""
+    await db.execute(
+        update(pairs)
+        .where(pairs.c.status == "paused", pairs.c.resume_at <= now)
+        .values(status="active", resume_at=None, dirty_since=now)
+    )
+
+
+async def load_pair(db: AsyncConnection, pair_id: str) -> PairRecord | None:
+    row = (await db.execute(select(pairs).where(pairs.c.id == pair_id))).one_or_none()
+    return None if row is None else PairRecord(**_columns(PairRecord, row))
+
+
+async def load_connection(db: AsyncConnection, connection_id: str) -> ConnectionRecord:
+    """Raises sqlalchemy.exc.NoResultFound."""
+    row = (await db.execute(select(connections).where(connections.c.id == connection_id))).one()
+    values = _columns(ConnectionRecord, row)
+    return ConnectionRecord(**values | {"owner_addresses": tuple(row.owner_addresses)})
+
+
+async def carries_full_pair(db: AsyncConnection, connection_id: str) -> bool:
+    """Whether a pair in `full` mode uses the connection, so that its contents are worth keeping for a round."""
+    statement = select(pairs.c.id).where(
+        pairs.c.sync_mode == "full",
+        or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id),
+    )
+    return (await db.execute(statement.limit(1))).first() is not None
+
+
+async def update_connection(db: AsyncConnection, connection_id: str, **values: Any) -> None:
+    await db.execute(update(connections).where(connections.c.id == connection_id).values(**values))
+
+
+async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, until: datetime) -> None:
+    """Ask nothing of this grant before `until`; the account's connections that share it wait too (rule 24)."""
+    await db.execute(
+        update(connections)
+        .where(
+            connections.c.account_id == connection.account_id,
+            connections.c.mode == connection.mode,
+            connections.c.grant_hash == connection.grant_hash,
+        )
+        .values(not_before=until)
+    )
+
+
+async def update_pair(db: AsyncConnection, pair_id: str, **values: Any) -> None:
+    await db.execute(update(pairs).where(pairs.c.id == pair_id).values(**values))
+
+
+async def settle_dirty(db: AsyncConnection, pair_id: str, as_of: datetime | None) -> None:
+    """Take the dirty mark off, unless the pair became dirty again after `as_of`."""
+    if as_of is not None:
+        await db.execute(
+            update(pairs).where(pairs.c.id == pair_id, pairs.c.dirty_since <= as_of).values(dirty_since=None)
+        )
+
+
+async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
+    """Remove the pair; those that write into the same calendars plan anew and may take over (rule 3)."""
+    await db.execute(delete_rows(pairs).where(pairs.c.id == pair.id))
+    keys = select(connections.c.calendar_key).where(
+        connections.c.id.in_((pair.connection_a_id, pair.connection_b_id))
+    )
+    sharing = select(connections.c.id).where(connections.c.calendar_key.in_(keys))
+    await db.execute(
+        update(pairs)
+        .where(or_(pairs.c.connection_a_id.in_(sharing), pairs.c.connection_b_id.in_(sharing)))
+        .values(quiet_state=None)
+    )
+
+
+def _columns(kind: type[ConnectionRecord | PairRecord], row: Row[Any]) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in fields(kind)}

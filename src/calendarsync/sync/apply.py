@@ -1,0 +1,260 @@
+"""Doing what was planned: idempotent writes, a few at a time, each noted as it is answered (DESIGN: apply)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from calendarsync.domain.event import Content, Resource
+from calendarsync.domain.link import Link, LinkState
+from calendarsync.providers.base import (
+    Calendar,
+    Changed,
+    IdTaken,
+    ProviderError,
+    Refused,
+    ResourceGone,
+)
+from calendarsync.store import index, links
+from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.sync.plan import Create, Delete, FlowInput, FlowPlan, Update, Write, tried_hash
+from calendarsync.sync.refresh import Contents, Refresher
+from calendarsync.sync.render import needs_contents, render
+from calendarsync.sync.report import Operation
+
+WRITES_IN_FLIGHT = 8
+_CHUNK = 100
+_NOTE_AFTER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One end of a flow: the connection, its opened calendar, and the texts read of it in this round."""
+
+    connection: ConnectionRecord
+    calendar: Calendar
+    contents: Contents
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one flow. `failed` holds (code, tried hash) by source resource and original start.
+
+    `again`: something had changed under our hands, so that reading and planning once more will do the rest.
+    `error`: a provider as a whole refused, and `blamed` is its connection; what was answered stays done.
+    """
+
+    operations: list[Operation] = field(default_factory=list)
+    failed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    again: bool = False
+    error: ProviderError | None = None
+    blamed: ConnectionRecord | None = None
+
+
+class Applier:
+    """Applies the plan of one flow of a pair."""
+
+    def __init__(
+        self,
+        refresher: Refresher,
+        pair_id: str,
+        flow: FlowInput,
+        *,
+        source: Side,
+        target: Side,
+        mark_keys: Sequence[bytes],
+    ) -> None:
+        self._refresher = refresher
+        self._pair_id = pair_id
+        self._flow = flow
+        self._source = source
+        self._target = target
+        self._mark_keys = mark_keys
+        self._outcome = Outcome()
+        self._incomplete: set[str] = set()
+        self._waiting: deque[Write] = deque()
+        self._ready: deque[tuple[Write, Mapping[str, Content]]] = deque()
+        self._taking = asyncio.Lock()
+        self._answered: list[tuple[Write, Resource | None]] = []
+
+    async def apply(self, plan: FlowPlan) -> Outcome:
+        """Write all of the plan. Provider errors come back in the outcome; other exceptions are raised."""
+        await self._note_intentions(plan)
+        first: list[Write] = [write for write in plan.writes if not isinstance(write, Delete)]
+        first += [write for write in plan.deletes if write.after is None]
+        await self._write_all(first)
+        after = [write for write in plan.deletes if write.after is not None]
+        await self._write_all([write for write in after if write.after not in self._incomplete])
+        return self._outcome
+
+    async def _note_intentions(self, plan: FlowPlan) -> None:
+        """Links stand before their copies are written, so that no crash leaves a copy that nobody knows."""
+        pending = [
+            replace(write.link, state=LinkState.PENDING, written_hash=None, copy_hash=None)
+            for write in plan.writes
+            if type(write) is Create
+        ]
+        kept = [keep.link for keep in plan.keeps]
+        forgotten = [forget.link for forget in plan.forgets]
+        if not (pending or kept or forgotten):
+            return
+        async with self._refresher.db.write() as db:
+            await links.save_links(db, self._pair_id, [*pending, *kept])
+            await links.delete_links(db, self._pair_id, forgotten)
+        for keep in plan.keeps:
+            if keep.reason:
+                self._log(keep.link, keep.action, keep.reason)
+
+    async def _write_all(self, writes: Sequence[Write]) -> None:
+        self._waiting.extend(writes)
+        workers = min(WRITES_IN_FLIGHT, len(writes))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work())
+        finally:
+            await self._note_answers()
+
+    async def _work(self) -> None:
+        try:
+            while self._outcome.error is None and (item := await self._take()) is not None:
+                write, contents = item
+                await self._one(write, contents)
+                if len(self._answered) >= _NOTE_AFTER:
+                    await self._note_answers()
+        except ProviderError as error:
+            self._blame(error, self._target)
+
+    def _blame(self, error: ProviderError, side: Side) -> None:
+        if self._outcome.error is None:
+            self._outcome.error, self._outcome.blamed = error, side.connection
+
+    async def _take(self) -> tuple[Write, Mapping[str, Content]] | None:
+        """The next write with the texts that it needs; texts are fetched for many writes at once."""
+        async with self._taking:
+            while not self._ready and self._waiting and self._outcome.error is None:
+                count = min(_CHUNK, len(self._waiting))
+                await self._prepare([self._waiting.popleft() for _ in range(count)])
+            return self._ready.popleft() if self._ready else None
+
+    async def _prepare(self, chunk: Sequence[Write]) -> None:
+        contents = self._source.contents
+        texts: dict[str, Mapping[str, Content]] = {}
+        missing: dict[str, None] = {}
+        for write in chunk:
+            if isinstance(write, Delete) or not needs_contents(write.wanted):
+                continue
+            entry = write.wanted.entry
+            held = contents.of(entry.id, entry.version)
+            if held is None:
+                missing[entry.id] = None
+            else:
+                texts[entry.id] = held
+        if missing:
+            texts |= await self._fetch(list(missing), chunk)
+        for write in chunk:
+            if isinstance(write, Delete) or not needs_contents(write.wanted):
+                self._ready.append((write, {}))
+            elif write.wanted.entry.id in texts:
+                self._ready.append((write, texts[write.wanted.entry.id]))
+            else:
+                # It is newer than the plan, or gone: read and plan again (rule 23).
+                self._outcome.again = True
+                self._incomplete.add(write.wanted.entry.id)
+
+    async def _fetch(self, ids: Sequence[str], chunk: Sequence[Write]) -> dict[str, Mapping[str, Content]]:
+        planned = {
+            write.wanted.entry.id: write.wanted.entry.version
+            for write in chunk
+            if not isinstance(write, Delete)
+        }
+        try:
+            fetched = await self._source.calendar.fetch(ids)
+        except ProviderError as error:
+            self._blame(error, self._source)
+            return {}
+        return {
+            resource.id: resource.contents for resource in fetched if resource.version == planned[resource.id]
+        }
+
+    async def _one(self, write: Write, contents: Mapping[str, Content]) -> None:
+        try:
+            resource = await self._send(write, contents)
+        except (Changed, ResourceGone, IdTaken) as conflict:
+            self._outcome.again = True
+            self._fail(write, conflict)
+        except Refused as refusal:
+            self._fail(write, refusal)
+        else:
+            self._answered.append((write, resource))
+
+    async def _send(self, write: Write, contents: Mapping[str, Content]) -> Resource | None:
+        calendar = self._target.calendar
+        if isinstance(write, Delete):
+            await calendar.delete(write.copy.id, write.copy.version)
+            return None
+        copy = render(write.wanted, write.link, self._flow.scene.rules, contents, self._mark_keys[0])
+        if isinstance(write, Update):
+            return await calendar.update(write.copy.id, write.copy.version, copy)
+        return await calendar.create(copy)
+
+    def _fail(self, write: Write, error: ProviderError) -> None:
+        key = (write.event_id, write.original)
+        self._outcome.failed[key] = (error.code, tried_hash(write, self._flow))
+        self._incomplete.add(write.event_id)
+
+    async def _note_answers(self) -> None:
+        """Links and index move on together, for what has been answered so far."""
+        answered, self._answered = self._answered, []
+        if not answered:
+            return
+        written = [resource for _, resource in answered if resource is not None]
+        removed = [write.copy.id for write, _ in answered if isinstance(write, Delete)]
+        finished = [self._finished(write, resource) for write, resource in answered]
+        target = self._target.connection.id
+        async with self._refresher.db.write() as db:
+            version = await index.next_version(db, target)
+            await index.store_resources(db, target, written, self._refresher.fingerprinter, version)
+            await index.remove_resources(db, target, removed)
+            await links.save_links(db, self._pair_id, [link for link, stays in finished if link and stays])
+            await links.delete_links(
+                db, self._pair_id, [link for link, stays in finished if link and not stays]
+            )
+        for write, _ in answered:
+            self._outcome.failed.pop((write.event_id, write.original), None)
+            self._log_write(write)
+
+    def _finished(self, write: Write, resource: Resource | None) -> tuple[Link | None, bool]:
+        """The link after its write, and whether it stays."""
+        if isinstance(write, Delete):
+            if write.link is not None and write.after is not None and write.link.respected:
+                # The series is copied in another form now; what a person deleted of it stays away there too.
+                return replace(write.link, state=LinkState.RESPECTED, times_hash=None), True
+            return write.link, False
+        assert resource is not None
+        entry = index.entry_of(
+            resource, self._flow.target_calendar, self._mark_keys, self._refresher.fingerprinter
+        )
+        return replace(write.link, copy_hash=entry.meaning(self._refresher.fingerprinter)), True
+
+    def _log(self, link: Link, action: str, reason: str) -> None:
+        self._outcome.operations.append(
+            Operation(
+                direction=self._flow.direction,
+                event_id=link.source_resource,
+                original_start=link.source_original,
+                action=action,
+                reason=reason,
+                copy_id=link.copy_id,
+            )
+        )
+
+    def _log_write(self, write: Write) -> None:
+        copy_id = write.copy.uid if isinstance(write, Delete) else write.link.copy_id
+        self._outcome.operations.append(
+            Operation(
+                self._flow.direction, write.event_id, write.original, write.action, write.reason, copy_id
+            )
+        )

@@ -1,0 +1,203 @@
+"""The end of a run: what came of it, its log, and what the pair and its connections are told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.providers.base import IdTaken, Refused
+from calendarsync.store import links
+from calendarsync.store.runs import save_run
+from calendarsync.store.schedule import (
+    PairRecord,
+    load_connection,
+    settle_dirty,
+    update_connection,
+    update_pair,
+)
+from calendarsync.sync.apply import Outcome
+from calendarsync.sync.guards import Attention
+from calendarsync.sync.inputs import Looked, Tools
+from calendarsync.sync.plan import FlowInput, FlowPlan
+from calendarsync.sync.report import Operation, RunError, RunReport, RunStatus
+from calendarsync.sync.round import Reader
+
+QUIET = timedelta(minutes=15)
+"""How long an unchanged pair is not planned anew. Longer, and what time brings into the window comes late."""
+
+RETRY_AFTER = timedelta(days=1)
+_HELD_BACK = frozenset({Refused.code, IdTaken.code})
+
+
+@dataclass(slots=True)
+class Ending:
+    """What has come of a run so far. `planned` is false for a run that found nothing to plan."""
+
+    planned: bool = False
+    processed: set[tuple[str, str]] = field(default_factory=set)
+    operations: list[Operation] = field(default_factory=list)
+    skipped: list[Operation] = field(default_factory=list)
+    failures: int = 0
+    again: bool = False
+    attention: Attention | None = None
+    error: RunError | None = None
+    transient: bool = False
+    requests: int = 0
+    duration_ms: int = 0
+
+    def add_plans(self, plans: Sequence[FlowPlan]) -> None:
+        """Take over what was planned; a later plan of the same run replaces what an earlier one skipped."""
+        self.planned = True
+        self.failures = sum(skip.failed for plan in plans for skip in plan.skipped)
+        self.processed |= {(plan.direction, event_id) for plan in plans for event_id in plan.processed}
+        self.skipped = [
+            Operation(plan.direction, skip.event_id, skip.original, "skip", skip.reason)
+            for plan in plans
+            for skip in plan.skipped
+        ]
+
+    def add_outcomes(self, flows: Sequence[FlowInput], outcomes: Sequence[Outcome]) -> None:
+        self.again = any(outcome.again for outcome in outcomes)
+        for flow, outcome in zip(flows, outcomes, strict=True):
+            self.operations += outcome.operations
+            self.failures += len(outcome.failed)
+            self.skipped += [
+                Operation(flow.direction, event_id, original, "skip", code)
+                for (event_id, original), (code, _) in outcome.failed.items()
+            ]
+
+    def add_intentions(self, plans: Sequence[FlowPlan]) -> None:
+        """What a dry run would do."""
+        for plan in plans:
+            for write in plan.writes:
+                self.operations.append(
+                    Operation(plan.direction, write.event_id, write.original, write.action, write.reason)
+                )
+
+    @property
+    def status(self) -> RunStatus:
+        if self.error is not None or self.attention is not None:
+            return RunStatus.FAILED
+        return RunStatus.PARTIAL if self.failures or self.again else RunStatus.SUCCESS
+
+    def report(self, sync_id: str) -> RunReport:
+        counts = Counter(operation.action for operation in self.operations)
+        silent = [operation for operation in self.operations if operation.action == "skip"]
+        error = self.error
+        if error is None and self.attention is not None:
+            error = RunError("needs_attention", self.attention.message)
+        return RunReport(
+            sync_id=sync_id,
+            status=self.status,
+            events_processed=len(self.processed),
+            events_created=counts["create"],
+            events_updated=counts["update"],
+            events_deleted=counts["delete"],
+            events_skipped=len(self.skipped) + len(silent),
+            provider_requests=self.requests,
+            duration_ms=self.duration_ms,
+            error=error,
+            operations=(*self.operations, *self.skipped),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finisher:
+    reader: Reader
+    tools: Tools
+
+    async def note_failures(
+        self,
+        pair: PairRecord,
+        flows: Sequence[FlowInput],
+        plans: Sequence[FlowPlan],
+        outcomes: Sequence[Outcome],
+    ) -> None:
+        """Remember what the provider refused, so that it is not tried again before its time (rule 22)."""
+        retry_at = self.reader.now() + RETRY_AFTER
+        async with self.reader.db.write() as db:
+            for flow, plan, outcome in zip(flows, plans, outcomes, strict=True):
+                held = {(skip.event_id, skip.original) for skip in plan.skipped if skip.failed}
+                failed = {
+                    key: (failure.code, failure.tried_hash, failure.retry_at)
+                    for key, failure in flow.failures.items()
+                    if key in held
+                }
+                failed |= {
+                    key: (code, tried, retry_at)
+                    for key, (code, tried) in outcome.failed.items()
+                    if code in _HELD_BACK
+                }
+                if failed or flow.failures:
+                    await links.replace_failures(db, pair.id, flow.direction, failed)
+
+    async def finish(self, pair: PairRecord, sync_id: str, trigger: str, ending: Ending) -> RunReport:
+        """Write the log and what follows from the run, in one transaction."""
+        report = ending.report(sync_id)
+        now = self.reader.now()
+        async with self.reader.db.write() as db:
+            await save_run(db, _log(pair, trigger, report) | {"created_at": now}, _rows(report))
+            await settle_dirty(db, pair.id, pair.dirty_since)
+            if report.status is RunStatus.FAILED:
+                await update_pair(db, pair.id, **self._stopped(ending))
+                return report
+            await update_pair(
+                db,
+                pair.id,
+                status="active",
+                attention_code=None,
+                attention_message=None,
+                last_synced_at=now,
+                **(await self._looked_at(db, pair, ending) if ending.planned else {}),
+            )
+            for connection_id in (pair.connection_a_id, pair.connection_b_id):
+                await update_connection(db, connection_id, last_synced_at=now)
+        return report
+
+    @staticmethod
+    def _stopped(ending: Ending) -> dict[str, Any]:
+        """What a run that failed does to its pair. What may pass by itself leaves the status as it is."""
+        if ending.attention is not None:
+            return {
+                "status": "needs_attention",
+                "attention_code": ending.attention.code,
+                "attention_message": ending.attention.message,
+                "quiet_until": None,
+            }
+        assert ending.error is not None
+        told = {"attention_code": ending.error.code, "attention_message": ending.error.message}
+        return (told if ending.transient else told | {"status": "error"}) | {"quiet_until": None}
+
+    async def _looked_at(self, db: AsyncConnection, pair: PairRecord, ending: Ending) -> dict[str, Any]:
+        await links.settle_rules_version(db, pair.id, self.tools.rules_version(pair))
+        a = await load_connection(db, pair.connection_a_id)
+        b = await load_connection(db, pair.connection_b_id)
+        looked = Looked(a.index_version, b.index_version, self.tools.setting(pair), self.tools.program)
+        clean = ending.status is RunStatus.SUCCESS
+        return {
+            "quiet_state": str(looked),
+            "quiet_until": self.reader.now() + QUIET if clean else None,
+        }
+
+
+def _log(pair: PairRecord, trigger: str, report: RunReport) -> dict[str, Any]:
+    values = asdict(report)
+    del values["operations"], values["error"]
+    return values | {
+        "account_id": pair.account_id,
+        "mode": pair.mode,
+        "pair_id": pair.id,
+        "trigger": trigger,
+        "status": report.status.value,
+        "error_code": report.error.code if report.error else None,
+        "error_message": report.error.message[:500] if report.error else None,
+    }
+
+
+def _rows(report: RunReport) -> list[dict[str, Any]]:
+    return [asdict(operation) | {"direction": str(operation.direction)} for operation in report.operations]

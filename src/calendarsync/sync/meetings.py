@@ -1,0 +1,95 @@
+"""The same meeting in two calendars: where the target's own entry is busy, no copy is needed (rule 5). Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from calendarsync.domain.entry import Entry
+from calendarsync.domain.origin import meeting_key
+from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, span
+from calendarsync.domain.rules import Window, is_busy
+from calendarsync.domain.times import moment_key
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Keys of instances that the target covers; `endless` where a series of it does so without end."""
+
+    keys: frozenset[str] = frozenset()
+    endless: bool = False
+
+
+class Meetings:
+    """The target's entries by the meeting that they stand for."""
+
+    def __init__(self, entries: Iterable[tuple[str, Entry]] = (), floating: str = "UTC") -> None:
+        """`entries`: the UID of a meeting, and what stands for it in the target, whose zone is `floating`."""
+        self._by_meeting: defaultdict[str, list[Entry]] = defaultdict(list)
+        self._floating = floating
+        for uid, entry in entries:
+            if entry.problem is None:
+                self._by_meeting[meeting_key(uid)].append(entry)
+
+    def knows(self, entry: Entry) -> bool:
+        return bool(self._by_meeting) and meeting_key(entry.uid) in self._by_meeting
+
+    def coverage(
+        self, entry: Entry, instances: Sequence[Instance], floating: str, window: Window
+    ) -> Coverage:
+        """Which instances of a source `entry` stand in the target already, busy and at the same time.
+
+        `instances` are the source's within the window. Where the target's entries end, instances outside the
+        window are judged too, so that the answer does not change as the window slides.
+        """
+        if not self.knows(entry):
+            return Coverage()
+        keys: set[str] = set()
+        endless = False
+        for own in self._by_meeting[meeting_key(entry.uid)]:
+            try:
+                first, last = span(own.components, self._floating)
+                endless = endless or last is None
+                sources = instances if last is None else self._whole(entry, floating, first, last, instances)
+                keys |= self._covered(sources, own, floating, window, (first, last))
+            except RecurrenceError:
+                continue
+        return Coverage(frozenset(keys), endless)
+
+    @staticmethod
+    def _whole(
+        entry: Entry, floating: str, first: datetime, last: datetime, instances: Sequence[Instance]
+    ) -> Sequence[Instance]:
+        if entry.master is None or entry.master.recurrence is None:
+            return instances
+        return expand(entry.components, first, last, floating)
+
+    def _covered(
+        self,
+        sources: Sequence[Instance],
+        own: Entry,
+        floating: str,
+        window: Window,
+        whole: tuple[datetime, datetime | None],
+    ) -> set[str]:
+        first, last = (whole[0], whole[1]) if whole[1] is not None else (window.first, window.last)
+        busy = {
+            moment_key(instance.original or instance.start, self._floating): instance
+            for instance in expand(own.components, first, last, self._floating)
+            if is_busy(instance.component)
+        }
+        covered = set()
+        for source in sources:
+            key = moment_key(source.original or source.start, floating)
+            target = busy.get(key)
+            if target is not None and self._spans(target, source, floating):
+                covered.add(key)
+        return covered
+
+    def _spans(self, target: Instance, source: Instance, floating: str) -> bool:
+        if target.start.all_day != source.start.all_day:
+            return False
+        starts_before = target.start.instant(self._floating) <= source.start.instant(floating)
+        return starts_before and target.end.instant(self._floating) >= source.end.instant(floating)

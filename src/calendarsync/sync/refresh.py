@@ -1,0 +1,108 @@
+"""Reading what changed in a calendar into the index (DESIGN: refresh)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from calendarsync.domain.event import Content, Resource
+from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.providers.base import Batch, Calendar
+from calendarsync.store import index
+from calendarsync.store.database import Database
+from calendarsync.store.schedule import ConnectionRecord, update_connection
+from calendarsync.sync.guards import EMPTIED
+
+
+@dataclass(slots=True)
+class Contents:
+    """The texts that a round has read: by resource, with the version that they belong to. Memory only."""
+
+    _by_resource: dict[str, tuple[str | None, Mapping[str, Content]]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def remember(self, resource: Resource) -> None:
+        self._by_resource[resource.id] = (resource.version, resource.contents)
+
+    def of(self, resource_id: str, version: str | None) -> Mapping[str, Content] | None:
+        """The texts of exactly this version; None where they are not at hand."""
+        held = self._by_resource.get(resource_id)
+        return held[1] if held is not None and held[0] == version else None
+
+
+@dataclass(frozen=True, slots=True)
+class Refresher:
+    """Reads connections into the index. `program` is our version: a new one reads again what none could read."""
+
+    db: Database
+    fingerprinter: Fingerprinter
+    program: str
+
+    async def refresh(
+        self,
+        connection: ConnectionRecord,
+        calendar: Calendar,
+        *,
+        full: bool,
+        contents: Contents | None,
+        now: datetime,
+    ) -> None:
+        """Bring the index up to date; `full` compares every resource. Raises ProviderError.
+
+        The index is written batch by batch and the cursor last: a reading that breaks off is done again from
+        the old cursor, and finds by their versions what it has already.
+        """
+        program, cursor = _unpack(connection.cursor)
+        async with self.db.read() as db:
+            known = await index.known_versions(db, connection.id)
+            unread = await index.unreadable_ids(db, connection.id) if program != self.program else []
+        writer = _IndexWriter(self, connection.id, contents)
+        reading = await calendar.read(None if full else cursor, known, writer.write)
+        if unread:
+            await writer.write(Batch(changed=await calendar.fetch(unread)))
+        emptied_at = connection.emptied_at
+        if reading.listed is not None:
+            missing = known.keys() - reading.listed
+            await writer.write(Batch(removed=list(missing)))
+            if missing and not reading.listed and len(known) >= EMPTIED:
+                emptied_at = now
+        if writer.changed or reading.listed:
+            emptied_at = None
+        async with self.db.write() as db:
+            await update_connection(
+                db, connection.id, cursor=_pack(self.program, reading.cursor), emptied_at=emptied_at
+            )
+
+
+class _IndexWriter:
+    def __init__(self, refresher: Refresher, connection_id: str, contents: Contents | None) -> None:
+        self._refresher = refresher
+        self._connection_id = connection_id
+        self._contents = contents
+        self.changed = False
+
+    async def write(self, batch: Batch) -> None:
+        if not batch.changed and not batch.removed:
+            return
+        self.changed = self.changed or bool(batch.changed)
+        async with self._refresher.db.write() as db:
+            version = await index.next_version(db, self._connection_id)
+            await index.store_resources(
+                db, self._connection_id, batch.changed, self._refresher.fingerprinter, version
+            )
+            await index.remove_resources(db, self._connection_id, batch.removed)
+        if self._contents is not None:
+            for resource in batch.changed:
+                self._contents.remember(resource)
+
+
+def _pack(program: str, cursor: str | None) -> str:
+    return json.dumps({"program": program, "cursor": cursor})
+
+
+def _unpack(text: str | None) -> tuple[str | None, str | None]:
+    packed = json.loads(text) if text else {}
+    return packed.get("program"), packed.get("cursor")

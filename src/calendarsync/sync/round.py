@@ -1,0 +1,134 @@
+"""A round: the runs that start together share one reading of each connection (rule 28)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from calendarsync.providers.base import Calendar, NotAuthorized, ProviderError, RateLimited, Unavailable
+from calendarsync.store.database import Database
+from calendarsync.store.schedule import (
+    ConnectionRecord,
+    carries_full_pair,
+    hold_back_grant,
+    load_connection,
+    update_connection,
+)
+from calendarsync.sync.apply import Side
+from calendarsync.sync.refresh import Contents, Refresher
+
+DEFAULT_RETRY_SECONDS = 60.0
+MAX_RETRY_SECONDS = 86_400.0
+
+
+class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as its cause does
+    """A provider error, and the connection that it came from."""
+
+    def __init__(self, connection: ConnectionRecord, error: ProviderError) -> None:
+        super().__init__(error.code)
+        self.connection = connection
+        self.error = error
+
+    @property
+    def transient(self) -> bool:
+        """Whether it may pass by itself."""
+        return isinstance(self.error, RateLimited | Unavailable)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How connections are opened and read. `jitter` gives numbers from 0 to 1."""
+
+    db: Database
+    refresher: Refresher
+    open_calendar: Callable[[ConnectionRecord], Calendar]
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+    poll_seconds: float
+
+    async def note_error(self, failed: ConnectionFailed) -> None:
+        """Write down what an error means for its connection (rules 24 and 25)."""
+        now, error, connection = self.now(), failed.error, failed.connection
+        values: dict[str, Any] = {
+            "last_error_code": error.code,
+            "last_error_message": error.message,
+            "next_refresh_at": self.next_refresh(),
+        }
+        wait = error.retry_after
+        if isinstance(error, RateLimited) and wait is None:
+            wait = DEFAULT_RETRY_SECONDS
+        async with self.db.write() as db:
+            if wait is not None:
+                seconds = min(max(wait, 1.0), MAX_RETRY_SECONDS) * (1 + self.jitter() / 5)
+                await hold_back_grant(db, connection, now + timedelta(seconds=seconds))
+            elif isinstance(error, NotAuthorized):
+                values["status"] = "expired"
+            elif not isinstance(error, Unavailable):
+                values["status"] = "error"
+            await update_connection(db, connection.id, **values)
+
+    def next_refresh(self) -> datetime:
+        """Within one poll interval, a little early by chance, so that polls spread (rule 27)."""
+        return self.now() + timedelta(seconds=self.poll_seconds * (1 - self.jitter() / 10))
+
+
+class Round:
+    """Opened and read connections. Each is used under its connection's lock."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._calendars: dict[str, Calendar] = {}
+        self._contents: dict[str, Contents] = {}
+        self._read: set[str] = set()
+        self._failed: dict[str, ConnectionFailed] = {}
+
+    def requests(self, connection_id: str) -> int:
+        """Requests made through this connection in this round so far."""
+        calendar = self._calendars.get(connection_id)
+        return calendar.requests if calendar else 0
+
+    async def read(self, connection_id: str, *, again: bool = False, full: bool = False) -> Side:
+        """The connection as it stands: read once in a round, unless `again` or `full`.
+
+        Raises ConnectionFailed; what failed once in a round is not asked again in it.
+        """
+        if connection_id in self._failed:
+            raise self._failed[connection_id]
+        async with self._reader.db.read() as db:
+            connection = await load_connection(db, connection_id)
+            keep = await carries_full_pair(db, connection_id)
+        calendar = self._calendars.get(connection_id)
+        if calendar is None:
+            calendar = self._calendars[connection_id] = self._reader.open_calendar(connection)
+        contents = self._contents.setdefault(connection_id, Contents())
+        if again or full or connection_id not in self._read:
+            await self._refresh(connection, calendar, contents if keep else None, full=full)
+            self._read.add(connection_id)
+            async with self._reader.db.read() as db:
+                connection = await load_connection(db, connection_id)
+        return Side(connection, calendar, contents)
+
+    async def _refresh(
+        self, connection: ConnectionRecord, calendar: Calendar, contents: Contents | None, *, full: bool
+    ) -> None:
+        reader = self._reader
+        try:
+            await reader.refresher.refresh(
+                connection, calendar, full=full, contents=contents, now=reader.now()
+            )
+        except ProviderError as error:
+            failed = self._failed[connection.id] = ConnectionFailed(connection, error)
+            await reader.note_error(failed)
+            raise failed from error
+        async with reader.db.write() as db:
+            await update_connection(
+                db,
+                connection.id,
+                status="active",
+                last_error_code=None,
+                last_error_message=None,
+                not_before=None,
+                next_refresh_at=reader.next_refresh(),
+            )
