@@ -282,7 +282,8 @@ def _beyond_any_set(rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
     times = days
     for freq, name in ((HOURLY, "byhour"), (MINUTELY, "byminute"), (SECONDLY, "bysecond")):
         times *= len(by[name]) if rule.freq < freq else 1
-    return min(abs(position) for position in by["bysetpos"]) > times
+    positions: tuple[int, ...] = by["bysetpos"]
+    return min(abs(position) for position in positions) > times
 
 
 def _candidates(rule: Rule, day: date) -> Iterator[date]:
@@ -315,4 +316,4 @@ def _matches(day: date, rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
         number, days = day.day, length
     ordinals = {None, (number - 1) // 7 + 1, -((days - number) // 7) - 1}
     wanted: set[tuple[int, int | None]] = {(one.weekday, one.n) for one in by["byweekday"]}
-    return any((day.weekday(), ordinal) in wanted for ordinal in ordinals)
+    return bool(wanted & {(day.weekday(), ordinal) for ordinal in ordinals})
