@@ -10,8 +10,11 @@ import posixpath
 import re
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
+from yarl import URL
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ESCAPE = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
 _SAFE = "!$&'()*+,;=:@"  # with the unreserved characters: all that a path segment may hold (RFC 3986)
 
 
@@ -27,7 +30,7 @@ def canonical_url(url: str) -> str:
     if scheme not in _DEFAULT_PORTS or not host:
         raise ValueError("not an absolute http or https URL")
     if not host.isascii():
-        host = host.encode("idna").decode("ascii")
+        host = URL.build(scheme=scheme, host=host).raw_host or host
     if ":" in host:
         host = f"[{host}]"
     port = "" if parts.port in (None, _DEFAULT_PORTS[scheme]) else f":{parts.port}"
@@ -38,12 +41,8 @@ def canonical_url(url: str) -> str:
 
 def decode(path: str) -> str:
     """A path in the one spelling that is compared (see above)."""
-    return "".join(
-        _decode_bytes(unquote_to_bytes(part)) if part.startswith("%") and _ESCAPE.fullmatch(part)
-        # a percent sign that begins no escape is itself
-        else part.replace("%", "%25")
-        for part in _ESCAPE.split(path)
-    )  # fmt: skip
+    parts = enumerate(_ESCAPE.split(path))  # every other part is escapes
+    return "".join(_decode(part) if index % 2 else _kept(part, "%") for index, part in parts)
 
 
 def encode(path: str) -> str:
@@ -85,11 +84,16 @@ def absolute(base: str, href: str) -> str:
     return urljoin(base, origin + encode(decode(path_of(href))))
 
 
-def _decode_bytes(data: bytes) -> str:
-    text = data.decode("utf-8", "surrogateescape")
+def _decode(escapes: str) -> str:
+    text = unquote_to_bytes(escapes).decode("utf-8", "surrogateescape")
+    return _UNDECODABLE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", _kept(text, "%/"))
+
+
+def _kept(text: str, reserved: str) -> str:
+    """The text with control characters and those that are `reserved` percent-encoded."""
     return "".join(
-        f"%{ord(character) - 0xDC00:02X}" if 0xDC80 <= ord(character) <= 0xDCFF
-        else quote(character, safe="") if character in "%/" or not character.isprintable()
+        f"%{ord(character):02X}"
+        if character in reserved or character < " " or character == "\x7f"
         else character
         for character in text
-    )  # fmt: skip
+    )
