@@ -39,7 +39,7 @@ class DavServer:
             '<C:mkcalendar xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav">'
             f"<set><prop>{properties}</prop></set></C:mkcalendar>"
         )
-        answer = self.request("MKCALENDAR", url, body if properties else None)
+        answer = self.request("MKCALENDAR", url, body, {"Content-Type": "text/xml"})
         assert answer.status == 201, answer
         return url
 

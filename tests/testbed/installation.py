@@ -1,0 +1,198 @@
+"""A CalendarSync of a test's own: a database, the engine, and a clock that the test moves."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.jobs.wiring import owner_of
+from calendarsync.net import HttpClient
+from calendarsync.providers.base import Calendar
+from calendarsync.providers.caldav import canonical_url
+from calendarsync.providers.opening import open_calendar
+from calendarsync.secrets import Keyring
+from calendarsync.store import tables
+from calendarsync.store.connections import open_credentials, seal_credentials
+from calendarsync.store.database import Database
+from calendarsync.store.ids import new_id
+from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.sync.inputs import Tools
+from calendarsync.sync.refresh import Refresher
+from calendarsync.sync.report import RunReport
+from calendarsync.sync.round import Reader, Round
+from calendarsync.sync.run import Engine, Order
+from tests.testbed.dav import DavServer
+
+LOOPBACK = ip_network("127.0.0.0/8")
+START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+@dataclass
+class Installation:
+    db: Database
+    keyring: Keyring
+    http: HttpClient
+    clock: Clock
+    program: str = "1"
+    wrap: Callable[[ConnectionRecord, Calendar], Calendar] = lambda _, calendar: calendar
+    engine: Engine = field(init=False)
+
+    def __post_init__(self) -> None:
+        fingerprinter = Fingerprinter(self.keyring.fingerprint_key)
+        reader = Reader(
+            db=self.db,
+            refresher=Refresher(self.db, fingerprinter, self.program),
+            open_calendar=self._open,
+            now=self.clock,
+            jitter=lambda: 0.0,
+            poll_seconds=300,
+        )
+        self.engine = Engine(reader, Tools(self.keyring.mark_keys, fingerprinter, self.program))
+
+    def _open(self, connection: ConnectionRecord) -> Calendar:
+        secret = open_credentials(self.keyring, connection.id, connection.credentials_encrypted)
+        calendar = open_calendar(
+            connection.provider,
+            connection.calendar_id,
+            secret,
+            owner=owner_of(connection),
+            client=self.http,
+            now=self.clock,
+            confined=False,
+        )
+        return self.wrap(connection, calendar)
+
+    async def account(self) -> str:
+        account_id = new_id("acct")
+        async with self.db.write() as db:
+            await db.execute(
+                insert(tables.accounts).values(
+                    id=account_id, email=f"{account_id}@example.com", plan="free", created_at=self.clock()
+                )
+            )
+        return account_id
+
+    async def connect(
+        self,
+        account_id: str,
+        server: DavServer,
+        calendar_url: str,
+        *,
+        email: str | None = None,
+        **values: Any,
+    ) -> str:
+        connection_id = new_id("conn")
+        secret = {"username": server.username, "password": server.password}
+        row = {
+            "id": connection_id,
+            "account_id": account_id,
+            "mode": "live",
+            "provider": "caldav",
+            "calendar_id": calendar_url,
+            "calendar_key": sha256(canonical_url(calendar_url).encode()).hexdigest(),
+            "grant_hash": self.keyring.grant_hash(f"{server.url} {server.username}"),
+            "calendar_name": "A calendar",
+            "email": email,
+            "timezone": "Europe/Berlin",
+            "owner_addresses": [],
+            "read_only": False,
+            "credentials_encrypted": seal_credentials(self.keyring, connection_id, secret),
+            "status": "active",
+            "created_at": self.clock(),
+            "index_version": 0,
+            "next_refresh_at": self.clock(),
+        }
+        async with self.db.write() as db:
+            await db.execute(insert(tables.connections).values(row | values))
+        return connection_id
+
+    async def pair(
+        self,
+        a: str,
+        b: str,
+        *,
+        sync_mode: str = "blocker",
+        direction: str = "bidirectional",
+        **options: Any,
+    ) -> str:
+        pair_id = new_id("pair")
+        async with self.db.write() as db:
+            account = select(tables.connections.c.account_id).where(tables.connections.c.id == a)
+            await db.execute(
+                insert(tables.pairs).values(
+                    id=pair_id,
+                    account_id=account.scalar_subquery(),
+                    mode="live",
+                    connection_a_id=a,
+                    connection_b_id=b,
+                    sync_mode=sync_mode,
+                    direction=direction,
+                    options=options,
+                    status="active",
+                    created_at=self.clock(),
+                    dirty_since=self.clock(),
+                )
+            )
+        self.clock.advance(seconds=1)
+        return pair_id
+
+    async def change_pair(self, pair_id: str, **values: Any) -> None:
+        async with self.db.write() as db:
+            await db.execute(update(tables.pairs).where(tables.pairs.c.id == pair_id).values(**values))
+
+    async def row(self, table: Any, row_id: str) -> Any:
+        async with self.db.read() as db:
+            return (await db.execute(select(table).where(table.c.id == row_id))).one_or_none()
+
+    async def run(
+        self,
+        pair_id: str,
+        *,
+        full: bool = False,
+        confirm: bool = False,
+        dry_run: bool = False,
+        round_: Round | None = None,
+    ) -> RunReport:
+        order = Order(new_id("sync_run"), "api", full=full, confirm=confirm, dry_run=dry_run)
+        return await self.engine.run(pair_id, order, round_ or self.engine.new_round())
+
+    async def sync(self, pair_id: str) -> RunReport:
+        """A run that has to succeed."""
+        report = await self.run(pair_id)
+        assert report.status == "success", report
+        return report
+
+
+@asynccontextmanager
+async def installation(
+    folder: Path, *, secret: bytes | None = None, clock: Clock | None = None, **given: Any
+) -> AsyncIterator[Installation]:
+    db = Database(f"sqlite:///{folder / 'calendarsync.sqlite3'}")
+    try:
+        await db.migrate()
+        async with HttpClient(allowed_private_networks=[LOOPBACK]) as http:
+            keyring = Keyring([secret or secrets.token_bytes(32)])
+            yield Installation(db, keyring, http, clock or Clock(), **given)
+    finally:
+        await db.close()
