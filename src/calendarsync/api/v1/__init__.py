@@ -1,0 +1,17 @@
+"""Version 1 of the API: everything under `/api/v1`, one file per resource."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from calendarsync.api.v1 import connections, logs, pairs
+from calendarsync.api.v1.responses import EVERYWHERE
+
+PREFIX = "/api/v1"
+
+
+def make_router() -> APIRouter:
+    router = APIRouter(prefix=PREFIX, responses=EVERYWHERE)
+    for resource in (connections, pairs, logs):
+        router.include_router(resource.router)
+    return router

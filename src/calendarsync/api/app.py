@@ -1,0 +1,106 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from calendarsync import __version__
+from calendarsync.api import docs, errors, health, v1
+from calendarsync.api.middleware import RequestContext
+from calendarsync.api.route import SECURITY_SCHEME
+from calendarsync.api.services import Services
+from calendarsync.api.v1.responses import WITH_BODY
+
+_DESCRIPTION = """Keeps calendars in step.
+
+Requests and responses are JSON; times are RFC 3339 in UTC. Send a key as `Authorization: Bearer cs_live_…`; a
+`cs_test_…` key sees a world of its own. Each operation names the scope that its key needs. Every error has the
+same body, and every answer an `X-Request-Id`.
+"""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The API with its documentation. It opens and closes nothing: `services` belong to the caller."""
+    app = _bare_app()
+    app.state.services = services
+    secure = services.settings.public_url.startswith("https://")
+    app.add_middleware(RequestContext, secure=secure)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, as it is served and committed."""
+    return _bare_app().openapi()
+
+
+def _bare_app() -> FastAPI:
+    app = FastAPI(
+        title="CalendarSync API",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.include_router(v1.make_router())
+    app.include_router(health.router)
+    app.include_router(_document_router(app))
+    errors.install(app)
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _document_router(app: FastAPI) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(f"{v1.PREFIX}/openapi.json")
+    async def document() -> JSONResponse:
+        return JSONResponse(_document(app))
+
+    docs.add_to(router, lambda: _document(app))
+    return router
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        document["components"].setdefault("securitySchemes", {})[SECURITY_SCHEME] = {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, `cs_live_…` or `cs_test_…`. The names at each operation are scopes.",
+        }
+        _complete(document)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(document: dict[str, Any]) -> None:
+    """What every answer has in common, and errors that come of a body."""
+    schemas = document["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    error_content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        responses = operation["responses"]
+        if "requestBody" in operation:
+            for status, response in WITH_BODY.items():
+                responses[str(status)] = {"description": response["description"], "content": error_content}
+        operation["responses"] = dict(sorted(responses.items()))
+        for response in responses.values():
+            response.setdefault("headers", {})["X-Request-Id"] = {
+                "description": "Names this request in the server's log.",
+                "schema": {"type": "string"},
+            }

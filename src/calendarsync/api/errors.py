@@ -1,0 +1,163 @@
+"""One body for every error, whatever raised it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+
+_LONGEST_NAME = 100  # characters of a caller's own field name that are repeated
+
+CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    422: "validation_error",
+    429: "rate_limited",
+    500: "server_error",
+}
+
+# Pydantic's wording where it speaks of Python rather than of JSON.
+_WORDS = {
+    "missing": "is required",
+    "extra_forbidden": "unknown field",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+}
+
+
+class ErrorDetail(BaseModel):
+    """`field` is the path to a field of the body, with dots, or a parameter's name."""
+
+    field: str
+    message: str
+
+
+class ErrorContent(BaseModel):
+    code: str
+    message: str
+    request_id: str
+    details: list[ErrorDetail] | None = None
+
+
+class ErrorBody(BaseModel):
+    """What every error looks like."""
+
+    error: ErrorContent
+
+
+class ApiError(Exception):
+    """An answer that is an error. `details` are pairs of field and message."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        details: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.details = tuple(details)
+        self.headers = dict(headers or {})
+
+
+def not_found(what: str) -> ApiError:
+    return ApiError(404, f"there is no such {what}")
+
+
+def conflict(message: str) -> ApiError:
+    return ApiError(409, message)
+
+
+def invalid(*details: tuple[str, str]) -> ApiError:
+    """A 422 for (field, message) each."""
+    return ApiError(422, "; ".join(f"{field}: {message}" for field, message in details), details=details)
+
+
+def error_response(request_id: str, error: ApiError) -> JSONResponse:
+    content: dict[str, Any] = {
+        "code": CODES.get(error.status, "bad_request" if error.status < 500 else "server_error"),
+        "message": error.message,
+        "request_id": request_id,
+    }
+    if error.details:
+        content["details"] = [{"field": field, "message": message} for field, message in error.details]
+    return JSONResponse({"error": content}, error.status, headers=error.headers)
+
+
+def server_error() -> ApiError:
+    return ApiError(500, "something went wrong on our side; the request id helps to find out what")
+
+
+def install(app: FastAPI) -> None:
+    """Answer all that the routes, the framework and the router raise with our body."""
+
+    async def on_api_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, ApiError)
+        return error_response(request.state.request_id, error)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        details = [(_field(each["loc"]), _message(each)) for each in error.errors()]
+        return error_response(request.state.request_id, invalid(*details))
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_allowed_methods(request))
+        message = {404: "there is nothing at this address"}.get(
+            error.status_code, HTTPStatus(error.status_code).phrase.lower()
+        )
+        return error_response(request.state.request_id, ApiError(error.status_code, message, headers=headers))
+
+    app.add_exception_handler(ApiError, on_api_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """`("body", "options", "past_days")` is `options.past_days`; the body as a whole is `body`."""
+    inner = location[1:] if location[0] in ("body", "query", "path", "header") else location
+    name = ".".join(str(part) for part in inner) or str(location[0])
+    return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    text: str = _WORDS.get(error["type"], error["msg"])
+    text = text.removeprefix("Value error, ").removeprefix("Input should be ")
+    return (
+        text if text is not error["msg"] or error["type"] == "value_error" else f"{text[0].lower()}{text[1:]}"
+    )
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Of all routes at the path: each route knows only its own methods."""
+    routes: Sequence[BaseRoute] = request.app.routes
+    found: set[str] = set()
+    for method in ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in routes):
+            found.add(method)
+    return sorted(found)

@@ -1,0 +1,72 @@
+"""Around every request: its id, headers that keep browsers careful, one line in the log, and the last net."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from calendarsync.api.errors import error_response, server_error
+from calendarsync.observability import describe_exception, get_logger
+from calendarsync.store.ids import new_id
+
+_log = get_logger(__name__)
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class RequestContext:
+    """The outermost part of the application. `secure`: it is reached by https alone."""
+
+    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+        self._app = app
+        self._headers = dict(HEADERS)
+        if secure:
+            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = new_id("req")
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except ClientDisconnect:
+                status = status or 499
+            except Exception as error:  # noqa: BLE001 - nothing internal may get out, whatever it was
+                _log.error("request failed", **describe_exception(error))
+                if not status:
+                    await error_response(request_id, server_error())(scope, receive, send_with_headers)
+            finally:
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    # The route's pattern: what a caller writes into a path is not ours to log.
+                    route=getattr(scope.get("route"), "path", None),
+                    status=status,
+                    duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                )

@@ -1,0 +1,144 @@
+"""What happens to every request before its route sees it: key, scope, parameters, body, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from calendarsync.accounts.keys import Identity, identify
+from calendarsync.accounts.scopes import Scope
+from calendarsync.api import strict_json
+from calendarsync.api.errors import ApiError, invalid
+from calendarsync.api.services import services_of
+
+MAX_BODY_BYTES = 1_000_000
+SECURITY_SCHEME = "apiKey"
+
+
+def needs(scope: Scope) -> dict[str, Any]:
+    """For `openapi_extra` of a route: the scope that a key must have. What is documented is what is checked."""
+    return {"security": [{SECURITY_SCHEME: [scope.value]}]}
+
+
+class StrictRequest(Request):
+    """A request whose body is limited in size and strictly JSON."""
+
+    async def body(self) -> bytes:
+        """Raises ApiError 413."""
+        if not hasattr(self, "_read"):
+            parts, size = [], 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+                parts.append(chunk)
+            self._read = b"".join(parts)
+        return self._read
+
+    async def json(self) -> Any:
+        """Raises ApiError 400."""
+        if not hasattr(self, "_parsed"):
+            try:
+                self._parsed = strict_json.parse(await self.body())
+            except strict_json.NotJsonError as error:
+                raise ApiError(400, str(error)) from None
+        return self._parsed
+
+
+class ApiRoute(APIRoute):
+    """A route that only a key with its scope may use."""
+
+    @property
+    def scope(self) -> str:
+        """Raises KeyError where the route was declared without `needs()`."""
+        scope: str = (self.openapi_extra or {})["security"][0][SECURITY_SCHEME][0]
+        return scope
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        scope, has_body = self.scope, self.body_field is not None
+        needs_body = self.body_field is not None and self.body_field.field_info.is_required()
+        known = {field.alias for field in _query_parameters(self.dependant)}
+
+        async def handle_strictly(request: Request) -> Response:
+            request.state.identity = await _authenticate(request)
+            _check_scope(request.state.identity, scope)
+            _check_parameters(request, known)
+            strict = StrictRequest(request.scope, request.receive)
+            if has_body:
+                await _check_body(strict, required=needs_body)
+            return await handle(strict)
+
+        return handle_strictly
+
+
+def caller_of(request: Request) -> Identity:
+    identity: Identity = request.state.identity
+    return identity
+
+
+Caller = Annotated[Identity, Depends(caller_of)]
+
+
+async def _authenticate(request: Request) -> Identity:
+    given = request.headers.getlist("authorization")
+    scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not key.strip():
+        message = "send an API key in the header Authorization: Bearer cs_…"
+        raise ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="CalendarSync"'})
+    services = services_of(request)
+    identity = await identify(services.db, services.keyring, key.strip(), services.now())
+    if identity is None:
+        challenge = 'Bearer realm="CalendarSync", error="invalid_token"'
+        raise ApiError(401, "the API key is not valid", headers={"WWW-Authenticate": challenge})
+    return identity
+
+
+def _check_scope(identity: Identity, scope: str) -> None:
+    if scope not in identity.scopes:
+        challenge = f'Bearer realm="CalendarSync", error="insufficient_scope", scope="{scope}"'
+        message = f"the API key does not have the scope {scope}"
+        raise ApiError(403, message, headers={"WWW-Authenticate": challenge})
+
+
+def _query_parameters(dependant: Dependant) -> Iterator[Any]:
+    yield from dependant.query_params
+    for inner in dependant.dependencies:
+        yield from _query_parameters(inner)
+
+
+def _check_parameters(request: Request, known: set[str]) -> None:
+    """A mistyped parameter must not pass in silence: `?keep_copy=true` would remove the copies."""
+    unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
+    if unknown:
+        raise invalid(*((name[:100], "unknown parameter") for name in unknown))
+    twice = [name for name in known if len(request.query_params.getlist(name)) > 1]
+    if twice:
+        raise invalid(*((name, "given more than once") for name in twice))
+
+
+async def _check_body(request: StrictRequest, *, required: bool) -> None:
+    kind = request.headers.get("content-type")
+    if kind is not None and not _is_json(kind):
+        raise ApiError(415, "send the body as Content-Type: application/json, in UTF-8")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiError(415, "send the body without a Content-Encoding")
+    if not await request.body():
+        if required:
+            raise ApiError(400, "the request needs a JSON body")
+        return
+    if kind is None:
+        raise ApiError(415, "send the body as Content-Type: application/json, in UTF-8")
+    await request.json()
+
+
+def _is_json(content_type: str) -> bool:
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    return media_type == "application/json" and all(
+        not parameter.startswith("charset=") or parameter[len("charset=") :].strip('"') in ("utf-8", "utf8")
+        for parameter in parameters
+    )

@@ -1,0 +1,97 @@
+"""Connections as they come in and go out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator
+from sqlalchemy import RowMapping
+
+from calendarsync.api.v1.fields import Body, Email, Problem, Text, omitted, problem
+
+Provider = Literal["google", "microsoft", "caldav", "ics", "sandbox"]
+
+
+def _available(provider: str) -> str:
+    if provider != "caldav":
+        raise ValueError(f"{provider} is not available on this installation yet; caldav is")
+    return provider
+
+
+class CalDavAccess(Body):
+    """How to reach a CalDAV server. `url` may be a server's, a person's or a calendar's address, or a host."""
+
+    provider: Annotated[Provider, AfterValidator(_available)]
+    url: Annotated[Text, Field(min_length=1, max_length=2000, examples=["https://caldav.example.com/"])]
+    username: Annotated[Text, Field(min_length=1, max_length=320, examples=["you@example.com"])]
+    password: SecretStr = Field(min_length=1, max_length=1000)
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, value: SecretStr) -> SecretStr:
+        _no_line_breaks(value)
+        return value
+
+
+class NewConnection(CalDavAccess):
+    calendar_id: Annotated[Text, Field(min_length=1, max_length=2000)] = Field(
+        default_factory=omitted,
+        description="As `discover` tells it. May be left out where the account has exactly one calendar.",
+    )
+    email: Email = Field(
+        default_factory=omitted, description="The owner's address: its responses to invitations count."
+    )
+
+
+class ConnectionChanges(Body):
+    """Only what is given changes. New credentials are tried before they are kept."""
+
+    calendar_name: Annotated[Text, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
+    username: Annotated[Text, Field(min_length=1, max_length=320)] = Field(default_factory=omitted)
+    password: SecretStr = Field(default_factory=omitted, min_length=1, max_length=1000)
+
+    @field_validator("password")
+    @classmethod
+    def _check_password(cls, value: SecretStr) -> SecretStr:
+        _no_line_breaks(value)
+        return value
+
+
+def _no_line_breaks(password: SecretStr) -> None:
+    if set(password.get_secret_value()) & set("\x00\r\n"):
+        raise ValueError("must not contain line breaks")
+
+
+class CalendarFound(BaseModel):
+    id: str = Field(description="The collection's URL: the `calendar_id` of a connection.")
+    name: str
+    read_only: bool
+    timezone: str | None = Field(description="IANA name; null where the server tells none.")
+
+
+class CalendarsFound(BaseModel):
+    calendars: list[CalendarFound]
+
+
+class ConnectionOut(BaseModel):
+    id: str
+    provider: Provider
+    email: str | None
+    calendar_name: str
+    status: Literal["pending", "active", "expired", "error"]
+    last_synced_at: datetime | None
+    calendar_id: str
+    read_only: bool
+    mode: Literal["live", "test"]
+    created_at: datetime
+    last_error: Problem | None
+
+
+class ConnectionList(BaseModel):
+    connections: list[ConnectionOut]
+
+
+def connection_out(row: RowMapping) -> ConnectionOut:
+    shown: dict[str, Any] = {name: row[name] for name in ConnectionOut.model_fields if name in row}
+    return ConnectionOut(**shown, last_error=problem(row["last_error_code"], row["last_error_message"]))

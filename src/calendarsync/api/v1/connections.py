@@ -1,0 +1,110 @@
+"""/connections"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+
+from calendarsync.accounts.scopes import Scope
+from calendarsync.api.errors import not_found
+from calendarsync.api.route import ApiRoute, Caller, needs
+from calendarsync.api.services import ServicesParam
+from calendarsync.api.v1 import connecting
+from calendarsync.api.v1.connection_models import (
+    CalDavAccess,
+    CalendarFound,
+    CalendarsFound,
+    ConnectionChanges,
+    ConnectionList,
+    ConnectionOut,
+    NewConnection,
+    connection_out,
+)
+from calendarsync.api.v1.fields import ConnectionId
+from calendarsync.api.v1.responses import CONFLICT, NOT_FOUND
+from calendarsync.store import connections as store
+
+router = APIRouter(prefix="/connections", tags=["Connections"], route_class=ApiRoute)
+
+
+@router.get("", openapi_extra=needs(Scope.CONNECTIONS_READ))
+async def list_connections(services: ServicesParam, caller: Caller) -> ConnectionList:
+    """All connections, the oldest first."""
+    async with services.db.read() as connection:
+        rows = await store.list_connections(connection, caller.account_id, caller.mode)
+    return ConnectionList(connections=[connection_out(row) for row in rows])
+
+
+@router.post("/discover", openapi_extra=needs(Scope.CONNECTIONS_WRITE))
+async def discover_calendars(services: ServicesParam, caller: Caller, body: CalDavAccess) -> CalendarsFound:
+    """The calendars that an account at a provider has. Nothing is kept."""
+    found = await connecting.find_calendars(services, caller, body)
+    return CalendarsFound(
+        calendars=[
+            CalendarFound(id=each.id, name=each.name, read_only=each.read_only, timezone=each.timezone)
+            for each in found
+        ]
+    )
+
+
+@router.post("", status_code=201, openapi_extra=needs(Scope.CONNECTIONS_WRITE), responses=CONFLICT)
+async def create_connection(
+    services: ServicesParam, caller: Caller, body: NewConnection, response: Response
+) -> ConnectionOut:
+    """Connect one calendar. The credentials are tried first, and kept encrypted."""
+    row = await connecting.connect(services, caller, body)
+    response.headers["Location"] = f"/api/v1/connections/{row['id']}"
+    return connection_out(row)
+
+
+@router.get("/{connection_id}", openapi_extra=needs(Scope.CONNECTIONS_READ), responses=NOT_FOUND)
+async def get_connection(
+    services: ServicesParam, caller: Caller, connection_id: ConnectionId
+) -> ConnectionOut:
+    """One connection."""
+    async with services.db.read() as connection:
+        row = await store.get_connection(connection, caller.account_id, caller.mode, connection_id)
+    if row is None:
+        raise not_found("connection")
+    return connection_out(row)
+
+
+@router.patch("/{connection_id}", openapi_extra=needs(Scope.CONNECTIONS_WRITE), responses=NOT_FOUND)
+async def change_connection(
+    services: ServicesParam, caller: Caller, connection_id: ConnectionId, body: ConnectionChanges
+) -> ConnectionOut:
+    """Rename it, or give it new credentials, with which an expired connection goes on where it stood."""
+    return connection_out(await connecting.change(services, caller, connection_id, body))
+
+
+@router.delete(
+    "/{connection_id}",
+    status_code=204,
+    openapi_extra=needs(Scope.CONNECTIONS_WRITE),
+    responses={
+        **NOT_FOUND,
+        **CONFLICT,
+        202: {
+            "model": ConnectionOut,
+            "description": "Copies of its pairs are still being removed; send the request again to finish.",
+        },
+    },
+)
+async def delete_connection(
+    *,
+    services: ServicesParam,
+    caller: Caller,
+    connection_id: ConnectionId,
+    cascade: Annotated[bool, Query(description="Delete the pairs that use it as well.")] = False,
+    keep_copies: Annotated[bool, Query(description="Leave the pairs' copies as ordinary events.")] = False,
+    abandon: Annotated[bool, Query(description="Forget the pairs at once, whatever their copies.")] = False,
+) -> Response:
+    """End a connection. 409 while pairs use it, unless `cascade=true`; originals are never touched."""
+    left = await connecting.disconnect(
+        services, caller, connection_id, cascade=cascade, keep_copies=keep_copies, abandon=abandon
+    )
+    if left is None:
+        return Response(status_code=204)
+    return JSONResponse(connection_out(left).model_dump(mode="json"), 202)

@@ -1,0 +1,120 @@
+"""Sync pairs as they come in and go out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping
+
+from calendarsync.api.v1.fields import Body, Problem, Text, Timestamp, omitted, problem
+from calendarsync.api.v1.pair_options import Options, options_out
+
+SyncMode = Literal["blocker", "full"]
+Direction = Literal["bidirectional", "a_to_b", "b_to_a"]
+
+
+class NewPair(Body):
+    """`blocker` copies when its people are busy, `full` also title, description and location."""
+
+    connection_a_id: Annotated[Text, Field(max_length=100)]
+    connection_b_id: Annotated[Text, Field(max_length=100)]
+    sync_mode: SyncMode
+    direction: Direction
+    options: Options = Field(default_factory=Options)
+
+
+class PairChanges(Body):
+    """Only what is given changes; `options` are merged into those of the pair, one by one.
+
+    `active` also tries again a pair that an error or a guard stopped, and takes `resume_at` away.
+    """
+
+    status: Literal["active", "paused"] = Field(default_factory=omitted)
+    resume_at: Timestamp | None = Field(
+        default_factory=omitted, description="When a paused pair becomes active by itself; null: never."
+    )
+    sync_mode: SyncMode = Field(default_factory=omitted)
+    direction: Direction = Field(default_factory=omitted)
+    options: Options = Field(default_factory=omitted)
+
+
+class TriggerRequest(Body):
+    full: bool = Field(default=False, description="Read everything again.")
+    confirm: bool = Field(default=False, description="Pass, once, the guard that stopped the pair.")
+    dry_run: bool = Field(default=False, description="Write nothing; tell what would be done.")
+
+
+class OptionsOut(BaseModel):
+    """The options in effect, defaults included."""
+
+    past_days: int
+    future_days: int
+    include_free: bool
+    include_tentative: bool
+    include_unanswered: bool
+    include_all_day: bool
+    title: str
+    private_events: Literal["blocker", "full", "skip"]
+    attendees_in_description: bool
+    color: str | None
+    reminders: list[int]
+    timezone: str | None
+
+
+class PairOut(BaseModel):
+    id: str
+    connection_a_id: str
+    connection_b_id: str
+    sync_mode: SyncMode
+    direction: Direction
+    status: Literal["active", "paused", "error", "needs_attention"]
+    last_synced_at: datetime | None
+    options: OptionsOut
+    mode: Literal["live", "test"]
+    created_at: datetime
+    resume_at: datetime | None
+    attention: Problem | None = Field(description="Why the status is `error` or `needs_attention`.")
+    removal: Literal["pending"] | None = Field(
+        description="`pending` while the pair is being deleted and its copies are dealt with."
+    )
+
+
+class PairList(BaseModel):
+    pairs: list[PairOut]
+
+
+class OperationOut(BaseModel):
+    """What was done, or not done, about one event, or would be."""
+
+    direction: Literal["a_to_b", "b_to_a"]
+    event_id: str
+    original_start: str = Field(description="Of an instance of a series; empty for all others.")
+    action: str = Field(description="`create`, `update`, `delete`, `adopt` or `skip`.")
+    reason: str
+    copy_id: str | None
+
+
+class SyncStarted(BaseModel):
+    sync_id: str
+
+
+class SyncResult(BaseModel):
+    success: bool
+    sync_id: str
+    events_processed: int
+    events_created: int
+    events_updated: int
+    events_deleted: int
+    error: Problem = Field(default_factory=omitted, description="Where `success` is false.")
+    operations: list[OperationOut] = Field(
+        default_factory=omitted, description="Of a dry run: what it would have done."
+    )
+
+
+def pair_out(row: RowMapping) -> PairOut:
+    shown: dict[str, Any] = {name: row[name] for name in PairOut.model_fields if name in row}
+    shown["options"] = OptionsOut(**options_out(row["sync_mode"], row["options"]))
+    shown["removal"] = "pending" if row["removal"] else None
+    return PairOut(**shown, attention=problem(row["attention_code"], row["attention_message"]))

@@ -1,0 +1,142 @@
+"""/sync-pairs"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from calendarsync.accounts.scopes import Scope
+from calendarsync.api.route import ApiRoute, Caller, needs
+from calendarsync.api.services import ServicesParam
+from calendarsync.api.v1 import pairing
+from calendarsync.api.v1.fields import PairId, Problem
+from calendarsync.api.v1.pair_models import (
+    NewPair,
+    OperationOut,
+    PairChanges,
+    PairList,
+    PairOut,
+    SyncResult,
+    SyncStarted,
+    TriggerRequest,
+    pair_out,
+)
+from calendarsync.api.v1.responses import CONFLICT, NOT_FOUND
+from calendarsync.store import pairs as store
+from calendarsync.sync.report import RunReport, RunStatus
+
+router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRoute)
+
+
+@router.get("", openapi_extra=needs(Scope.PAIRS_READ))
+async def list_pairs(services: ServicesParam, caller: Caller) -> PairList:
+    """All pairs, the oldest first."""
+    async with services.db.read() as connection:
+        rows = await store.list_pairs(connection, caller.account_id, caller.mode)
+    return PairList(pairs=[pair_out(row) for row in rows])
+
+
+@router.post("", status_code=201, openapi_extra=needs(Scope.PAIRS_WRITE), responses=CONFLICT)
+async def create_pair(services: ServicesParam, caller: Caller, body: NewPair, response: Response) -> PairOut:
+    """Pair two connections. The pair is due at once. 409 where an equal pair exists."""
+    row = await pairing.create(services, caller, body)
+    response.headers["Location"] = f"/api/v1/sync-pairs/{row['id']}"
+    return pair_out(row)
+
+
+@router.get("/{pair_id}", openapi_extra=needs(Scope.PAIRS_READ), responses=NOT_FOUND)
+async def get_pair(services: ServicesParam, caller: Caller, pair_id: PairId) -> PairOut:
+    """One pair, with the options in effect."""
+    async with services.db.read() as connection:
+        return pair_out(await pairing.get(connection, caller, pair_id))
+
+
+@router.patch("/{pair_id}", openapi_extra=needs(Scope.PAIRS_WRITE), responses={**NOT_FOUND, **CONFLICT})
+async def change_pair(services: ServicesParam, caller: Caller, pair_id: PairId, body: PairChanges) -> PairOut:
+    """Pause, resume, or change it. The next run brings every copy in line."""
+    return pair_out(await pairing.change(services, caller, pair_id, body))
+
+
+@router.delete(
+    "/{pair_id}",
+    status_code=204,
+    openapi_extra=needs(Scope.PAIRS_WRITE),
+    responses={
+        **NOT_FOUND,
+        202: {
+            "model": PairOut,
+            "description": "Its copies are still being removed; the pair goes when they are gone.",
+        },
+    },
+)
+async def delete_pair(
+    *,
+    services: ServicesParam,
+    caller: Caller,
+    pair_id: PairId,
+    keep_copies: Annotated[bool, Query(description="Leave the copies as ordinary events.")] = False,
+    abandon: Annotated[
+        bool, Query(description="Forget the pair at once, whatever becomes of its copies.")
+    ] = False,
+) -> Response:
+    """End a pair and remove the copies that it made. Originals are never touched."""
+    left = await pairing.delete(services, caller, pair_id, keep_copies=keep_copies, abandon=abandon)
+    if left is None:
+        return Response(status_code=204)
+    return JSONResponse(pair_out(left).model_dump(mode="json"), 202)
+
+
+@router.post(
+    "/{pair_id}/trigger",
+    openapi_extra=needs(Scope.PAIRS_WRITE),
+    response_model=SyncResult,
+    responses={
+        **NOT_FOUND,
+        **CONFLICT,
+        202: {"model": SyncStarted, "description": "The run goes on; its log will have this `sync_id`."},
+    },
+)
+async def trigger_pair(
+    *,
+    services: ServicesParam,
+    caller: Caller,
+    pair_id: PairId,
+    body: TriggerRequest | None = None,
+    prefer: Annotated[
+        str | None, Header(description="`respond-async`: answer 202 at once.", examples=["respond-async"])
+    ] = None,
+) -> Response:
+    """Sync now, and answer when it is done. 409 while the pair is paused."""
+    wanted = body or TriggerRequest()
+    at_once = "respond-async" in [
+        part.strip().lower() for part in (prefer or "").replace(";", ",").split(",")
+    ]
+    ticket, report = await pairing.trigger(services, caller, pair_id, wanted, wait=not at_once)
+    if report is None:
+        headers = {"Preference-Applied": "respond-async"} if at_once else None
+        return JSONResponse(SyncStarted(sync_id=ticket.sync_id).model_dump(), 202, headers)
+    result = _result(report, with_operations=wanted.dry_run)
+    return JSONResponse(result.model_dump(mode="json", exclude_unset=True))
+
+
+def _result(report: RunReport, *, with_operations: bool) -> SyncResult:
+    result = SyncResult(
+        success=report.status is not RunStatus.FAILED,
+        sync_id=report.sync_id,
+        events_processed=report.events_processed,
+        events_created=report.events_created,
+        events_updated=report.events_updated,
+        events_deleted=report.events_deleted,
+    )
+    if report.status is RunStatus.FAILED:
+        code, message = (
+            ("server_error", "") if report.error is None else (report.error.code, report.error.message)
+        )
+        result.error = Problem(code=code, message=message)
+    if with_operations:
+        result.operations = [
+            OperationOut.model_validate(each, from_attributes=True) for each in report.operations
+        ]
+    return result

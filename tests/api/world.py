@@ -1,0 +1,185 @@
+"""An application on an empty database, with a stand-in for the engine, and two accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+from fastapi import FastAPI
+
+from calendarsync.accounts.accounts import create_account
+from calendarsync.accounts.installation import open_installation
+from calendarsync.accounts.keys import Mode, create_key
+from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope
+from calendarsync.api.app import create_app
+from calendarsync.api.services import Services
+from calendarsync.net import HttpClient
+from calendarsync.settings import Settings
+from calendarsync.store import connections, schedule
+from calendarsync.store.database import Database
+from calendarsync.store.ids import new_id
+from calendarsync.sync.report import Operation, RunReport, RunStatus, Ticket
+from tests.api.client import Client
+
+PASSWORD = "canary-password-5c1d"
+
+
+@dataclass
+class FakeRunner:
+    """Answers with `report` at once, or never where `stuck`. `remove` deletes the row unless `cannot_remove`."""
+
+    db: Database
+    report: RunReport = field(default_factory=lambda: RunReport("", RunStatus.SUCCESS, 12, 2, 0, 1))
+    stuck: bool = False
+    cannot_remove: bool = False
+    late: float | None = 0.0
+    woken: int = 0
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def trigger(self, pair_id: str, **options: Any) -> Ticket:
+        self.asked.append((pair_id, options))
+        ticket = self._ticket()
+        if not self.stuck:
+            ticket.done.set_result(replace(self.report, sync_id=ticket.sync_id))
+        return ticket
+
+    def remove(self, pair_id: str) -> Ticket:
+        self.asked.append((pair_id, {"remove": True}))
+        ticket = self._ticket()
+        if not self.stuck:
+            task = asyncio.create_task(self._remove(pair_id, ticket))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        return ticket
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def lateness(self) -> float | None:
+        return self.late
+
+    async def _remove(self, pair_id: str, ticket: Ticket) -> None:
+        status = RunStatus.FAILED if self.cannot_remove else RunStatus.SUCCESS
+        if not self.cannot_remove:
+            async with self.db.write() as connection:
+                pair = await schedule.load_pair(connection, pair_id)
+                assert pair is not None
+                assert pair.removal in ("remove", "keep")
+                await schedule.delete_pair(connection, pair)
+        ticket.done.set_result(RunReport(ticket.sync_id, status))
+
+    @staticmethod
+    def _ticket() -> Ticket:
+        return Ticket(new_id("sync_run"), asyncio.get_running_loop().create_future())
+
+
+@dataclass
+class World:
+    app: FastAPI
+    services: Services
+    runner: FakeRunner
+    account_id: str
+    clock: list[datetime]
+
+    @property
+    def db(self) -> Database:
+        return self.services.db
+
+    async def client(
+        self,
+        *,
+        mode: Mode = Mode.LIVE,
+        account_id: str | None = None,
+        scopes: tuple[Scope, ...] = DEFAULT_SCOPES,
+    ) -> Client:
+        """A client with a new key."""
+        owner = account_id or self.account_id
+        now = self.clock[0]
+        return Client(
+            self.app,
+            await create_key(self.db, self.services.keyring, owner, mode, now=now, scopes=scopes),
+        )
+
+    async def other_account(self) -> str:
+        return await create_account(self.db, f"{new_id('other')}@example.com", now=self.clock[0])
+
+    async def connection(
+        self, name: str = "a", *, account_id: str | None = None, mode: str = "live", **values: Any
+    ) -> str:
+        """A connection straight in the database, to a calendar that is nowhere."""
+        connection_id = new_id("conn")
+        sealed = connections.seal_credentials(
+            self.services.keyring, connection_id, {"username": "alice", "password": PASSWORD}
+        )
+        row = {
+            "id": connection_id,
+            "provider": "caldav",
+            "calendar_id": f"https://dav.example.com/alice/{name}/",
+            "calendar_key": f"key-{name}",
+            "grant_hash": "grant",
+            "calendar_name": name.title(),
+            "email": "alice@example.com",
+            "owner_addresses": ["alice@example.com"],
+            "read_only": False,
+            "credentials_encrypted": sealed,
+            "status": "active",
+            "created_at": self.tick(),
+            "index_version": 0,
+            "next_refresh_at": self.clock[0],
+            **values,
+        }
+        async with self.db.write() as connection:
+            await connections.insert_connection(connection, account_id or self.account_id, mode, row)
+        return connection_id
+
+    async def pair(self, client: Client, a: str, b: str, **values: Any) -> dict[str, Any]:
+        body = {
+            "connection_a_id": a,
+            "connection_b_id": b,
+            "sync_mode": "blocker",
+            "direction": "bidirectional",
+            **values,
+        }
+        answer = await client.post("/api/v1/sync-pairs", body)
+        assert answer.status == 201, answer
+        created: dict[str, Any] = answer.json
+        return created
+
+    def tick(self, seconds: float = 1) -> datetime:
+        self.clock[0] += timedelta(seconds=seconds)
+        return self.clock[0]
+
+
+def operation() -> Operation:
+    return Operation("a_to_b", "event-1", "", "create", "new", "copy-1")
+
+
+async def build(folder: Path, networks: str = "127.0.0.0/8", *, migrated: Path | None = None) -> World:
+    """`migrated` is a database file with a schema, to begin from a copy of it."""
+    settings = Settings(
+        database_url=f"sqlite:///{folder}/data/test.sqlite3",
+        allowed_private_networks=networks,  # type: ignore[arg-type] - parsed like the variable
+    )
+    db = Database(settings.database_url)
+    if migrated is None:
+        await db.migrate()
+    else:
+        settings.data_folder.mkdir()
+        copyfile(migrated, settings.data_folder / "test.sqlite3")
+    keyring = await open_installation(settings, db)
+    clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
+    runner = FakeRunner(db)
+    http = HttpClient(allowed_private_networks=settings.allowed_private_networks)
+    built = Services(db, keyring, settings, http, runner, lambda: clock[0], wait_seconds=0.1)
+    account_id = await create_account(db, "you@example.com", now=clock[0])
+    return World(create_app(built), built, runner, account_id, clock)
+
+
+async def close(world: World) -> None:
+    await world.services.http.close()
+    await world.db.close()
