@@ -134,13 +134,12 @@ class _Discovery:
         def read(row: Row) -> None:
             if row.status is not None and row.status >= 300:
                 return
-            target = absolute(response.url, row.href)
-            calendar = _calendar(target, row)
+            calendar = _calendar(absolute(response.url, row.href), row)
             if calendar is not None:
                 found.calendars[calendar.id] = calendar
                 found.itself = calendar.id if depth == "0" else None
-            found.principals += [absolute(response.url, href) for href in row.hrefs(_PRINCIPAL)]
-            found.homes += [absolute(response.url, href) for href in row.hrefs(_HOMES)]
+            found.principals += _targets(response.url, row.hrefs(_PRINCIPAL))
+            found.homes += _targets(response.url, row.hrefs(_HOMES))
             found.addresses |= set(_addresses(row))
 
         read_rows(response, read)
@@ -173,9 +172,13 @@ def _reachable(source: str, targets: list[str]) -> Iterator[str]:
             continue
 
 
-def _calendar(url: str, row: Row) -> DiscoveredCalendar | None:
+def _targets(base: str, hrefs: list[str]) -> Iterator[str]:
+    return filter(None, (absolute(base, href) for href in hrefs))
+
+
+def _calendar(url: str | None, row: Row) -> DiscoveredCalendar | None:
     """The row as a calendar; None where it is none or cannot hold events."""
-    if caldav("calendar") not in row.children(_TYPE):
+    if url is None or caldav("calendar") not in row.children(_TYPE):
         return None
     components = row.properties.get(_COMPONENTS)
     names = {str(part.get("name", "")).upper() for part in components} if components is not None else set()

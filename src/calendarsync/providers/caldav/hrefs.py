@@ -77,11 +77,14 @@ def member_id(collection_path: str, href: str) -> str | None:
     return None if not name or "/" in name else name
 
 
-def absolute(base: str, href: str) -> str:
-    """An href of an answer as a URL: absolute, with all characters that may not stand in a URL encoded."""
+def absolute(base: str, href: str) -> str | None:
+    """An href of an answer as a URL, with all characters encoded that need it; None where it can be none."""
     found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*", href)
     origin = found[0] if found else ""
-    return urljoin(base, origin + encode(decode(path_of(href))))
+    try:
+        return urljoin(base, origin + encode(decode(path_of(href))))
+    except ValueError:
+        return None
 
 
 def _decode(escapes: str) -> str:
