@@ -156,7 +156,7 @@ class Series:
         local = value.local
         if start.all_day:
             # 00:00 in UTC is a date in disguise; another time in UTC is midnight somewhere else.
-            if value.zone == "UTC" and local.time() != time():
+            if value.zone == "UTC" and local.time() != time.min:
                 local = value.instant(self.floating).astimezone(self.zone)
             return datetime(local.year, local.month, local.day)  # noqa: DTZ001 - local time
         if value.zone is None or value.zone == start.zone:
@@ -175,12 +175,12 @@ class Series:
         after = _moved(first.astimezone(UTC).replace(tzinfo=None), -reach)
         before = _moved(last.astimezone(UTC).replace(tzinfo=None), reach)
         seen: set[datetime] = set()
-        holes = self._holes(after, before)
+        is_hole = self._holes(after, before)
         for local, period in self._locals(after, before):
             instant = self.utc(local)
             if instant in seen or instant in self.originals or instant in self.excluded:
                 continue
-            if (self.excluded_days and local.date() in self.excluded_days) or local in holes:
+            if (self.excluded_days and local.date() in self.excluded_days) or is_hole(local):
                 continue
             seen.add(instant)
             placed = self.resolve(local, period, instant)
@@ -261,15 +261,22 @@ class Series:
             return until, None
         return _moved(until.replace(tzinfo=None), _DAY), until
 
-    def _holes(self, after: datetime, before: datetime) -> set[datetime]:
-        """The local times that EXRULEs take out; deprecated by RFC 5545, still met (RFC 2445)."""
-        holes: set[datetime] = set()
-        for rule in self.exrules:
-            limit = LIMIT + 1 - len(holes)
-            holes.update(islice(self.starts(rule, after, before, counts_start=False), limit))
-            if len(holes) > LIMIT:
-                raise RecurrenceError(Problem.TOO_MANY_INSTANCES)
-        return holes
+    def _holes(self, after: datetime, before: datetime) -> Callable[[datetime], bool]:
+        """Whether an EXRULE takes out a local time, asked in ascending order.
+
+        EXRULE is of RFC 2445; RFC 5545 deprecates it, calendars still have it.
+        """
+        rules = [self.starts(rule, after, before, counts_start=False) for rule in self.exrules]
+        merged = heapq.merge(*rules)
+        current = next(merged, None)
+
+        def is_hole(local: datetime) -> bool:
+            nonlocal current
+            while current is not None and current < local:
+                current = next(merged, None)
+            return current == local
+
+        return is_hole
 
     def final_starts(self) -> tuple[list[datetime], bool]:
         """The last local start of every rule that ends, and whether any rule does not."""
