@@ -54,7 +54,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
     import uvicorn
 
     from calendarsync.accounts.installation import open_installation
-    from calendarsync.api import create_app
+    from calendarsync.api.app import create_app
     from calendarsync.api.services import Services
     from calendarsync.jobs.runner import Runner
     from calendarsync.net import HttpClient

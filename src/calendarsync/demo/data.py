@@ -158,7 +158,7 @@ def _standup(today: date) -> Sample:
     original = datetime.combine(_next(today, WEDNESDAY), time(9, 30), BERLIN)
     moved = _event(name, title, original.replace(hour=14, minute=0), length)
     moved.add("recurrence-id", original)
-    about = "Mon-Thu; Wed moved to 14:00, Thu cancelled"
+    about = "Mon-Thu; 1 moved, 1 off"
     return Sample(WORK, name, title, about, _pack([master, moved]))
 
 
@@ -196,7 +196,7 @@ def _invitation(calendar: str, start: datetime) -> Sample:
     """The same meeting, whose organizer knows both of your addresses."""
     event = _event("contract", "Contract", start, timedelta(hours=1))
     _invite(event, calendar, "ACCEPTED")
-    about, reason = "an invitation to both", "in both calendars"
+    about, reason = "an invitation to both", "in both"
     return Sample(calendar, "contract", "Contract", about, _pack([event]), reason)
 
 

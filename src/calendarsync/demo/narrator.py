@@ -30,6 +30,10 @@ def step(console: Console, what: str, result: str) -> None:
     console.print(f"  {what:<52} [cyan]{result}[/]", soft_wrap=True)
 
 
+def say(console: Console, text: str) -> None:
+    console.print(f"  {text}", soft_wrap=True)
+
+
 def calendars(console: Console, owners: Mapping[str, Owner], fortnight: Fortnight) -> None:
     for name, owner in owners.items():
         count = sum(sample.calendar == name for sample in fortnight.samples)
@@ -38,9 +42,9 @@ def calendars(console: Console, owners: Mapping[str, Owner], fortnight: Fortnigh
 
 def runs(console: Console, logs: Sequence[Mapping[str, Any]]) -> None:
     """The runs so far, the oldest first, as GET /logs tells them."""
-    table = _table("run by", "status", "looked at", "created", "updated", "deleted", "requests", "ms")
+    table = _table("run by", "status", "read", "created", "updated", "deleted", "requests", "ms")
     for log in reversed(logs):
-        numbers = (log[f"events_{name}"] for name in ("processed", "created", "updated", "deleted"))
+        numbers = (log[f"events_{name}"] for name in ("synced", "created", "updated", "deleted"))
         table.add_row(
             log["trigger"],
             log["status"],
@@ -52,37 +56,31 @@ def runs(console: Console, logs: Sequence[Mapping[str, Any]]) -> None:
 
 
 def outcomes(console: Console, found: Sequence[Outcome]) -> None:
-    table = _table("in", "event", "what it is", "times", "in the other calendar")
+    table = _table("in", "event", "what it is", "copy in the other")
     for outcome in found:
         sample = outcome.sample
-        table.add_row(
-            sample.calendar, sample.title, sample.about, str(outcome.times), _result(outcome, signs(console))
-        )
+        table.add_row(sample.calendar, sample.title, sample.about, _result(outcome, signs(console)))
     console.print(table)
 
 
 def _result(outcome: Outcome, drawn: Signs) -> str:
     if outcome.sample.left_out:
-        return f"[dim]no copy: {outcome.sample.left_out}[/]"
-    series = " as one series" if outcome.times > 1 else ""
+        return f"[dim]none: {outcome.sample.left_out}[/]"
+    series = ", a series" if outcome.times > 1 else ""
     return f"[yellow]{drawn.copy}[/] {outcome.copies} of {outcome.times}{series}"
 
 
 def picture(console: Console, reading: Reading, fortnight: Fortnight) -> None:
     console.print()
-    console.print(week(reading.shown, fortnight.today, console.width, signs(console)), end="")
+    console.print(week(reading.shown, fortnight.today, console.width, signs(console)))
     console.print(legend(signs(console)))
 
 
 def arrival(console: Console, after: Fortnight, seconds: float, poll_seconds: int) -> None:
     moved = after.moved
-    console.print(
-        f"  {moved.title!r} in {moved.calendar} is moved to {after.moved_to:%a %d, %H:%M} with a PUT."
-    )
-    console.print(
-        f"  Its copy in {OTHER[moved.calendar]} followed after [bold]{seconds:.1f} s[/]: "
-        f"the schedule looks every {poll_seconds} s here."
-    )
+    say(console, f"{moved.title!r} in {moved.calendar} is moved to {after.moved_to:%a %d, %H:%M} with a PUT.")
+    followed = f"Its copy in {OTHER[moved.calendar]} followed after [bold]{seconds:.1f} s[/]"
+    say(console, f"{followed}: the schedule looks every {poll_seconds} s here.")
 
 
 def curl_lines(console: Console, url: str, key: str, pair: str, owner: Owner) -> None:
@@ -121,6 +119,6 @@ def start_again(console: Console, folder: Path, environment: Mapping[str, str], 
 def _table(*names: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True, header_style="bold")
     for name in names:
-        right = name in {"looked at", "created", "updated", "deleted", "requests", "ms", "times"}
+        right = name in {"read", "created", "updated", "deleted", "requests", "ms"}
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     return table

@@ -17,7 +17,7 @@ from calendarsync.demo.server import Shown
 DAYS = 7
 _DAY = 24 * 60
 _ROW = 30
-_GUTTER = 6
+_GUTTER = 8
 _NARROWEST, _WIDEST = 4, 16
 _STYLES = {"source": "bold blue", "copy": "yellow", "free": "dim"}
 
@@ -69,7 +69,7 @@ def week(calendars: Mapping[str, Sequence[Shown]], first: date, width: int, sign
     names = "".join(f"{format(day, form):<{column}}" for day in days)
     _line(picture, "", [Text(names, "dim")] * len(calendars), signs)
     for row in [None, *_rows([block for half in blocks for block in half if block.day in days])]:
-        label = "days" if row is None else "" if row % 60 else f"{row // 60:02}:00"
+        label = "all day" if row is None else "" if row % 60 else f"{row // 60:02}:00"
         _line(picture, label, [_half(half, days, row, column, signs) for half in blocks], signs)
     return picture
 

@@ -7,7 +7,7 @@ import http.client
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from icalendar import Calendar, Event
 from lxml import etree
@@ -60,6 +60,11 @@ class Owner:
     username: str
     password: str
     address: str
+
+    @property
+    def root(self) -> str:
+        """The server's own address, as a person would type it."""
+        return urljoin(self.url, "/")
 
     def look(self) -> None:
         """Raises CalDavError where the server does not let this user in.

@@ -88,8 +88,8 @@ def _begin(console: Console, servers: ExitStack, folder: Path) -> _Story:
     narrator.step(console, "calendarsync serve", server.url)
     account = own.command("accounts", "create", "--email", "you@example.com")
     narrator.step(console, "calendarsync accounts create --email you@example.com", account)
-    key = own.command("keys", "create", "--account", account)
-    narrator.step(console, f"calendarsync keys create --account {account}", f"{key[:12]}…")
+    key = own.command("keys", "create", "--account", "you@example.com")
+    narrator.step(console, "calendarsync keys create --account you@example.com", f"{key[:12]}…")
 
     narrator.chapter(console, "Two connections and a pair, through the public API")
     api = Api(server.url, key)
@@ -103,10 +103,10 @@ def _begin(console: Console, servers: ExitStack, folder: Path) -> _Story:
 
 def _connect(console: Console, api: Api, owner: Owner) -> str:
     """Discover the owner's calendars and connect the only one."""
-    access = {"provider": "caldav", "url": owner.url, "username": owner.username, "password": owner.password}
+    access = {"provider": "caldav", "url": owner.root, "username": owner.username, "password": owner.password}
     calendars = api.post("/connections/discover", access)["calendars"]
     if not calendars:
-        raise DemoError(f"no calendar was discovered at {owner.url}")
+        raise DemoError(f"no calendar was discovered at {owner.root}")
     body = access | {"calendar_id": calendars[0]["id"], "email": owner.address}
     connection: str = api.post("/connections", body)["id"]
     narrator.step(console, f"POST /api/v1/connections  {owner.name}", connection)
@@ -118,6 +118,7 @@ def _first_sync(story: _Story) -> None:
     narrator.chapter(console, "The first sync")
     _trigger(story)
     again = _trigger(story)
+    narrator.say(console, f"POST /api/v1/sync-pairs/{story.pair}/trigger, twice; the runs:")
     narrator.runs(console, story.api.get(f"/logs?pair_id={story.pair}")["logs"])
     if again["events_created"] or again["events_updated"] or again["events_deleted"]:
         raise DemoError(f"a second run should have nothing to write, and told {again}")
