@@ -114,13 +114,13 @@ async def test_an_outdated_nonce_is_replaced(servers: Servers, stale: bool) -> N
 
 async def test_the_next_nonce_is_used(servers: Servers) -> None:
     server = DigestServer()
-    server.next_nonce = "nonce-2"
     port = await servers.http(server.handle)
     client = await servers.client()
-    for _ in range(2):
+    for number in (2, 3, 4):
+        server.next_nonce = f"nonce-{number}"
         await client.request("GET", f"http://127.0.0.1:{port}/", credentials=ANN)
-    assert server.seen == ["Basic", "Digest", "Digest"]
-    assert server.counts == {("nonce-1", "00000001"), ("nonce-2", "00000001")}
+    assert server.seen == ["Basic", "Digest", "Digest", "Digest"]
+    assert server.counts == {(f"nonce-{number}", "00000001") for number in (1, 2, 3)}
 
 
 async def test_a_wrong_password_is_tried_once(servers: Servers) -> None:

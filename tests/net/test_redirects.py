@@ -68,10 +68,12 @@ class Site:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str, str, str | None]] = []
+        self.content_type: str | None = None  # of the last request
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         body = (await request.read()).decode()
         secret = request.headers.get("Authorization") or request.headers.get("Cookie")
+        self.content_type = request.headers.get("Content-Type")
         self.seen.append((request.method, request.host, request.path, body, secret))
         if request.path[1:].isdigit():
             return web.Response(
@@ -191,6 +193,7 @@ async def test_303_after_a_write_is_a_get_without_body(servers: Servers, site: S
     response = await client.request("POST", url, body=b"x", headers={"Content-Type": "text/calendar"})
     assert response.body == b"here"
     assert site.seen[-1][:4] == ("GET", f"127.0.0.1:{port}", "/result", "")
+    assert site.content_type is None
 
 
 async def test_redirects_are_left_alone_on_demand(servers: Servers, site: Site) -> None:
