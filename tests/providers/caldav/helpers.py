@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -11,6 +12,36 @@ from urllib.parse import quote
 from calendarsync.net import BasicCredentials, HttpClient
 from calendarsync.providers.caldav import CalDavCalendar
 from tests.testbed.dav import DavServer
+from tests.testbed.proxy import Answer, Request
+
+SYNC = b"sync-collection>"
+TOKEN = re.compile(rb"<D:sync-token>(.*?)</D:sync-token>")
+
+
+def is_sync(request: Request) -> bool:
+    return request.method == "REPORT" and SYNC in request.body
+
+
+def is_multiget(request: Request) -> bool:
+    return request.method == "REPORT" and b"calendar-multiget" in request.body
+
+
+def without_token(request: Request) -> Request:
+    return Request(request.method, request.path, request.headers, TOKEN.sub(b"<D:sync-token/>", request.body))
+
+
+def own_tokens(change: Callable[[bytes], bytes]) -> Callable[[Answer], Answer]:
+    """An answer whose sync tokens look like those of another server."""
+
+    def rewrite(answer: Answer) -> Answer:
+        body = re.sub(
+            rb"(<(?:\w+:)?sync-token>)(.*?)(</)",
+            lambda found: found[1] + change(found[2]) + found[3],
+            answer.body,
+        )
+        return Answer(answer.status, body, answer.headers)
+
+    return rewrite
 
 
 class Clock:

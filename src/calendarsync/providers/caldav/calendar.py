@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
@@ -26,7 +26,7 @@ from calendarsync.providers.caldav import quirks
 from calendarsync.providers.caldav.concurrency import streamed
 from calendarsync.providers.caldav.cursor import Cursor
 from calendarsync.providers.caldav.fetching import BATCH, Data, Fetcher
-from calendarsync.providers.caldav.hrefs import canonical_url, decode, encode, member_id
+from calendarsync.providers.caldav.hrefs import canonical_url, decode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry, Lister
 from calendarsync.providers.caldav.privileges import PRIVILEGES, may_write
 from calendarsync.providers.caldav.session import DavSession
@@ -167,7 +167,7 @@ class CalDavCalendar:
                 return
             if version is not None and current.etag != version:
                 raise _changed()
-        url = self._member(resource_id)
+        url = member_url(self._url, resource_id)
         response = await self._session.send("DELETE", url, headers=_if_match(version))
         if response.status == 412:
             if not await self._may_be_overwritten(resource_id, version):
@@ -218,7 +218,7 @@ class CalDavCalendar:
 
     async def _put(self, resource_id: str, data: bytes, condition: Mapping[str, str]) -> Response:
         headers = {**_CALENDAR_TYPE, **condition}
-        return await self._session.send("PUT", self._member(resource_id), data, headers=headers)
+        return await self._session.send("PUT", member_url(self._url, resource_id), data, headers=headers)
 
     async def _written(self, resource_id: str, response: Response, data: bytes) -> Resource:
         """What was written, as a later reading will show it.
@@ -265,9 +265,6 @@ class CalDavCalendar:
         location = response.headers.get("Location")
         collection = decode(urlsplit(self._url).path)
         return (location and member_id(collection, location)) or resource_id
-
-    def _member(self, resource_id: str) -> str:
-        return urljoin(self._url, encode(decode(urlsplit(self._url).path) + resource_id))
 
     def _resource(self, data: Data) -> Resource:
         if data.problem is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from calendarsync.domain.event import Problem
 from calendarsync.net import Response
 from calendarsync.providers.base import Unavailable
 from calendarsync.providers.caldav.concurrency import all_of
-from calendarsync.providers.caldav.hrefs import decode, encode, member_id
+from calendarsync.providers.caldav.hrefs import decode, encode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry
 from calendarsync.providers.caldav.session import AnswerTooLarge, DavSession
 from calendarsync.providers.caldav.xml import (
@@ -108,7 +108,7 @@ class Fetcher:
         """None where the resource is larger than is read."""
         # Apache and nginx change the ETag of what they compress, so that it never equals the listing's.
         headers = {"Accept": "text/calendar", "Accept-Encoding": "identity"}
-        url = urljoin(self._url, encode(decode(entry.path)))
+        url = member_url(self._url, entry.id)
         try:
             return await self._session.send("GET", url, headers=headers, max_bytes=RESOURCE_MAX_BYTES)
         except AnswerTooLarge:

@@ -77,6 +77,12 @@ def member_id(collection_path: str, href: str) -> str | None:
     return None if not name or "/" in name else name
 
 
+def member_url(collection: str, resource_id: str) -> str:
+    """The URL of a member: always under the collection's own URL, whatever the id looks like."""
+    parts = urlsplit(collection)
+    return urlunsplit(parts._replace(path=encode(decode(parts.path) + resource_id)))
+
+
 def absolute(base: str, href: str) -> str | None:
     """An href of an answer as a URL, with all characters encoded that need it; None where it can be none."""
     found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*", href)

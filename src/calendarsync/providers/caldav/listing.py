@@ -16,7 +16,7 @@ from calendarsync.net import Response
 from calendarsync.providers.base import NotACalendar, Unavailable
 from calendarsync.providers.caldav import quirks
 from calendarsync.providers.caldav.cursor import Cursor
-from calendarsync.providers.caldav.hrefs import decode, member_id, path_of
+from calendarsync.providers.caldav.hrefs import decode, encode, member_id, path_of
 from calendarsync.providers.caldav.session import DavSession, read_rows
 from calendarsync.providers.caldav.xml import (
     GETETAG,
@@ -205,7 +205,10 @@ class _Rows:
             listing.unreadable.add(name)  # it is there, so its absence must not count
         elif not row.children(dav("resourcetype")) & {dav("collection"), caldav("calendar")}:
             listing.removed.discard(name)
-            listing.present[name] = Entry(name, path_of(row.href), row.text(GETETAG))
+            path = path_of(row.href)
+            if not path.startswith("/"):
+                path = encode(self._collection + name)
+            listing.present[name] = Entry(name, path, row.text(GETETAG))
 
     def check(self) -> None:
         """Raises NotACalendar where a calendar would seem empty only because its hrefs lead elsewhere."""
