@@ -177,7 +177,18 @@ async def build(folder: Path, networks: str = "127.0.0.0/8", *, migrated: Path |
     http = HttpClient(allowed_private_networks=settings.allowed_private_networks)
     built = Services(db, keyring, settings, http, runner, lambda: clock[0], wait_seconds=0.1)
     account_id = await create_account(db, "you@example.com", now=clock[0])
-    return World(create_app(built), built, runner, account_id, clock)
+    return World(_app(built), built, runner, account_id, clock)
+
+
+_apps: list[FastAPI] = []
+
+
+def _app(services: Services) -> FastAPI:
+    """One application serves every test, each time with other services: making it takes a while."""
+    if not _apps:
+        _apps.append(create_app(services))
+    _apps[0].state.services = services
+    return _apps[0]
 
 
 async def close(world: World) -> None:

@@ -65,8 +65,8 @@ class RequestContext:
                 _log.info(
                     "request",
                     method=scope["method"],
-                    # The route's pattern: what a caller writes into a path is not ours to log.
-                    route=getattr(scope.get("route"), "path", None),
+                    # Not the path: what a caller writes into it is not ours to log.
+                    operation=getattr(scope.get("route"), "name", None),
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 1),
                 )

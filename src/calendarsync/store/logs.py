@@ -23,14 +23,18 @@ class LogFilter:
     until: datetime | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        given = (
-            (self.pair_id, runs.c.pair_id == self.pair_id),
-            (self.sync_id, runs.c.sync_id == self.sync_id),
-            (self.status, runs.c.status == self.status),
-            (self.since, runs.c.created_at >= self.since),
-            (self.until, runs.c.created_at < self.until),
-        )
-        return [condition for value, condition in given if value is not None]
+        found: list[ColumnElement[bool]] = []
+        if self.pair_id is not None:
+            found.append(runs.c.pair_id == self.pair_id)
+        if self.sync_id is not None:
+            found.append(runs.c.sync_id == self.sync_id)
+        if self.status is not None:
+            found.append(runs.c.status == self.status)
+        if self.since is not None:
+            found.append(runs.c.created_at >= self.since)
+        if self.until is not None:
+            found.append(runs.c.created_at < self.until)
+        return found
 
 
 async def list_logs(
