@@ -16,6 +16,7 @@ _CONFIG = """
 [server]
 hosts = 127.0.0.1:{port}
 max_connections = 100
+{server}
 [auth]
 type = htpasswd
 htpasswd_filename = {folder}/users
@@ -38,17 +39,22 @@ class RadicaleServer(DavServer):
 
 
 @contextmanager
-def radicale_server(folder: Path, *, storage: str = "", extra: str = "") -> Iterator[RadicaleServer]:
-    """Run Radicale in an empty `folder`. `storage` adds lines to its [storage] section, `extra` sections."""
+def radicale_server(
+    folder: Path, *, server: str = "", storage: str = "", extra: str = ""
+) -> Iterator[RadicaleServer]:
+    """Run Radicale in an empty `folder`.
+
+    `server` and `storage` are more lines for these sections of its configuration, `extra` is more sections.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     (folder / "users").write_text("".join(f"{user}:{user}-password\n" for user in USERS))
     config = folder / "config"
-    config.write_text(_CONFIG.format(port=port, folder=folder, storage=storage, extra=extra))
+    config.write_text(_CONFIG.format(port=port, folder=folder, server=server, storage=storage, extra=extra))
     command = [sys.executable, "-m", "radicale", "--config", str(config)]
     with running(command, port, folder / "log"):
         url = f"http://127.0.0.1:{port}/"
-        server = RadicaleServer(url, f"{url}alice/", "alice", "alice-password")
+        alice = RadicaleServer(url, f"{url}alice/", "alice", "alice-password")
         for user in USERS:  # Radicale makes a user's home at the first look at it
-            assert server.user(user).list(f"{url}{user}/") == {}
-        yield server
+            assert alice.user(user).list(f"{url}{user}/") == {}
+        yield alice

@@ -1,0 +1,143 @@
+"""A calendar in memory, quick enough for thousands of examples. It stores what the real codec writes.
+
+It behaves as a CalDAV server with sync tokens does, and can fail where a network can: before a request
+arrives, or after it was carried out and before the answer is heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from calendarsync.domain.copy import Copy
+from calendarsync.domain.event import Resource
+from calendarsync.providers.base import Batch, Changed, IdTaken, Reading, ResourceGone, Unavailable
+from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
+
+NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+
+
+@dataclass
+class Faults:
+    """Which of the coming calls fail. `before` and `after` hold the numbers of calls, counted from 1."""
+
+    before: set[int] = field(default_factory=set)
+    after: set[int] = field(default_factory=set)
+    calls: int = 0
+
+    async def around(self, action: Callable[[], object]) -> object:
+        self.calls += 1
+        number = self.calls
+        if number in self.before:
+            raise Unavailable("the request did not arrive")
+        result = action()
+        if number in self.after:
+            raise Unavailable("the answer was not heard")
+        return result
+
+
+@dataclass
+class MemoryStore:
+    """What a server holds of one calendar. `forget_tokens()` makes it reject every token given so far."""
+
+    resources: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    journal: list[str] = field(default_factory=list)
+    oldest_token: int = 0
+
+    def put(self, name: str, data: bytes | str) -> str:
+        self.journal.append(name)
+        etag = f'"{len(self.journal)}"'
+        self.resources[name] = (etag, data.encode() if isinstance(data, str) else data)
+        return etag
+
+    def delete(self, name: str) -> None:
+        self.journal.append(name)
+        del self.resources[name]
+
+    def forget_tokens(self) -> None:
+        self.oldest_token = len(self.journal)
+
+
+@dataclass
+class MemoryCalendar:
+    store: MemoryStore
+    owner: frozenset[str] = frozenset()
+    faults: Faults = field(default_factory=Faults)
+    requests: int = 0
+
+    async def _call(self, action: Callable[[], object]) -> object:
+        self.requests += 1
+        return await self.faults.around(action)
+
+    def _resource(self, name: str) -> Resource:
+        etag, data = self.store.resources[name]
+        return read_resource(name, etag, data, owner=self.owner)
+
+    async def read(
+        self,
+        cursor: str | None,
+        known: Mapping[str, str | None],
+        on_batch: Callable[[Batch], Awaitable[None]],
+    ) -> Reading:
+        token = int(cursor) if cursor is not None and int(cursor) >= self.store.oldest_token else None
+        names = self.store.resources if token is None else dict.fromkeys(self.store.journal[token:])
+        await self._call(lambda: None)
+        there = [name for name in names if name in self.store.resources]
+        changed = [name for name in there if known.get(name) != self.store.resources[name][0]]
+        new_token = str(len(self.store.journal))
+        removed = [name for name in names if name not in self.store.resources]
+        for start in range(0, len(changed), 3):
+            await on_batch(Batch(changed=await self.fetch(changed[start : start + 3])))
+        await on_batch(Batch(removed=removed))
+        return Reading(new_token, frozenset(there) if token is None else None)
+
+    async def fetch(self, ids: Sequence[str]) -> list[Resource]:
+        found = [self._resource(name) for name in ids if name in self.store.resources]
+        await self._call(lambda: None)
+        return found
+
+    async def create(self, copy: Copy) -> Resource:
+        name = f"{copy.id}.ics"
+
+        def write() -> None:
+            uids = {self._resource(other).uid for other in self.store.resources}
+            if name in self.store.resources or copy.id in uids:
+                raise IdTaken("taken")
+            self.store.put(name, write_copy(copy, now=NOW))
+
+        await self._call(write)
+        return self._resource(name)
+
+    async def update(self, resource_id: str, version: str | None, copy: Copy) -> Resource:
+        def write() -> None:
+            if resource_id not in self.store.resources:
+                raise ResourceGone("gone")
+            if self.store.resources[resource_id][0] != version:
+                raise Changed("changed")
+            self.store.put(resource_id, write_copy(copy, now=NOW))
+
+        await self._call(write)
+        return self._resource(resource_id)
+
+    async def delete(self, resource_id: str, version: str | None) -> None:
+        def write() -> None:
+            if resource_id not in self.store.resources:
+                return
+            if self.store.resources[resource_id][0] != version:
+                raise Changed("changed")
+            self.store.delete(resource_id)
+
+        await self._call(write)
+
+    async def unmark(self, resource_id: str, version: str | None) -> Resource | None:
+        def write() -> None:
+            etag, data = self.store.resources[resource_id]
+            if etag != version:
+                raise Changed("changed")
+            self.store.put(resource_id, without_mark(data))
+
+        if resource_id not in self.store.resources:
+            return None
+        await self._call(write)
+        return self._resource(resource_id)
