@@ -35,6 +35,7 @@ DROPPED = [
     ("https://github.io/", "https://ann.github.io/"),
     ("https://a.home.lan/", "https://b.home.lan/"),  # unknown top-level domain
     ("https://nas/", "https://nas2/"),
+    ("https://nas/", "https://nas./"),  # the one is completed by search domains, the other is not
     ("https://com/", "https://example.com/"),
     ("http://10.0.0.1:8080/", "http://10.0.0.1:8081/"),
     ("https://10.0.0.1/", "https://10.0.1.1/"),

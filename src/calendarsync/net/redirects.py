@@ -36,15 +36,11 @@ def keeps_credentials(source: URL, target: URL) -> bool:
         return False
     if source.port != target.port and not (source.is_default_port() and target.is_default_port()):
         return False
-    source_host, target_host = _host(source), _host(target)
+    source_host, target_host = source.raw_host or "", target.raw_host or ""
     if source_host == target_host:
         return True
     domain = _registrable_domain(source_host)
     return domain is not None and domain == _registrable_domain(target_host)
-
-
-def _host(url: URL) -> str:
-    return (url.raw_host or "").removesuffix(".")
 
 
 @cache
@@ -53,7 +49,5 @@ def _public_suffixes() -> PublicSuffixList:
 
 
 def _registrable_domain(host: str) -> str | None:
-    if ":" in host or host[-1:].isdigit():  # an IP address: no top-level domain ends in a digit
-        return None
     domain: str | None = _public_suffixes().privatesuffix(host)
     return domain

@@ -15,7 +15,7 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
     """
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.isdigit():
-        return min(float(value[:12]), MAX_RETRY_AFTER)
+        return min(float(value), MAX_RETRY_AFTER)
     if not value or len(value) > 64:
         return None
     try:
