@@ -39,9 +39,8 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
     calendar = _choose(found, wanted.calendar_id)
     connection_id, now = new_id("conn"), services.now()
     credentials = {"username": wanted.username, "password": wanted.password.get_secret_value()}
-    addresses = dict.fromkeys(
-        address.casefold() for address in (*calendar.owner_addresses, wanted.email) if address
-    )
+    given = filter(None, (*calendar.owner_addresses, wanted.email))
+    addresses = list(dict.fromkeys(address.casefold() for address in given))
     values: dict[str, Any] = {
         "id": connection_id,
         "provider": wanted.provider,
