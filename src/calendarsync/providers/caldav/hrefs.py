@@ -14,6 +14,9 @@ from yarl import URL
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ESCAPE = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+_RAW = re.compile("[\x00-\x1f\x7f%]")  # a percent sign that begins no escape
+_RESERVED = re.compile("[\x00-\x1f\x7f%/]")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 _SAFE = "!$&'()*+,;=:@"  # with the unreserved characters: all that a path segment may hold (RFC 3986)
 
@@ -41,8 +44,10 @@ def canonical_url(url: str) -> str:
 
 def decode(path: str) -> str:
     """A path in the one spelling that is compared (see above)."""
+    if "%" not in path:
+        return _CONTROLS.sub(_escaped, path)
     parts = enumerate(_ESCAPE.split(path))  # every other part is escapes
-    return "".join(_decode(part) if index % 2 else _kept(part, "%") for index, part in parts)
+    return "".join(_decode(part) if index % 2 else _RAW.sub(_escaped, part) for index, part in parts)
 
 
 def encode(path: str) -> str:
@@ -95,14 +100,9 @@ def absolute(base: str, href: str) -> str | None:
 
 def _decode(escapes: str) -> str:
     text = unquote_to_bytes(escapes).decode("utf-8", "surrogateescape")
-    return _UNDECODABLE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", _kept(text, "%/"))
+    text = _RESERVED.sub(_escaped, text)
+    return _UNDECODABLE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)
 
 
-def _kept(text: str, reserved: str) -> str:
-    """The text with control characters and those that are `reserved` percent-encoded."""
-    return "".join(
-        f"%{ord(character):02X}"
-        if character in reserved or character < " " or character == "\x7f"
-        else character
-        for character in text
-    )
+def _escaped(found: re.Match[str]) -> str:
+    return f"%{ord(found[0]):02X}"

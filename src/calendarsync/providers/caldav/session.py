@@ -121,7 +121,7 @@ class DavSession:
         if 502 <= status <= 504:
             raise Unavailable("The server is out of order at the moment.")
         if 300 <= status < 400:
-            raise Unreachable("The server redirects to an address that a password must not be sent to.")
+            raise Unreachable("The server redirects to an address that is not followed.")
 
 
 def read_rows(response: Response, on_row: Callable[[Row], None]) -> str | None:

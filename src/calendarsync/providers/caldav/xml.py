@@ -19,7 +19,7 @@ CALDAV = "urn:ietf:params:xml:ns:caldav"
 CALENDARSERVER = "http://calendarserver.org/ns/"
 _PREFIXES = {DAV: "D", CALDAV: "C", CALENDARSERVER: "S"}
 
-_STATUS = re.compile(r"\s*(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})\b")
+_STATUS_LINE = re.compile(r"\s*(?:HTTP/\d(?:\.\d)?\s+)?(\d{3})\b")
 
 
 def dav(name: str) -> str:
@@ -40,6 +40,10 @@ def calendarserver(name: str) -> str:
 GETETAG = dav("getetag")
 CALENDAR_DATA = caldav("calendar-data")
 _RESPONSE = dav("response")
+_HREF = dav("href")
+_STATUS = dav("status")
+_PROPSTAT = dav("propstat")
+_PROP = dav("prop")
 _SYNC_TOKEN = dav("sync-token")
 
 
@@ -67,7 +71,7 @@ class Row:
     def hrefs(self, name: str) -> list[str]:
         """The DAV:href elements inside a property."""
         element = self.properties.get(name)
-        found = element.iter(dav("href")) if element is not None else ()
+        found = element.iter(_HREF) if element is not None else ()
         return [text for href in found if (text := (href.text or "").strip())]
 
     def children(self, name: str) -> frozenset[str]:
@@ -97,8 +101,11 @@ def read_multistatus(body: bytes, on_row: Callable[[Row], None]) -> str | None:
             remove_comments=True,
             remove_pis=True,
         )
+        checked = False
         for _, element in parser:
-            _refuse_dtd(element)
+            if not checked:
+                _refuse_dtd(element)
+                checked = True
             parent = element.getparent()
             if parent is None or parent.getparent() is not None:
                 continue  # a property of the same name
@@ -168,24 +175,31 @@ def _empty(name: str) -> str:
 
 
 def _row(element: etree._Element) -> Row | None:
-    href = (element.findtext(dav("href")) or "").strip()
-    if not href:
-        return None
+    href = status = None
     properties: dict[str, etree._Element] = {}
-    for propstat in element.iterfind(dav("propstat")):
-        status = _status(propstat.findtext(dav("status")))
-        if status is None or 200 <= status < 300:
-            for prop in propstat.iterfind(dav("prop")):
-                properties |= {child.tag: child for child in prop.iterchildren("*")}
-    return Row(href, _status(element.findtext(dav("status"))), properties)
+    for part in element:
+        if part.tag == _HREF:
+            href = href or (part.text or "").strip()
+        elif part.tag == _STATUS:
+            status = _code(part.text)
+        elif part.tag == _PROPSTAT:
+            properties |= _properties(part)
+    return Row(href, status, properties) if href else None
+
+
+def _properties(propstat: etree._Element) -> dict[str, etree._Element]:
+    status = _code(propstat.findtext(_STATUS))
+    if status is not None and not 200 <= status < 300:
+        return {}
+    return {child.tag: child for prop in propstat.iterchildren(_PROP) for child in prop.iterchildren("*")}
 
 
 def _tags(element: etree._Element) -> frozenset[str]:
     return frozenset(child.tag for child in element.iterdescendants("*"))
 
 
-def _status(text: str | None) -> int | None:
-    found = _STATUS.match(text or "")
+def _code(text: str | None) -> int | None:
+    found = _STATUS_LINE.match(text or "")
     return int(found[1]) if found else None
 
 
