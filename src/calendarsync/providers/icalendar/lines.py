@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 MAX_BYTES = 8 * 1024 * 1024
 MAX_LINES = 100_000
 MAX_DEPTH = 8
+MAX_TEXTS = 500
 
 MARK_PROPERTY = "X-CALENDARSYNC-MARK"
 """The property that holds our mark (rule 1)."""
@@ -104,8 +105,9 @@ def unescape(value: str) -> str:
 
 
 def split_texts(value: str) -> list[str]:
-    """A list of TEXT values, unescaped."""
-    return [unescape(item) for item in _UNESCAPED_COMMA.sub("\\1\0", value).split("\0")]
+    """A list of TEXT values, unescaped; at most MAX_TEXTS of them."""
+    separated = _UNESCAPED_COMMA.sub("\\1\0", value, count=MAX_TEXTS)
+    return [unescape(item) for item in separated.split("\0")[:MAX_TEXTS]]
 
 
 def decode(data: bytes) -> str:
@@ -119,23 +121,27 @@ def decode(data: bytes) -> str:
         data = data.replace(b"\r", b"\n")
     if b"\n\n" in data or b"\n\r" in data:  # old Mozilla calendars put a blank line into their folds
         data = _BLANK_LINES.sub(b"\n", data)
-    data = _FOLD.sub(b"", data)
+    data = unfold(data)
     try:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")
 
 
+def unfold(data: bytes) -> bytes:
+    return _FOLD.sub(b"", data)
+
+
 def parse(data: bytes) -> Node:
     """The tree of components under a nameless root. Raises MalformedError and TooLargeError."""
     if len(data) > MAX_BYTES:
         raise TooLargeError
-    lines = decode(data).split("\n")
-    if len(lines) > MAX_LINES:
+    text = decode(data)
+    if text.count("\n") > MAX_LINES:
         raise TooLargeError
     root = node = Node("")
     stack = [root]
-    for line in lines:
+    for line in text.split("\n"):
         line = line.rstrip("\r")  # noqa: PLW2901 - the rest of a CRLF
         if not line or line.isspace():
             continue

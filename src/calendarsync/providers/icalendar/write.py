@@ -11,7 +11,7 @@ from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Duration, EventTime, Recurrence, RecurrenceDate
 from calendarsync.domain.recurrence_rule import parse_rule
 from calendarsync.domain.timezones import zone_info
-from calendarsync.providers.icalendar.lines import MARK_PROPERTY
+from calendarsync.providers.icalendar.lines import MARK_PROPERTY, unfold
 from calendarsync.providers.icalendar.values import write_duration, write_local
 from calendarsync.providers.icalendar.write_zone import write_zone
 
@@ -79,19 +79,17 @@ def _time(name: str, value: EventTime) -> str:
 
 
 def _end(component: CopyComponent) -> str:
-    """DTEND, which iCloud insists on; DURATION only where the length of a series' instances varies."""
+    """DTEND, which iCloud insists on; DURATION only where no DTEND says the same.
+
+    That is in a series whose days are nominal, and for floating times, whose zone is the reader's.
+    """
     start, duration = component.start, component.duration
     if component.end is not None:
         return _time("DTEND", component.end)
-    recurs = component.recurrence is not None
-    if (
-        duration is not None
-        and duration.days
-        and recurs
-        and start.zone not in {None, "UTC"}
-        and not start.all_day
-    ):
-        return f"DURATION:{write_duration(duration)}"
+    if duration is not None and not start.all_day and start.zone != "UTC":
+        nominal = component.recurrence is not None and duration.days
+        if nominal or start.zone is None:
+            return f"DURATION:{write_duration(duration)}"
     return _time("DTEND", _end_of(start, duration))
 
 
@@ -102,10 +100,8 @@ def _end_of(start: EventTime, duration: Duration | None) -> EventTime:
         return EventTime(start.local.date() + timedelta(days=days))
     length = duration or Duration()
     day = replace(start, value=start.local + timedelta(days=length.days))
-    if start.zone is None:
-        return replace(day, value=day.local + timedelta(seconds=length.seconds))
     end = day.instant("UTC") + timedelta(seconds=length.seconds)
-    return replace(day, value=end.astimezone(zone_info(start.zone)).replace(tzinfo=None))
+    return replace(day, value=end.astimezone(zone_info(start.zone or "UTC")).replace(tzinfo=None))
 
 
 def _named(value: EventTime, start: EventTime) -> EventTime:
@@ -221,6 +217,8 @@ def without_mark(data: bytes) -> bytes:
             return bom + without_mark(
                 data[2:].decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
             ).decode("utf-8", "surrogatepass").encode(encoding, "surrogatepass")
+    if MARK_PROPERTY.encode() not in unfold(data).upper():
+        return data
     kept: list[bytes] = []
     line: list[bytes] = []
     for part in data.splitlines(keepends=True):
