@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import io
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 
+from calendarsync.observability import configure_logging
 from calendarsync.store.database import Database
 from tests.api.client import Client
 from tests.api.world import World, build, close
@@ -38,3 +43,15 @@ async def world(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
 async def client(world: World) -> Client:
     """The first account's, in live mode, with the default scopes."""
     return await world.client()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything that is logged, down to DEBUG."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    with closing(io.StringIO()) as stream:
+        configure_logging("DEBUG", stream)
+        yield stream
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()

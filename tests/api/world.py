@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
+from aiohttp.abc import AbstractResolver, ResolveResult
 from fastapi import FastAPI
 
 from calendarsync.accounts.accounts import create_account
@@ -155,6 +157,18 @@ class World:
         return self.clock[0]
 
 
+class NoNames(AbstractResolver):
+    """No host has an address: tests name servers by their own."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+
+    async def close(self) -> None:
+        pass
+
+
 def operation() -> Operation:
     return Operation("a_to_b", "event-1", "", "create", "new", "copy-1")
 
@@ -174,7 +188,7 @@ async def build(folder: Path, networks: str = "127.0.0.0/8", *, migrated: Path |
     keyring = await open_installation(settings, db)
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)
-    http = HttpClient(allowed_private_networks=settings.allowed_private_networks)
+    http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
     built = Services(db, keyring, settings, http, runner, lambda: clock[0], wait_seconds=0.1)
     account_id = await create_account(db, "you@example.com", now=clock[0])
     return World(_app(built), built, runner, account_id, clock)
