@@ -110,6 +110,14 @@ def test_a_window_far_from_the_start_sees_the_same(rule: str) -> None:
     assert late == [start for start in whole if start >= "1984-02-10"]
 
 
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Kiritimati", "UTC"])
+def test_until_in_utc_is_exact_in_every_zone(zone: str) -> None:
+    last = at(f"2026-01-19T09:00:00[{zone}]").instant("UTC")
+    for until, expected in ((last, "0105 0112 0119"), (last - timedelta(seconds=1), "0105 0112")):
+        rule = f"FREQ=WEEKLY;UNTIL={until:%Y%m%dT%H%M%SZ}"
+        assert days(event(f"2026-01-05T09:00:00[{zone}]", rule)) == expected
+
+
 def test_the_clock_decides_and_not_utc() -> None:
     series = event(f"2026-03-23T09:00:00[{BERLIN}]", "FREQ=WEEKLY;COUNT=2")
     found = expand([series], utc("2026-01-01"), utc("2027-01-01"), "UTC")
@@ -324,6 +332,15 @@ def test_this_and_future_moves_what_follows() -> None:
     assert str(found[2].original) == f"2026-01-19T09:00:00[{BERLIN}]"
     assert found[2].end.instant("UTC") - found[2].start.instant("UTC") == timedelta(minutes=1)
     assert days(SERIES, turn, first="2026-01-20", last="2026-01-21") == "0120"
+
+
+def test_of_two_turns_the_later_counts_from_its_place_on() -> None:
+    series = event("2026-01-05T09:00:00Z", "FREQ=WEEKLY;COUNT=6")
+    far = override("2026-01-12T09:00:00Z", "2026-01-22T09:00:00Z", this_and_future=True)
+    back = override("2026-01-26T09:00:00Z", "2026-01-26T08:00:00Z", this_and_future=True)
+    assert days(series, back, far) == "0105 0122 0126 0129 0202 0209"
+    assert days(series, far, first="2026-02-18", last="2026-02-27") == "0219"
+    assert days(series, far, first="2026-01-29", last="2026-01-30") == "0129"
 
 
 def test_a_single_event_has_no_original() -> None:
