@@ -222,5 +222,5 @@ async def test_every_run_writes_a_log_and_advances_last_synced_at(at: Desk) -> N
     assert row.dirty_since is None
     async with at.app.db.read() as db:
         logged = (await db.execute(select(runs).order_by(runs.c.created_at))).all()
-    assert [run.sync_id for run in logged][0] == report.sync_id
+    assert next(run.sync_id for run in logged) == report.sync_id
     assert len(logged) == 2

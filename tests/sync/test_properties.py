@@ -1,4 +1,4 @@
-"""Properties: whatever calendars hold, and whatever fails, copies end up where their sources are (rules 3, 14, 15)."""
+"""Properties: whatever calendars hold, and whatever fails, copies stand where sources are (rules 3, 14, 15)."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
 from tests.testbed.dav import DavServer
 from tests.testbed.installation import Installation, installation
 
+_UNFOLD = re.compile(r"\r?\n ")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = datetime(2027, 6, 1, tzinfo=UTC)
 
@@ -43,8 +45,8 @@ class Desk:
 
     def read(self, calendar: str) -> dict[str, str]:
         """Every resource of a calendar: name to text, unfolded."""
-        found = {name: self.server.get(calendar, name) for name in self.server.list(calendar)}
-        return {name: data.decode().replace("\r\n ", "") for name, data in found.items() if data is not None}
+        everything = self.server.read_all(calendar)
+        return {name: _UNFOLD.sub("", data.decode()) for name, data in everything.items()}
 
     def copies(self, calendar: str) -> dict[str, str]:
         return {name: text for name, text in self.read(calendar).items() if MARK_PROPERTY in text}

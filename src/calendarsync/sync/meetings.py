@@ -16,17 +16,26 @@ from calendarsync.domain.times import moment_key
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Keys of instances that the target covers; `endless` where a series of it does so without end."""
+    """Keys of instances that the target covers; `endless` where a series of it does so without end.
+
+    `copied` are those that only the copy of another pair covers.
+    """
 
     keys: frozenset[str] = frozenset()
     endless: bool = False
+    copied: frozenset[str] = frozenset()
+
+    def reason(self, key: str) -> str:
+        return "copied_already" if key in self.copied else "same_meeting"
 
 
 class Meetings:
     """The target's entries by the meeting that they stand for."""
 
     def __init__(self, entries: Iterable[tuple[str, Entry]] = (), floating: str = "UTC") -> None:
-        """`entries`: the UID of a meeting, and what stands for it in the target, whose zone is `floating`."""
+        """`entries`: the UID of a meeting, and what stands for it in the target, whose zone is `floating`:
+        an event of the target's own, or the copy that another pair keeps there.
+        """
         self._by_meeting: defaultdict[str, list[Entry]] = defaultdict(list)
         self._floating = floating
         for uid, entry in entries:
@@ -46,17 +55,18 @@ class Meetings:
         """
         if not self.knows(entry):
             return Coverage()
-        keys: set[str] = set()
+        by_copy: dict[bool, set[str]] = {True: set(), False: set()}
         endless = False
         for own in self._by_meeting[meeting_key(entry.uid)]:
             try:
                 first, last = span(own.components, self._floating)
                 endless = endless or last is None
                 sources = instances if last is None else self._whole(entry, floating, first, last, instances)
-                keys |= self._covered(sources, own, floating, window, (first, last))
+                by_copy[own.mark is not None] |= self._covered(sources, own, floating, window, (first, last))
             except RecurrenceError:
                 continue
-        return Coverage(frozenset(keys), endless)
+        keys = by_copy[True] | by_copy[False]
+        return Coverage(frozenset(keys), endless, frozenset(by_copy[True] - by_copy[False]))
 
     @staticmethod
     def _whole(

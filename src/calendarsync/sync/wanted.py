@@ -96,8 +96,9 @@ def _single(entry: Entry, component: Component, scene: Scene) -> Decision:
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
     if not instances:
         return _nothing(entry, "outside_window")
-    if scene.meetings.coverage(entry, instances, scene.floating, scene.window).keys:
-        return _nothing(entry, "same_meeting")
+    coverage = scene.meetings.coverage(entry, instances, scene.floating, scene.window)
+    for key in coverage.keys:
+        return _nothing(entry, coverage.reason(key))
     part = Part(_skeleton(component, scene), ORIGINAL_OF_MASTER, scene.rules.detail(component))
     return Decision(wanted=(_wanted(entry, ORIGINAL_OF_MASTER, (part,), scene),))
 
@@ -143,7 +144,7 @@ def _choose(
         key = moment_key(instance.original or instance.start, scene.floating)
         reason = scene.rules.why_not(instance.component)
         if reason is None and key in away:
-            reason = "same_meeting" if key in coverage.keys else "copy_deleted_by_person"
+            reason = coverage.reason(key) if key in coverage.keys else "copy_deleted_by_person"
         if reason is None:
             chosen.append(instance)
         else:

@@ -1,0 +1,98 @@
+"""What the product promises: when you are busy is held, why is not. Canary words are found nowhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from calendarsync.observability import configure_logging
+from tests.testbed.desk import desk
+from tests.testbed.events import event, vcalendar, vevent
+from tests.testbed.installation import Installation
+from tests.testbed.radicale import RadicaleServer
+
+CANARIES = (
+    *("tixtitle", "dexdescription", "loxlocation", "caxcategory", "coxcomment", "axattendee", "oxorganizer"),
+    *("uxurl", "exattach", "kxcontact", "xprop", "rxresource", "vxalarm", "txtzid", "nxname", "gxgeo"),
+)
+RICH = """DESCRIPTION:dexdescription
+LOCATION;ALTREP="https://loxlocation.example":loxlocation
+CATEGORIES:caxcategory
+COMMENT:coxcomment
+ORGANIZER;CN=oxorganizer:mailto:oxorganizer@example.com
+ATTENDEE;CN=axattendee;PARTSTAT=ACCEPTED:mailto:axattendee@example.com
+URL:https://uxurl.example/
+ATTACH:https://exattach.example/
+CONTACT:kxcontact
+RESOURCES:rxresource
+X-SECRET;X-PARAM=nxname:xprop
+X-APPLE-STRUCTURED-LOCATION;X-TITLE=gxgeo:geo:1,2
+BEGIN:VALARM
+ACTION:DISPLAY
+DESCRIPTION:vxalarm
+TRIGGER:-PT15M
+END:VALARM"""
+ZONE = (
+    "BEGIN:VTIMEZONE\r\nTZID:txtzid\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\n"
+    "TZOFFSETFROM:+0100\r\nTZOFFSETTO:+0100\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n"
+)
+
+
+def _found(haystack: bytes) -> list[str]:
+    lowered = haystack.lower()
+    return [word for word in CANARIES if word.encode() in lowered]
+
+
+def _files(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+async def _dump(app: Installation) -> bytes:
+    async with app.db.read() as db:
+        raw = await db.get_raw_connection()
+        driver = raw.driver_connection
+        assert driver is not None
+        return "\n".join([line async for line in driver.iterdump()]).encode()
+
+
+@pytest.mark.parametrize("sync_mode", ["blocker", "full"])
+async def test_canary_words_are_found_nowhere(
+    radicale: RadicaleServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], sync_mode: str
+) -> None:
+    configure_logging()
+    folder = tmp_path / "installation"
+    async with desk(radicale, folder, secret=b"c" * 32) as at:
+        series = vcalendar(
+            vevent("series", title="tixtitle", extra=f"{RICH}\nRRULE:FREQ=WEEKLY"),
+            vevent(
+                "series",
+                "20260311T100000",
+                "20260311T110000",
+                title="tixtitle",
+                extra=f"RECURRENCE-ID;TZID=Europe/Berlin:20260311T090000\n{RICH}",
+            ),
+        )
+        at.put_a("one", event("one", title="tixtitle", extra=RICH))
+        at.put_a("series", series)
+        own_zone = event("zoned", zone="txtzid", title="tixtitle", extra=RICH)
+        at.put_a("zoned", own_zone.replace("BEGIN:VEVENT", ZONE + "BEGIN:VEVENT", 1))
+        at.put_b("broken", event("broken", title="tixtitle", extra=RICH, zone="txtzid-unknown"))
+        pair = await at.pair(sync_mode=sync_mode, attendees_in_description=sync_mode == "full")
+        await at.app.run(pair)
+        at.put_a("one", event("one", "20260305T090000", "20260305T100000", title="tixtitle", extra=RICH))
+        await at.app.run(pair)
+        assert _found("\n".join(at.copies_b()).encode()) or sync_mode == "blocker", "the copies were written"
+        dump = await _dump(at.app)
+        assert b"CREATE TABLE event_index" in dump
+        assert _found(dump) == []
+        assert _found(_files(folder)) == []
+    assert _found(_files(folder)) == []
+    logged = capfd.readouterr()
+    assert _found((logged.out + logged.err).encode()) == []
+
+
+def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(os.urandom(100) + b"TixTitle" + os.urandom(100))
+    assert _found(_files(tmp_path)) == ["tixtitle"]

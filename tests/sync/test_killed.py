@@ -1,0 +1,76 @@
+"""A first sync that is killed at any moment, and run again: nothing doubled, nothing missing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.desk import desk
+from tests.testbed.events import event
+from tests.testbed.radicale import RadicaleServer
+
+EVENTS = 300
+SECRET = "a secret that outlives every kill"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _origin(copy: str) -> str:
+    mark = next(line for line in copy.splitlines() if line.startswith("X-CALENDARSYNC-MARK:"))
+    return mark.split(":", 1)[1].split(";")[1].replace("\\", "")
+
+
+async def _trial(radicale: RadicaleServer, source: str, folder: Path, delay: float | None) -> float:
+    """Kill a first sync after `delay` seconds, then run it to its end; how long the undisturbed part took."""
+    async with desk(radicale, folder, secret=SECRET.encode()) as at:
+        source_connection = await at.app.connect(at.account, radicale, source)
+        pair = await at.app.pair(source_connection, at.conn_b, direction="a_to_b", future_days=3650)
+        if delay is not None:
+            arguments = ("-m", "tests.sync.killed_worker", str(folder), SECRET, pair)
+            worker = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+            )
+            assert worker.stdout is not None
+            assert await worker.stdout.readline() == b"running\n"
+            await asyncio.sleep(delay)
+            assert worker.returncode is None, "it was done before it could be killed"
+            worker.kill()
+            await worker.communicate()
+        started = time.monotonic()
+        await at.app.sync(pair)
+        took = time.monotonic() - started
+        origins = Counter(map(_origin, at.copies_b()))
+        assert len(origins) == EVENTS
+        assert max(origins.values()) == 1
+        assert (await at.app.sync(pair)).operations == ()
+        return took
+
+
+async def _killed(radicale: RadicaleServer, tmp_path: Path, times: int) -> None:
+    source = radicale.make_calendar()
+    for number in range(EVENTS):
+        day, hour = 3 + number % 25, 6 + number // 25
+        radicale.put(
+            source,
+            f"{number}.ics",
+            event(f"uid-{number}", f"202603{day:02}T{hour:02}0000", f"202603{day:02}T{hour:02}3000"),
+        )
+    whole = await _trial(radicale, source, tmp_path / "undisturbed", None)
+    chance = random.Random(2026)
+    for number in range(times):
+        await _trial(radicale, source, tmp_path / f"{number}", chance.uniform(0, whole * 0.7))
+
+
+@pytest.mark.timeout(900)
+async def test_killed_at_ten_random_moments(radicale: RadicaleServer, tmp_path: Path) -> None:
+    await _killed(radicale, tmp_path, 10)
+
+
+@pytest.mark.long
+async def test_killed_at_two_hundred_random_moments(radicale: RadicaleServer, tmp_path: Path) -> None:
+    await _killed(radicale, tmp_path, 200)
