@@ -43,6 +43,10 @@ OWN = custom(
     yearly("1970-03-08T02:00", -5, -4, "BYMONTH=3;BYDAY=2SU"),
     yearly("1970-12-01T02:00", -4, -5, "BYMONTH=12;BYDAY=1SU"),
 )
+LATE = custom(
+    yearly("1601-03-25T04:00", 1, 2, "BYMONTH=3;BYDAY=-1SU"),
+    yearly("1601-10-28T05:00", 2, 1, "BYMONTH=10;BYDAY=-1SU"),
+)
 INDIA = custom(yearly("1970-01-01T00:00", 5.5, 5.5, ""))
 FIXED = custom(yearly("1970-01-01T00:00", 3, 3, ""))
 
@@ -118,6 +122,7 @@ def test_the_windows_names_are_those_of_cldr() -> None:
         (INDIA, "Asia/Kolkata"),
         (FIXED, "Etc/GMT-3"),
         (OWN, None),
+        (LATE, None),  # two hours after Berlin, which no zone does
         (custom(location="Europe/Vienna"), "Europe/Vienna"),
         (custom(*EUROPE.observances, location="Nowhere/Special"), "Europe/Berlin"),
         (custom(), None),

@@ -246,11 +246,9 @@ def _jump(rule: Rule, start: datetime, after: datetime) -> datetime:
         return datetime(start.year + years, month + 1, 1) if months > 0 else start  # noqa: DTZ001 - local time
     if rule.freq in {WEEKLY, DAILY}:
         days = step * (7 if rule.freq == WEEKLY else 1)
-        anchor = datetime(start.year, start.month, start.day)  # noqa: DTZ001 - local time
-        if rule.freq == WEEKLY:
-            anchor -= timedelta(days=(start.weekday() - rule.wkst) % 7)
-        ahead = ((after - anchor).days // days - 1) * days
-        return anchor + timedelta(days=ahead) if ahead > 0 else start
+        midnight = datetime(start.year, start.month, start.day)  # noqa: DTZ001 - local time
+        ahead = ((after - midnight).days // days - 1) * days
+        return midnight + timedelta(days=ahead) if ahead > 0 else start
     period = step * _SECONDS[rule.freq]
     ahead = (int((after - start).total_seconds()) // period - 1) * period
     return start + timedelta(seconds=ahead) if ahead > 0 else start
@@ -271,7 +269,7 @@ def _never(rule: Rule, by: Mapping[str, tuple[Any, ...]], start: datetime) -> bo
         doubtful = bool(selectors & {"bymonthday", "byyearday", "byweekno"})
     else:
         doubtful = len(selectors - {"bymonth"}) > 1 or bool(selectors & {"byyearday", "byweekno"})
-    return doubtful and not any(_matches(day, rule, by) for day in _candidates(rule, start.date()))
+    return doubtful and not any(_matches(day, rule, by) for day in _candidates(rule, start))
 
 
 def _beyond_any_set(rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
@@ -286,12 +284,12 @@ def _beyond_any_set(rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
     return min(abs(position) for position in positions) > times
 
 
-def _candidates(rule: Rule, day: date) -> Iterator[date]:
+def _candidates(rule: Rule, start: datetime) -> Iterator[date]:
     """Days that the rule looks at, over 60 years or more: weekdays and leap years come round in less."""
-    step = rule.interval if rule.freq == DAILY else 1
+    step = rule.interval * 86400 if rule.freq == DAILY else rule.interval * _SECONDS.get(rule.freq, 0)
     for number in range(22_000):
         try:
-            yield day + timedelta(days=number * step)
+            yield (start + timedelta(seconds=number * max(step, 86400))).date()
         except OverflowError:
             return
 
