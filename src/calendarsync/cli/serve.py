@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 import socket
 from contextlib import AsyncExitStack
@@ -30,6 +32,7 @@ def serve(
 
     settings = load_settings()
     configure_logging()
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces its plugins at every start
     with readable_failures(), _listen(host, port) as listener, asyncio.Runner(loop_factory=_new_loop) as loop:
         loop.run(_serve(settings, listener, worker=worker))
 
@@ -39,7 +42,8 @@ def _listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
-        fail(f"cannot listen on {host}, port {port}: {error.strerror}")
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        fail(f"cannot listen on {host}, port {port}: {reason}")
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 from calendarsync.demo.data import ADDRESS, HOME, WORK
 from calendarsync.demo.interrupts import undisturbed
@@ -59,24 +60,18 @@ class Installation:
 
     def command(self, *arguments: str) -> str:
         """Run one command of the command line and return what it prints."""
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "calendarsync", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            text=True,
-            capture_output=True,
-            check=False,
-            start_new_session=True,
-        )
-        if done.returncode:
-            raise DemoError(f"`calendarsync {' '.join(arguments)}` failed:\n{done.stderr.strip()}")
-        return done.stdout.strip()
+        program = [sys.executable, "-m", "calendarsync", *arguments]
+        with _child(program, subprocess.PIPE, cwd=self.folder, environment=self.environment) as process:
+            output, errors = process.communicate()
+        if process.returncode:
+            raise DemoError(f"`calendarsync {' '.join(arguments)}` failed:\n{errors.decode().strip()}")
+        return output.decode().strip()
 
 
 def installation(folder: Path, poll_seconds: int) -> Installation:
     """Settings that reach this machine alone; those of another installation are left out."""
     folder.mkdir()
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("CALENDARSYNC_")}
+    ours = {name: value for name, value in _environment().items() if not name.startswith("CALENDARSYNC_")}
     settings = {
         "CALENDARSYNC_DATABASE_URL": f"sqlite:///{folder / 'calendarsync.sqlite3'}",
         "CALENDARSYNC_ALLOWED_PRIVATE_NETWORKS": "127.0.0.0/8",
@@ -111,7 +106,8 @@ def radicale(folder: Path) -> Iterator[dict[str, Owner]]:
             for name in (WORK, HOME)
         }
         command = [sys.executable, "-m", "radicale", "--config", str(folder / "config")]
-        with _child(command, folder / "radicale.log", cwd=folder) as process:
+        log = (folder / "radicale.log").open("ab")
+        with log, _child(command, log, cwd=folder, environment=_environment()) as process:
             # Somebody else may have taken the port meanwhile; then the process ends, and another is tried.
             if _answers(process, owners[WORK]):
                 yield owners
@@ -132,7 +128,8 @@ class Server:
 def calendarsync(own: Installation) -> Iterator[Server]:
     """Runs `calendarsync serve`."""
     command = [sys.executable, "-m", "calendarsync", "serve", "--port", "0"]
-    with _child(command, own.log, cwd=own.folder, environment=own.environment) as process:
+    log = own.log.open("ab")
+    with log, _child(command, log, cwd=own.folder, environment=own.environment) as process:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             if found := re.search(r"http://127\.0\.0\.1:\d+", own.log.read_text(errors="replace")):
@@ -144,27 +141,37 @@ def calendarsync(own: Installation) -> Iterator[Server]:
 
 @contextmanager
 def _child(
-    command: Sequence[str], log: Path, *, cwd: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str], output: IO[bytes] | int, *, cwd: Path, environment: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    # In a session of its own: the terminal's Ctrl-C reaches only the demo, which then ends its children.
-    with log.open("ab") as output, undisturbed():
-        process = subprocess.Popen(  # noqa: S603 - commands of this module
-            command,
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    process = None
     try:
+        # In a session of its own: the terminal's Ctrl-C reaches only the demo, which then ends its children.
+        with undisturbed():
+            process = subprocess.Popen(  # noqa: S603 - commands of this module
+                command,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE if output == subprocess.PIPE else subprocess.STDOUT,
+                start_new_session=True,
+            )
         yield process
     finally:
-        with undisturbed():
-            _end(process)
+        if process is not None:
+            with undisturbed():
+                _end(process)
+
+
+def _environment() -> dict[str, str]:
+    """Radicale cannot start where its output takes ASCII only."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONIOENCODING"}
+    return kept | {"PYTHONUTF8": "1"}
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in filter(None, (process.stdout, process.stderr)):
+        pipe.close()
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)

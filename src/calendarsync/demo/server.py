@@ -72,7 +72,7 @@ class Owner:
         Radicale makes the user's home at the first look.
         """
         home = self.url[: self.url.rindex("/", 0, -1) + 1]
-        self._request("PROPFIND", home, b"", expect=(207,))
+        self._request("PROPFIND", home, b"", expect=(207,), timeout=2)
 
     def make_calendar(self) -> None:
         self._request("MKCALENDAR", self.url, _MAKE.format(name=self.name).encode(), expect=(201,))
@@ -135,16 +135,17 @@ class Owner:
         expect: tuple[int, ...],
         kind: str = "text/xml; charset=utf-8",
         depth: str = "0",
+        timeout: float = 30,
     ) -> bytes:
         parts = urlsplit(url)
         token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
         headers = {"Authorization": f"Basic {token}", "Content-Type": kind, "Depth": depth}
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
         try:
             connection.request(method, parts.path, body, headers)
             response = connection.getresponse()
             answer = response.read()
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise CalDavError(f"the CalDAV server does not answer: {error}") from error
         finally:
             connection.close()

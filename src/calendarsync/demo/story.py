@@ -24,7 +24,7 @@ from calendarsync.demo.server import CalDavError, Owner
 
 __all__ = ["DemoError", "tell"]
 
-POLL_SECONDS = 5
+POLL_SECONDS = 3
 _ARRIVAL_SECONDS = 60
 
 
@@ -89,7 +89,7 @@ def _begin(console: Console, servers: ExitStack, folder: Path) -> _Story:
     account = own.command("accounts", "create", "--email", "you@example.com")
     narrator.step(console, "calendarsync accounts create --email you@example.com", account)
     key = own.command("keys", "create", "--account", "you@example.com")
-    narrator.step(console, "calendarsync keys create --account you@example.com", f"{key[:12]}…")
+    narrator.step(console, "calendarsync keys create --account you@example.com", f"{key[:12]}...")
 
     narrator.chapter(console, "Two connections and a pair, through the public API")
     api = Api(server.url, key)

@@ -1,0 +1,70 @@
+"""`calendarsync serve` as a real process."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cli.processes import end, environment, read_until, running
+
+
+def get(url: str) -> tuple[int, bytes]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=30) as answer:
+        return answer.status, answer.read()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_answers_and_ends_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    settings = environment(tmp_path)
+    with running(tmp_path, settings, "serve", "--port", "0") as process:
+        said = read_until(process, "Ctrl-C")
+        address = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert address is not None, said
+        database = tmp_path / "home" / ".local" / "share" / "calendarsync" / "calendarsync.sqlite3"
+        assert str(database) in said
+        status, body = get(f"{address.group()}/health")
+        assert status == 200
+        assert json.loads(body)["status"] == "ok"
+        assert get(f"{address.group()}/docs")[0] == 200
+        code, _, errors = end(process, number)
+    assert code == 0, errors
+    assert "Traceback" not in errors
+    assert database.exists()
+    assert not database.with_name(f"{database.name}-wal").exists()
+
+
+def test_the_schedule_can_be_left_out(tmp_path: Path) -> None:
+    with running(tmp_path, environment(tmp_path), "serve", "--port", "0", "--no-worker") as process:
+        said = read_until(process, "Ctrl-C")
+        assert "--no-worker" in said
+        assert end(process, signal.SIGTERM)[0] == 0
+
+
+def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running(tmp_path, environment(tmp_path), "serve", "--port", str(port)) as process:
+            output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output == ""
+    assert errors == f"Error: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
+
+
+def test_a_database_made_with_another_secret_is_told(tmp_path: Path) -> None:
+    first = environment(tmp_path, CALENDARSYNC_SECRET_KEY="a-secret-of-at-least-thirty-two-bytes")
+    with running(tmp_path, first, "serve", "--port", "0") as process:
+        read_until(process, "Ctrl-C")
+        assert end(process, signal.SIGTERM)[0] == 0
+    second = environment(tmp_path, CALENDARSYNC_SECRET_KEY="another-secret-of-thirty-two-bytes")
+    with running(tmp_path, second, "serve", "--port", "0") as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("Error: This database was made with another secret.")
+    assert "Traceback" not in errors
