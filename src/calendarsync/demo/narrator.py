@@ -91,6 +91,7 @@ def curl_lines(console: Console, url: str, key: str, pair: str, owner: Owner) ->
         f"curl {auth} {url}/api/v1/sync-pairs",
         f"curl -X POST {auth} {url}/api/v1/sync-pairs/{pair}/trigger",
         f"curl {auth} '{url}/api/v1/logs?pair_id={pair}'",
+        "# Delete the piano lesson at the CalDAV server, trigger again, and its copy is gone:",
         f"curl -X DELETE -u {owner.username}:{owner.password} {owner.url}piano.ics",
     )
     for line in lines:

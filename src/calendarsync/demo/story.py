@@ -74,7 +74,7 @@ def _folder(console: Console, *, keep: bool) -> Iterator[Path]:
 def _begin(console: Console, servers: ExitStack, folder: Path) -> _Story:
     """Start everything and pair the calendars, through the command line and the public API."""
     plan = fortnight(datetime.now(BERLIN).date())
-    narrator.chapter(console, "A CalDAV server with two people's calendars")
+    narrator.chapter(console, "A CalDAV server with a Work and a Home calendar")
     owners = servers.enter_context(radicale(folder / "radicale"))
     for owner in owners.values():
         owner.make_calendar()
