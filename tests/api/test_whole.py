@@ -1,0 +1,107 @@
+"""Routes, engine and a real server together: from a key to a copy, and back to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from calendarsync.jobs.runner import Runner
+from tests.api.client import Client
+from tests.api.test_connections import access
+from tests.api.world import World, build, close
+from tests.testbed.radicale import RadicaleServer
+
+CONNECTIONS, PAIRS = "/api/v1/connections", "/api/v1/sync-pairs"
+
+
+@pytest.fixture
+async def whole(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
+    """A world with the real engine, and no schedule: only what is asked for runs."""
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    world = await build(tmp_path, migrated=migrated)
+    services = world.services
+    runner = Runner(services.db, services.keyring, services.http, services.settings, now=now)
+    world.app.state.services = replace(services, runner=runner, now=now, wait_seconds=25)
+    yield world
+    await runner.stop()
+    await close(world)
+
+
+def event(title: str) -> str:
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//Example//Test//EN",
+        "BEGIN:VEVENT",
+        f"UID:{title}@example.com",
+        "DTSTAMP:20260101T000000Z",
+        f"DTSTART:{start:%Y%m%dT%H%M%SZ}",
+        f"DTEND:{start + timedelta(hours=1):%Y%m%dT%H%M%SZ}",
+        f"SUMMARY:{title}",
+        "END:VEVENT",
+        "END:VCALENDAR",
+        "",
+    ]
+    return "\r\n".join(lines)
+
+
+async def connect(client: Client, server: RadicaleServer, calendar: str) -> str:
+    answer = await client.post(CONNECTIONS, access(server, calendar_id=calendar))
+    assert answer.status == 201, answer.body
+    return str(answer.json["id"])
+
+
+async def test_from_a_key_to_a_copy_and_back(whole: World, radicale: RadicaleServer) -> None:
+    client = await whole.client()
+    work, home = radicale.make_calendar(), radicale.make_calendar()
+    radicale.put(work, "standup.ics", event("standup"))
+    a, b = await connect(client, radicale, work), await connect(client, radicale, home)
+    pair = await whole.pair(client, a, b)
+    url = f"{PAIRS}/{pair['id']}"
+
+    dry = (await client.post(f"{url}/trigger", {"dry_run": True})).json
+    assert [each["action"] for each in dry["operations"]] == ["create"]
+    assert radicale.list(home) == {}
+
+    first = (await client.post(f"{url}/trigger")).json
+    assert (first["success"], first["events_created"]) == (True, 1)
+    (copy,) = radicale.list(home)
+    assert b"SUMMARY:Busy" in (radicale.get(home, copy) or b"")
+    again = (await client.post(f"{url}/trigger")).json
+    assert (again["success"], again["events_created"], again["events_updated"]) == (True, 0, 0)
+
+    logs = (await client.get(f"/api/v1/logs?pair_id={pair['id']}")).json
+    assert [each["sync_id"] for each in logs["logs"]] == [again["sync_id"], first["sync_id"]]
+    log = (await client.get(f"/api/v1/logs/{logs['logs'][1]['id']}")).json
+    assert [each["action"] for each in log["operations"]] == ["create"]
+    assert (await client.get(url)).json["last_synced_at"] is not None
+
+    assert (await client.delete(f"{CONNECTIONS}/{b}")).status == 409
+    assert (await client.delete(f"{CONNECTIONS}/{b}?cascade=true")).status == 204
+    assert radicale.list(home) == {}
+    assert set(radicale.list(work)) == {"standup.ics"}
+    assert (await client.get(PAIRS)).json == {"pairs": []}
+
+
+async def test_copies_may_be_kept(whole: World, radicale: RadicaleServer) -> None:
+    client = await whole.client()
+    work, home = radicale.make_calendar(), radicale.make_calendar()
+    radicale.put(work, "standup.ics", event("standup"))
+    pair = await whole.pair(
+        client,
+        await connect(client, radicale, work),
+        await connect(client, radicale, home),
+        direction="a_to_b",
+    )
+    url = f"{PAIRS}/{pair['id']}"
+    assert (await client.post(f"{url}/trigger")).json["events_created"] == 1
+    assert (await client.delete(f"{url}?keep_copies=true")).status == 204
+    assert len(radicale.list(home)) == 1
