@@ -61,6 +61,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
     from calendarsync.api.app import create_app
     from calendarsync.api.services import Services
     from calendarsync.jobs.runner import Runner
+    from calendarsync.jobs.wiring import build_engine
     from calendarsync.net import HttpClient
     from calendarsync.store.database import Database
 
@@ -71,7 +72,8 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
         keyring = await open_installation(settings, database)
         http = HttpClient(allowed_private_networks=settings.allowed_private_networks)
         await stack.enter_async_context(http)
-        runner = Runner(database, keyring, http, settings, now=_now)
+        engine = build_engine(database, keyring, http, poll_seconds=settings.poll_interval_seconds, now=_now)
+        runner = Runner(database, engine, now=_now)
         if worker:
             await runner.start()
         stack.push_async_callback(runner.stop)

@@ -9,16 +9,12 @@ from datetime import datetime
 
 import structlog
 
-from calendarsync.jobs.wiring import build_engine
-from calendarsync.net import HttpClient
-from calendarsync.secrets import Keyring
-from calendarsync.settings import Settings
 from calendarsync.store import schedule
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 from calendarsync.sync.report import RunError, RunReport, RunStatus, Ticket
 from calendarsync.sync.round import Round
-from calendarsync.sync.run import Order
+from calendarsync.sync.run import Engine, Order
 
 LONGEST_SLEEP_SECONDS = 30.0
 """How long the schedule sleeps at most; what is due earlier wakes it."""
@@ -63,18 +59,10 @@ class _Slot:
 class Runner:
     """Runs pairs when they are due or asked for, each at most once at a time."""
 
-    def __init__(
-        self,
-        db: Database,
-        keyring: Keyring,
-        http: HttpClient,
-        settings: Settings,
-        *,
-        now: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, db: Database, engine: Engine, *, now: Callable[[], datetime]) -> None:
         self._db = db
         self._now = now
-        self._engine = build_engine(db, keyring, http, poll_seconds=settings.poll_interval_seconds, now=now)
+        self._engine = engine
         self._slots: dict[str, _Slot] = {}
         self._places = asyncio.Semaphore(RUNS_AT_ONCE)
         self._woken = asyncio.Event()
