@@ -69,6 +69,18 @@ def test_the_cache_of_icalendar_is_neither_used_nor_filled() -> None:
     assert read_resource("id", None, CALENDARS[None]).problem is Problem.UNKNOWN_ZONE
 
 
+def test_only_so_many_custom_zones_are_looked_up() -> None:
+    for count, problem in ((10, None), (40, Problem.UNKNOWN_ZONE)):
+        names = [f"Office {number}" for number in range(count)]
+        berlin = zone("+0100", "+0200", "BYMONTH=3;BYDAY=-1SU", "BYMONTH=10;BYDAY=-1SU")
+        zones = "".join(berlin.replace("Office", name) for name in names)
+        event = EVENT.replace(
+            "END:", "".join(f"EXDATE;TZID={name}:20260708T090000\r\n" for name in names) + "END:"
+        )
+        data = f"BEGIN:VCALENDAR\r\n{zones}{event.replace(';TZID=Office:', ':')}END:VCALENDAR\r\n".encode()
+        assert read_resource("id", None, data).problem is problem
+
+
 def calendar(*lines: str) -> bytes:
     return "\r\n".join(
         [
