@@ -151,8 +151,12 @@ def _type(schema: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_type(schema['items'])}"
     limits = [
-        f"{words} {schema[key]}"
-        for key, words in (("minimum", "from"), ("maximum", "to"), ("maxLength", "at most, in characters:"))
+        words.format(schema[key])
+        for key, words in (
+            ("minimum", "from {:g}"),
+            ("maximum", "to {:g}"),
+            ("maxLength", "of up to {} characters"),
+        )
         if key in schema
     ]
     kind = schema.get("format") or schema.get("type", "anything")
