@@ -239,7 +239,7 @@ async def test_rule_23_a_source_that_is_gone_when_its_text_is_fetched(
 async def test_rules_24_and_25_what_a_provider_says_is_heard(
     at: MemoryDesk, monkeypatch: pytest.MonkeyPatch, error: ProviderError, status: str, waits: int | None
 ) -> None:
-    _fill(at, 3)
+    _fill(at, 12)
     pair = await at.pair()
     create = MemoryCalendar.create
     made = []
@@ -261,8 +261,29 @@ async def test_rules_24_and_25_what_a_provider_says_is_heard(
     if waits is not None:
         assert 0 <= (row.not_before - at.app.clock()).total_seconds() - waits <= waits / 5
     monkeypatch.undo()
-    assert (await at.app.run(pair)).events_created == 2
+    assert (await at.app.run(pair)).events_created == 11
     assert (await at.app.row(connections, at.connections["b"])).status == "active"
+
+
+async def test_rule_22_an_event_that_the_server_breaks_on_holds_up_no_other(
+    at: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(at, 12)
+    pair = await at.pair()
+    create = MemoryCalendar.create
+
+    async def breaking(self: MemoryCalendar, copy: Copy) -> Resource:
+        if copy.master.start.local.second == 3:
+            raise Unavailable("the server failed to answer")
+        return await create(self, copy)
+
+    monkeypatch.setattr(MemoryCalendar, "create", breaking)
+    report = await at.app.run(pair)
+    assert (report.status, report.events_created) == ("partial", 11)
+    report = await at.app.run(pair)
+    assert report.error is not None, "where nothing else is to be done, it is told as it is"
+    monkeypatch.undo()
+    assert (await at.app.sync(pair)).events_created == 1
 
 
 async def test_rule_26_a_rejected_token_leads_to_a_full_reading_without_needless_writes(

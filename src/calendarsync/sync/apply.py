@@ -16,6 +16,7 @@ from calendarsync.providers.base import (
     ProviderError,
     Refused,
     ResourceGone,
+    Unavailable,
 )
 from calendarsync.store import index, links
 from calendarsync.store.schedule import ConnectionRecord
@@ -27,6 +28,7 @@ from calendarsync.sync.report import Operation
 WRITES_IN_FLIGHT = 8
 _CHUNK = 100
 _NOTE_AFTER = 50
+_OUTAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Applier:
         self._ready: deque[tuple[Write, Mapping[str, Content]]] = deque()
         self._taking = asyncio.Lock()
         self._answered: list[tuple[Write, Resource | None]] = []
+        self._outages: list[Unavailable] = []
 
     async def apply(self, plan: FlowPlan) -> Outcome:
         """Write all of the plan. Provider errors come back in the outcome; other exceptions are raised."""
@@ -87,6 +90,8 @@ class Applier:
         await self._write_all(first)
         after = [write for write in plan.deletes if write.after is not None]
         await self._write_all([write for write in after if write.after not in self._incomplete])
+        if self._outages and not self._outcome.operations:
+            self._blame(self._outages[-1], self._target)
         return self._outcome
 
     async def _note_intentions(self, plan: FlowPlan) -> None:
@@ -187,7 +192,14 @@ class Applier:
             self._fail(write, conflict)
         except Refused as refusal:
             self._fail(write, refusal)
+        except Unavailable as outage:
+            # A server may break on one event alone; when it breaks on several in a row, it is out of order.
+            self._outages.append(outage)
+            if outage.retry_after is not None or len(self._outages) >= _OUTAGES:
+                raise
+            self._fail(write, outage)
         else:
+            self._outages.clear()
             self._answered.append((write, resource))
 
     async def _send(self, write: Write, contents: Mapping[str, Content]) -> Resource | None:
