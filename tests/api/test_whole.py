@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from calendarsync.jobs.runner import Runner
+from calendarsync.jobs.wiring import build_engine
 from tests.api.client import Client
 from tests.api.test_connections import access
 from tests.api.world import World, build, close
@@ -27,7 +28,8 @@ async def whole(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
 
     world = await build(tmp_path, migrated=migrated)
     services = world.services
-    runner = Runner(services.db, services.keyring, services.http, services.settings, now=now)
+    engine = build_engine(services.db, services.keyring, services.http, poll_seconds=300, now=now)
+    runner = Runner(services.db, engine, now=now)
     world.app.state.services = replace(services, runner=runner, now=now, wait_seconds=25)
     yield world
     await runner.stop()

@@ -79,7 +79,7 @@ async def test_many_writers_queue(database: Database) -> None:
 
 _OTHER_PROCESS = """
 import asyncio, sys
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from calendarsync.store.database import Database
 from calendarsync.store.tables import kept_copies
 
@@ -87,6 +87,7 @@ async def main():
     database = Database(sys.argv[1])
     for number in range(100):
         async with database.write() as connection:
+            (await connection.execute(select(kept_copies))).all()
             await connection.execute(insert(kept_copies).values(calendar_key="other", copy_id=str(number)))
     await database.close()
 
@@ -95,6 +96,7 @@ asyncio.run(main())
 
 
 async def test_another_process_may_write_at_the_same_time(database: Database, tmp_path: Path) -> None:
+    """Both read first: a transaction that turns into a writing one late is refused at once."""
     url = f"sqlite:///{tmp_path}/deep/er/test.sqlite3"
     other = await asyncio.create_subprocess_exec(
         sys.executable, "-c", _OTHER_PROCESS, url, stderr=subprocess.PIPE
@@ -102,6 +104,7 @@ async def test_another_process_may_write_at_the_same_time(database: Database, tm
     number = 0
     while other.returncode is None:
         async with database.write() as connection:
+            (await connection.execute(select(kept_copies))).all()
             await connection.execute(insert(kept_copies).values(row(number)))
         number += 1
         await asyncio.sleep(0.001)
