@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
 
 from calendarsync.domain.event import Problem
 from calendarsync.net import HttpClient
-from calendarsync.providers.base import NotACalendar, Unavailable
+from calendarsync.providers.base import Batch, CalendarNotFound, Forbidden, NotACalendar, Unavailable
 from tests.providers.caldav.helpers import (
     DavPerson,
     event,
@@ -119,6 +120,38 @@ class TestMultiget:
         proxy.hook = hook
         with pytest.raises(Unavailable):
             await mirror.refresh()
+
+    @pytest.mark.parametrize(
+        ("status", "error"), [(403, Forbidden), (404, CalendarNotFound), (500, Unavailable)]
+    )
+    async def test_a_calendar_that_cannot_be_read_is_no_broken_event(
+        self, proxy: Proxy, mirror: Mirror, person: DavPerson, status: int, error: type[Exception]
+    ) -> None:
+        name = await person.add("Standup")
+
+        async def hook(request: Request, forward: Forward) -> Answer:
+            return Answer(status)
+
+        proxy.hook = hook
+        with pytest.raises(error):
+            await mirror.calendar.fetch([name])
+
+    async def test_batches_are_handed_over_one_at_a_time(
+        self, proxy: Proxy, mirror: Mirror, person: DavPerson, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("calendarsync.providers.caldav.calendar.BATCH", 1)
+        await person.fill(4)
+        inside = most = 0
+
+        async def on_batch(batch: Batch) -> None:
+            nonlocal inside, most
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.02)
+            inside -= 1
+
+        await mirror.calendar.read(None, {}, on_batch)
+        assert most == 1
 
     async def test_an_event_larger_than_is_read(
         self, proxy: Proxy, mirror: Mirror, person: DavPerson

@@ -11,6 +11,7 @@ import pytest
 
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Unavailable
+from calendarsync.providers.caldav.cursor import Cursor
 from tests.providers.caldav.helpers import (
     TOKEN,
     Clock,
@@ -24,6 +25,22 @@ from tests.providers.contract import Mirror
 from tests.testbed.proxy import Answer, Forward, Proxy, Request
 from tests.testbed.radicale import RadicaleServer, radicale_server
 from tests.testbed.xandikos import XandikosServer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "null", "[]", "{}", '{"v": 1}', '{"v": 2, "listed_at": 1}', '{"v": 1, "listed_at": "x"}'),
+        *('{"v": 1, "listed_at": 1, "token": 7}', '{"v": 1, "listed_at": 1, "depth": {}}'),
+    ],
+)
+def test_a_cursor_that_is_none_of_ours_is_left(text: str | None) -> None:
+    assert Cursor.load(text) is None
+
+
+def test_cursors_survive_their_text() -> None:
+    cursor = Cursor(listed_at=1.5, token="<&>", depth="1", multiget=False)
+    assert Cursor.load(cursor.dump()) == cursor
 
 
 class TestTokens:
@@ -188,6 +205,8 @@ class TestTokens:
         again = await mirror.refresh()
         assert again.requests == 1
         assert again.nothing
+        assert is_sync(proxy.requests[-1])
+        assert proxy.requests[-1].headers["Depth"] == "1"
 
 
 class TestPages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -88,7 +89,10 @@ class CalDavCalendar:
         known: Mapping[str, str | None],
         on_batch: Callable[[Batch], Awaitable[None]],
     ) -> Reading:
-        """One request where nothing changed; else one more for each 64 resources that did."""
+        """One request where nothing changed; else one more for each 64 resources that did.
+
+        `on_batch` is never called before its last call has returned.
+        """
         last = Cursor.load(cursor)
         self._fetcher.multiget = last is None or last.multiget
         listing = await self._lister.list(last, known)
@@ -103,10 +107,13 @@ class CalDavCalendar:
         if removed:
             await on_batch(Batch(removed=removed))
 
+        one_at_a_time = asyncio.Lock()
+
         async def fetch(batch: Sequence[Entry]) -> None:
             resources = [self._resource(data) for data in await self._fetcher.fetch(batch)]
-            if resources:
-                await on_batch(Batch(changed=resources))
+            async with one_at_a_time:
+                if resources:
+                    await on_batch(Batch(changed=resources))
 
         complete, next_cursor = listing.complete, listing.cursor
         listed = frozenset(present) if complete else None

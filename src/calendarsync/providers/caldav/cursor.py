@@ -31,7 +31,10 @@ class Cursor:
             data = json.loads(text or "null")
             if not isinstance(data, dict) or data.pop("v", None) != 1:
                 return None
-            known = {name.name for name in fields(cls)}
-            return cls(**{name: value for name, value in data.items() if name in known})
-        except (ValueError, TypeError):
+            parts = {part.name: data[part.name] for part in fields(cls) if part.name in data}
+            listed_at = float(parts.pop("listed_at"))
+        except (ValueError, TypeError, KeyError):
             return None
+        if not all(isinstance(parts.get(name), str | None) for name in ("token", "ctag", "depth")):
+            return None
+        return cls(listed_at, **parts)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from calendarsync.domain.event import Problem
 from calendarsync.net import Response
-from calendarsync.providers.base import Unavailable
 from calendarsync.providers.caldav.concurrency import all_of
 from calendarsync.providers.caldav.hrefs import decode, encode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry
-from calendarsync.providers.caldav.session import AnswerTooLarge, DavSession
+from calendarsync.providers.caldav.session import AnswerTooLarge, DavSession, meaning
 from calendarsync.providers.caldav.xml import (
     CALENDAR_DATA,
     GETETAG,
@@ -51,18 +51,24 @@ class Fetcher:
         return Entry(resource_id, encode(self._path + resource_id), None)
 
     async def fetch(self, entries: Sequence[Entry]) -> list[Data]:
-        """At most a batch of resources; those that are gone are left out."""
+        """At most a batch of resources; those that are gone are left out.
+
+        Raises what the answers mean where all that was asked for, multiget included, was refused alike.
+        """
         found: dict[str, Data | None] = {}
+        refusal: Response | None = None
         if self.multiget:
-            found = await self._multiget(entries)
+            refusal = await self._multiget(entries, found)
         # A server may leave out the row of a missing resource, or spell hrefs as nobody expects.
         rest = [entry for entry in entries if entry.id not in found]
-        found |= await self._get_all(rest, works=bool(found))
+        answers = await all_of([self._get(entry) for entry in rest])
+        if not found:
+            _raise_if_all_fail(refusal, answers)
+        found |= {entry.id: _data(entry, answer) for entry, answer in zip(rest, answers, strict=True)}
         return [data for data in found.values() if data is not None]
 
-    async def _multiget(self, entries: Sequence[Entry]) -> dict[str, Data | None]:
-        """What the server tells of each resource; None where it says that it is gone."""
-        found: dict[str, Data | None] = {}
+    async def _multiget(self, entries: Sequence[Entry], found: dict[str, Data | None]) -> Response | None:
+        """Fill `found`, with None for what is gone. The answer is returned if it was no 207."""
         etags = {entry.id: entry.etag for entry in entries}
         collections = [self._path]
 
@@ -84,25 +90,16 @@ class Fetcher:
                 "REPORT", self._url, body, depth="1", max_bytes=BATCH_MAX_BYTES
             )
         except AnswerTooLarge:
-            return {}
-        if response.status in (403, 404, 405, 501):
+            return None
+        if response.status in (403, 405, 501):
             self.multiget = False
         if response.status != 207:
-            return {}
+            return response
         collections.append(decode(urlsplit(response.url).path))
-        try:
+        # One resource with a control character spoils the whole answer; the rows before it are good.
+        with suppress(XmlError):
             read_multistatus(response.body, read)
-        except XmlError:
-            # One resource with a control character spoils the whole answer; the rows before it are good.
-            return found
-        return found
-
-    async def _get_all(self, entries: Sequence[Entry], *, works: bool) -> dict[str, Data | None]:
-        answers = await all_of([self._get(entry) for entry in entries])
-        failed = [answer for answer in answers if answer is not None and answer.status >= 500]
-        if not works and len(failed) == len(answers) > 1:
-            raise Unavailable("The server failed to deliver the events.")
-        return {entry.id: _data(entry, answer) for entry, answer in zip(entries, answers, strict=True)}
+        return None
 
     async def _get(self, entry: Entry) -> Response | None:
         """None where the resource is larger than is read."""
@@ -113,6 +110,16 @@ class Fetcher:
             return await self._session.send("GET", url, headers=headers, max_bytes=RESOURCE_MAX_BYTES)
         except AnswerTooLarge:
             return None
+
+
+def _raise_if_all_fail(refusal: Response | None, answers: Sequence[Response | None]) -> None:
+    """Tell a calendar that cannot be read from an event that cannot be."""
+    failures = [answer for answer in (refusal, *answers) if answer is not None and answer.status >= 400]
+    alike = len({answer.status for answer in failures}) == 1 and len(failures) == len(answers) + bool(refusal)
+    if not alike or len(failures) < 2:
+        return
+    if refusal is not None or failures[0].status not in (404, 410):
+        raise meaning(failures[0])
 
 
 def _data(entry: Entry, answer: Response | None) -> Data | None:
