@@ -1,0 +1,1 @@
+"""Measurements beside what the same server allows at best: `make bench`."""
