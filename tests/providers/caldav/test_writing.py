@@ -284,7 +284,7 @@ class TestConditions:
         assert raised.value.retry_after == 17
 
     async def test_unmark_keeps_what_we_know_nothing_of(
-        self, calendar: CalDavCalendar, radicale: RadicaleServer, url: str
+        self, proxy: Proxy, calendar: CalDavCalendar, radicale: RadicaleServer, url: str
     ) -> None:
         written = await calendar.create(copy_of())
         data = (radicale.get(url, "copy1.ics") or b"").decode()
@@ -298,6 +298,8 @@ class TestConditions:
         assert "X-THEIRS:kept" in stored
         assert "you@b.example" in stored
         assert MARK.split(";")[1] not in stored
+        put = [request.body for request in proxy.requests if request.method == "PUT"][-1]
+        assert put.count(b"\n") == put.count(b"\r\n")  # XML reads CRLF as LF
 
 
 class TestSogo:
