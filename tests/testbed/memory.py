@@ -101,8 +101,8 @@ class MemoryCalendar:
         name = f"{copy.id}.ics"
 
         def write() -> None:
-            uids = {self._resource(other).uid for other in self.store.resources}
-            if name in self.store.resources or copy.id in uids:
+            uid = f"UID:{copy.id}\r\n".encode()
+            if name in self.store.resources or any(uid in data for _, data in self.store.resources.values()):
                 raise IdTaken("taken")
             self.store.put(name, write_copy(copy, now=NOW))
 
