@@ -43,6 +43,13 @@ def test_what_is_no_multistatus_is_refused(body: bytes) -> None:
     assert read_conditions(body) == frozenset()
 
 
+def test_no_row_is_taken_from_a_document_with_a_dtd() -> None:
+    rows: list[Row] = []
+    with pytest.raises(XmlError):
+        read_multistatus(BOMB, rows.append)
+    assert rows == []
+
+
 def test_rows_of_nonsense_do_not_spoil_the_others() -> None:
     seen: list[tuple[str, int | None, str | None]] = []
     body = b"""<D:multistatus xmlns:D="DAV:" xmlns:X="urn:x"><!-- comment --><?pi?>
