@@ -45,8 +45,9 @@ def test_what_is_no_multistatus_is_refused(body: bytes) -> None:
 
 def test_no_row_is_taken_from_a_document_with_a_dtd() -> None:
     rows: list[Row] = []
+    body = b'<!DOCTYPE m><multistatus xmlns="DAV:"><response><href>/a</href></response></multistatus>'
     with pytest.raises(XmlError):
-        read_multistatus(BOMB, rows.append)
+        read_multistatus(body, rows.append)
     assert rows == []
 
 
