@@ -106,6 +106,19 @@ async def test_a_change_during_a_run_is_not_forgotten(
     assert (await at.app.row(pairs, pair)).dirty_since is not None
 
 
+async def test_a_pause_during_a_run_holds(
+    at: MemoryDesk, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await at.pair()
+    gate = Gate(monkeypatch)
+    ticket = runner.trigger(pair)
+    await gate.waiting.wait()
+    await at.app.change_pair(pair, status="paused")
+    gate.open.set()
+    await ticket.done
+    assert (await at.app.row(pairs, pair)).status == "paused"
+
+
 async def test_a_second_trigger_waits_for_a_run_of_its_own_and_a_third_shares_it(
     at: MemoryDesk, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -261,6 +261,11 @@ async def test_rules_24_and_25_what_a_provider_says_is_heard(
     if waits is not None:
         assert 0 <= (row.not_before - at.app.clock()).total_seconds() - waits <= waits / 5
     monkeypatch.undo()
+    if waits is not None:
+        report = await at.app.run(pair)
+        assert report.error is not None
+        assert report.provider_requests == 0, "nor does a trigger ask before the time"
+        at.app.clock.advance(seconds=waits * 1.2)
     assert (await at.app.run(pair)).events_created == 11
     assert (await at.app.row(connections, at.connections["b"])).status == "active"
 

@@ -141,6 +141,18 @@ async def update_connection(db: AsyncConnection, connection_id: str, **values: A
     await db.execute(update(connections).where(connections.c.id == connection_id).values(**values))
 
 
+async def note_failure(db: AsyncConnection, connection: ConnectionRecord, **values: Any) -> None:
+    """Note what these credentials led to; a connection that got new ones meanwhile is judged by those."""
+    await db.execute(
+        update(connections)
+        .where(
+            connections.c.id == connection.id,
+            connections.c.credentials_encrypted == connection.credentials_encrypted,
+        )
+        .values(**values)
+    )
+
+
 async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, until: datetime) -> None:
     """Ask nothing of this grant before `until`; the account's connections that share it wait too (rule 24)."""
     await db.execute(
@@ -156,6 +168,11 @@ async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, unt
 
 async def update_pair(db: AsyncConnection, pair_id: str, **values: Any) -> None:
     await db.execute(update(pairs).where(pairs.c.id == pair_id).values(**values))
+
+
+async def settle_status(db: AsyncConnection, pair_id: str, **values: Any) -> None:
+    """Set the status that a run leaves behind, and why; one that was paused meanwhile stays paused."""
+    await db.execute(update(pairs).where(pairs.c.id == pair_id, pairs.c.status != "paused").values(**values))
 
 
 async def settle_dirty(db: AsyncConnection, pair_id: str, as_of: datetime | None) -> None:

@@ -17,6 +17,7 @@ from calendarsync.store.schedule import (
     PairRecord,
     load_connection,
     settle_dirty,
+    settle_status,
     update_connection,
     update_pair,
 )
@@ -144,17 +145,12 @@ class Finisher:
             await save_run(db, _log(pair, trigger, report) | {"created_at": now}, _rows(report))
             await settle_dirty(db, pair.id, pair.dirty_since)
             if report.status is RunStatus.FAILED:
-                await update_pair(db, pair.id, **self._stopped(ending))
+                await settle_status(db, pair.id, **self._stopped(ending))
+                await update_pair(db, pair.id, quiet_until=None)
                 return report
-            await update_pair(
-                db,
-                pair.id,
-                status="active",
-                attention_code=None,
-                attention_message=None,
-                last_synced_at=now,
-                **(await self._looked_at(db, pair, ending) if ending.planned else {}),
-            )
+            await settle_status(db, pair.id, status="active", attention_code=None, attention_message=None)
+            looked = await self._looked_at(db, pair, ending) if ending.planned else {}
+            await update_pair(db, pair.id, last_synced_at=now, **looked)
             for connection_id in (pair.connection_a_id, pair.connection_b_id):
                 await update_connection(db, connection_id, last_synced_at=now)
         return report
@@ -167,11 +163,10 @@ class Finisher:
                 "status": "needs_attention",
                 "attention_code": ending.attention.code,
                 "attention_message": ending.attention.message,
-                "quiet_until": None,
             }
         assert ending.error is not None
         told = {"attention_code": ending.error.code, "attention_message": ending.error.message}
-        return (told if ending.transient else told | {"status": "error"}) | {"quiet_until": None}
+        return told if ending.transient else told | {"status": "error"}
 
     async def _looked_at(self, db: AsyncConnection, pair: PairRecord, ending: Ending) -> dict[str, Any]:
         await links.settle_rules_version(db, pair.id, self.tools.rules_version(pair))

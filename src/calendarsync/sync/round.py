@@ -14,6 +14,7 @@ from calendarsync.store.schedule import (
     carries_full_pair,
     hold_back_grant,
     load_connection,
+    note_failure,
     update_connection,
 )
 from calendarsync.sync.apply import Side
@@ -67,7 +68,7 @@ class Reader:
                 values["status"] = "expired"
             elif not isinstance(error, Unavailable):
                 values["status"] = "error"
-            await update_connection(db, connection.id, **values)
+            await note_failure(db, connection, **values)
 
     def next_refresh(self) -> datetime:
         """Within one poll interval, a little early by chance, so that polls spread (rule 27)."""
@@ -99,6 +100,9 @@ class Round:
         async with self._reader.db.read() as db:
             connection = await load_connection(db, connection_id)
             keep = await carries_full_pair(db, connection_id)
+        if connection.not_before is not None and self._reader.now() < connection.not_before:
+            until = f"{connection.not_before:%Y-%m-%dT%H:%M:%SZ}"
+            raise ConnectionFailed(connection, RateLimited(f"The server asked to slow down, until {until}."))
         calendar = self._calendars.get(connection_id)
         if calendar is None:
             calendar = self._calendars[connection_id] = self._reader.open_calendar(connection)
