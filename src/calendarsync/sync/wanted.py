@@ -11,8 +11,16 @@ from dataclasses import dataclass, field
 
 from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
-from calendarsync.domain.event import ORIGINAL_OF_MASTER, Component, EventTime, Recurrence, Status, Visibility
-from calendarsync.domain.event import Response as OwnResponse
+from calendarsync.domain.event import (
+    ORIGINAL_OF_MASTER,
+    Component,
+    EventTime,
+    Problem,
+    Recurrence,
+    Response,
+    Status,
+    Visibility,
+)
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.origin import origin_of
 from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, holdable, occurs_in
@@ -76,7 +84,8 @@ class Scene:
 def decide(entry: Entry, scene: Scene, respected: Collection[str] = ()) -> Decision:
     """The copies of one source resource. `respected` holds original starts that stay away (rule 17)."""
     if entry.problem is not None:
-        return _nothing(entry, entry.problem.value, failed=True)
+        # A task or a journal entry in the calendar is nothing that went wrong.
+        return _nothing(entry, entry.problem.value, failed=entry.problem is not Problem.NO_EVENT)
     try:
         master = entry.master
         if len(entry.components) == 1 and master is not None and master.recurrence is None:
@@ -242,8 +251,8 @@ def _skeleton(
 def _tentative(component: Component) -> bool:
     """An invitation that is not answered yet, or answered with maybe, blocks time tentatively."""
     return component.status is Status.TENTATIVE or component.response in {
-        OwnResponse.TENTATIVE,
-        OwnResponse.NEEDS_ACTION,
+        Response.TENTATIVE,
+        Response.NEEDS_ACTION,
     }
 
 
