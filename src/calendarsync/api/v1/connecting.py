@@ -50,7 +50,7 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
         "calendar_name": calendar.name[:500],
         "email": wanted.email or next((address for address in addresses if "@" in address), None),
         "timezone": calendar.timezone,
-        "owner_addresses": addresses,
+        "owner_addresses": list(addresses),
         "read_only": calendar.read_only,
         "credentials_encrypted": store.seal_credentials(services.keyring, connection_id, credentials),
         "status": "active",
