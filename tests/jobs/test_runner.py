@@ -226,7 +226,7 @@ async def test_rule_24_a_held_back_grant_is_not_polled_before_its_time(at: Memor
     async with at.app.db.write() as db:
         await schedule.hold_back_grant(db, connection, now + timedelta(minutes=2))
     async with at.app.db.read() as db:
-        assert await schedule.due_pairs(db, now) == []
+        assert await schedule.due_pairs(db, now) == {}
         assert len(await schedule.due_pairs(db, now + timedelta(minutes=3))) == 1
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from calendarsync.observability import configure_logging
 from tests.testbed.desk import desk
@@ -57,11 +60,21 @@ async def _dump(app: Installation) -> bytes:
         return "\n".join([line async for line in driver.iterdump()]).encode()
 
 
+@pytest.fixture
+def logs(capfd: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Logging as `serve` sets it up, and what it was before afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure_logging()
+    yield capfd
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
 @pytest.mark.parametrize("sync_mode", ["blocker", "full"])
 async def test_canary_words_are_found_nowhere(
-    radicale: RadicaleServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], sync_mode: str
+    radicale: RadicaleServer, tmp_path: Path, logs: pytest.CaptureFixture[str], sync_mode: str
 ) -> None:
-    configure_logging()
     folder = tmp_path / "installation"
     async with desk(radicale, folder, secret=b"c" * 32) as at:
         series = vcalendar(
@@ -89,7 +102,7 @@ async def test_canary_words_are_found_nowhere(
         assert _found(dump) == []
         assert _found(_files(folder)) == []
     assert _found(_files(folder)) == []
-    logged = capfd.readouterr()
+    logged = logs.readouterr()
     assert _found((logged.out + logged.err).encode()) == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from calendarsync.domain.event import Component, Problem, master_of
@@ -43,3 +43,8 @@ class Entry:
 def _ours(component: Component) -> Component:
     """The component without what the owner's addresses decide, which may become known later."""
     return replace(component, response=None, organized_by_owner=None, has_attendees=False)
+
+
+def by_copy_id(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Entries by the id that a copy would have: the UID, or its name where the UID cannot be read."""
+    return {entry.uid or entry.id.removesuffix(".ics"): entry for entry in entries}

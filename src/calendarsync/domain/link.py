@@ -26,8 +26,9 @@ class Link:
     """`source_original` is empty where the copy stands for the whole resource.
 
     `written_hash` is what the copy was written from, `copy_hash` our fields in it as first read back, `times_hash`
-    the source's times at that moment. `respected` holds original starts (`str(EventTime)`) of instances that a
-    person deleted in the copied series.
+    the source's times at that moment, `holes` the keys (`moment_key`) of the instances that it leaves out.
+    `respected` names instances that a person deleted in the copied series, as `original>start` in keys: one that
+    the source moves elsewhere has another start, and comes back.
     """
 
     direction: Direction
@@ -44,6 +45,7 @@ class Link:
     times_hash: str | None = None
     rules_version: str | None = None
     restores: int = 0
+    holes: tuple[str, ...] = ()
     respected: tuple[str, ...] = ()
     id: int | None = None
 

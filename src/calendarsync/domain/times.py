@@ -42,7 +42,10 @@ def zoned_rule(rule: str, start: EventTime, floating: str) -> str:
     zone = start.zone or floating
 
     def in_utc(match: re.Match[str]) -> str:
-        local = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=zone_info(zone))
-        return local.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+        try:
+            local = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=zone_info(zone))
+            return f"{local.astimezone(UTC):%Y%m%dT%H%M%S}Z".zfill(len("00010101T000000Z"))
+        except (OverflowError, ValueError):
+            return f"{match[1]}Z"  # at the ends of time an offset makes no difference
 
     return _UNTIL.sub(in_utc, rule)

@@ -19,7 +19,6 @@ from calendarsync.sync.run import Engine, Order
 LONGEST_SLEEP_SECONDS = 30.0
 """How long the schedule sleeps at most; what is due earlier wakes it."""
 
-RUNS_AT_ONCE = 32
 DRAIN_SECONDS = 20.0
 
 _log = structlog.get_logger(__name__)
@@ -64,7 +63,6 @@ class Runner:
         self._now = now
         self._engine = engine
         self._slots: dict[str, _Slot] = {}
-        self._places = asyncio.Semaphore(RUNS_AT_ONCE)
         self._woken = asyncio.Event()
         self._schedule: asyncio.Task[None] | None = None
         self._stopping = False
@@ -130,9 +128,8 @@ class Runner:
 
     async def _work_off(self, pair_id: str, slot: _Slot) -> None:
         try:
-            while slot.waiting:
-                async with self._places:
-                    await self._run(pair_id, slot.waiting.pop(0))
+            while slot.waiting and not self._stopping:
+                await self._run(pair_id, slot.waiting.pop(0))
         finally:
             slot.task = None
             for job in slot.waiting:
@@ -171,20 +168,17 @@ class Runner:
             async with self._db.write() as db:
                 await schedule.resume_pairs(db, now)
         async with self._db.read() as db:
-            due = [pair for pair in await schedule.due_pairs(db, now) if not self._at_work(pair)]
+            all_due = await schedule.due_pairs(db, now)
             next_due = await schedule.earliest_due(db, now)
-        behind = (now - next_due).total_seconds() if next_due is not None else 0.0
-        self._late = max(0.0, behind) if due else 0.0
+        due = {pair_id: since for pair_id, since in all_due.items() if pair_id not in self._slots}
+        self._late = (now - min(due.values())).total_seconds() if due else 0.0
         round_ = self._engine.new_round()
         for pair_id in due:
             self._ask(pair_id, Order(new_id("sync_run"), "schedule"), round_)
         if due:
             return 1.0
-        wait = -behind if next_due is not None else LONGEST_SLEEP_SECONDS
+        wait = (next_due - now).total_seconds() if next_due is not None else LONGEST_SLEEP_SECONDS
         return min(max(wait, 1.0), LONGEST_SLEEP_SECONDS)
-
-    def _at_work(self, pair_id: str) -> bool:
-        return pair_id in self._slots
 
 
 def _unfinished(order: Order) -> RunReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from itertools import groupby
@@ -30,6 +31,7 @@ from calendarsync.domain.origin import read_mark
 from calendarsync.store.tables import connections, index
 
 _CHUNK = 500
+_BREATH = 200  # rows are built between other tasks' turns
 
 
 async def known_versions(db: AsyncConnection, connection_id: str) -> dict[str, str | None]:
@@ -50,21 +52,6 @@ async def unreadable_ids(db: AsyncConnection, connection_id: str) -> list[str]:
     return list(rows.scalars())
 
 
-async def resource_ids(
-    db: AsyncConnection, connection_id: str, uids: Sequence[str]
-) -> dict[str, tuple[str, str | None]]:
-    """Resource id and version of these UIDs, as far as the index knows them."""
-    found: dict[str, tuple[str, str | None]] = {}
-    for start in range(0, len(uids), _CHUNK):
-        rows = await db.execute(
-            select(index.c.uid, index.c.resource_id, index.c.version).where(
-                index.c.connection_id == connection_id, index.c.uid.in_(uids[start : start + _CHUNK])
-            )
-        )
-        found.update({row.uid: (row.resource_id, row.version) for row in rows})
-    return found
-
-
 async def load_entries(
     db: AsyncConnection, connection_id: str, calendar_key: str, mark_keys: Sequence[bytes]
 ) -> dict[str, Entry]:
@@ -72,10 +59,12 @@ async def load_entries(
     rows = await db.execute(
         select(index).where(index.c.connection_id == connection_id).order_by(index.c.resource_id)
     )
-    return {
-        resource_id: _entry(list(group), calendar_key, mark_keys)
-        for resource_id, group in groupby(rows, key=lambda row: str(row.resource_id))
-    }
+    entries: dict[str, Entry] = {}
+    for resource_id, group in groupby(rows, key=lambda row: str(row.resource_id)):
+        entries[resource_id] = _entry(list(group), calendar_key, mark_keys)
+        if len(entries) % _BREATH == 0:
+            await asyncio.sleep(0)
+    return entries
 
 
 async def next_version(db: AsyncConnection, connection_id: str) -> int:
@@ -139,7 +128,7 @@ def _rows(
         "mark": resource.mark[:400] if resource.mark else None,
         "changed_in": version,
     }
-    if not resource.components:
+    if resource.problem is not None or not resource.components:
         return [common | {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}]
     rows = []
     for component in resource.components:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -54,27 +54,36 @@ async def settle_rules_version(db: AsyncConnection, pair_id: str, version: str) 
     )
 
 
-async def copies_of_others(
-    db: AsyncConnection, target_calendar: str, pair_id: str
-) -> list[tuple[str, str, bool]]:
-    """Copies in a calendar that other pairs' links hold, in any account: (copy id, source UID, pair is older)."""
+@dataclass(frozen=True, slots=True)
+class OtherCopy:
+    """A copy that another pair's link names, in any account. `older`: that pair is older than ours."""
+
+    copy_id: str
+    source_uid: str
+    source_original: str
+    state: LinkState
+    older: bool
+
+
+async def copies_of_others(db: AsyncConnection, target_calendar: str, pair_id: str) -> list[OtherCopy]:
+    """What links of other pairs say of the same calendar."""
     mine = select(pairs.c.created_at).where(pairs.c.id == pair_id).scalar_subquery()
+    older = (pairs.c.created_at < mine) | ((pairs.c.created_at == mine) & (pairs.c.id < pair_id))
     rows = await db.execute(
         select(
             links.c.copy_id,
             links.c.source_uid,
-            ((pairs.c.created_at < mine) | ((pairs.c.created_at == mine) & (pairs.c.id < pair_id))).label(
-                "older"
-            ),
+            links.c.source_original,
+            links.c.state,
+            older.label("older"),
         )
         .join(pairs, pairs.c.id == links.c.pair_id)
-        .where(
-            links.c.target_calendar == target_calendar,
-            links.c.pair_id != pair_id,
-            links.c.state != LinkState.RESPECTED.value,
-        )
+        .where(links.c.target_calendar == target_calendar, links.c.pair_id != pair_id)
     )
-    return [(row.copy_id, row.source_uid, bool(row.older)) for row in rows]
+    return [
+        OtherCopy(row.copy_id, row.source_uid, row.source_original, LinkState(row.state), bool(row.older))
+        for row in rows
+    ]
 
 
 async def linked_copies(db: AsyncConnection, calendar_key: str) -> set[str]:
@@ -125,7 +134,7 @@ async def replace_failures(
 
 
 def _values(pair_id: str, link: Link) -> dict[str, Any]:
-    values = asdict(link) | {"pair_id": pair_id, "respected": list(link.respected)}
+    values = asdict(link) | {"pair_id": pair_id, "holes": list(link.holes), "respected": list(link.respected)}
     del values["id"]
     return values
 
@@ -135,6 +144,7 @@ def _link(row: Row[Any]) -> Link:
     converted = {
         "direction": Direction(row.direction),
         "state": LinkState(row.state),
+        "holes": tuple(row.holes),
         "respected": tuple(row.respected),
     }
     return Link(**values | converted)

@@ -49,6 +49,8 @@ class PairRecord:
     direction: str
     options: Mapping[str, Any]
     status: str
+    attention_code: str | None
+    last_synced_at: datetime | None
     removal: str | None
     quiet_state: str | None
     quiet_until: datetime | None
@@ -60,11 +62,15 @@ _second = connections.alias("second")
 
 
 def _at_work(now: datetime) -> ColumnElement[bool]:
-    """Pairs that the schedule may run: not paused, both grants alive, no provider that asked for a pause."""
+    """Pairs that the schedule may run: not paused, grants alive, no provider that asked for a pause.
+
+    A pair that is being removed needs only the grants of the calendars that it wrote to.
+    """
+    removing = pairs.c.removal.is_not(None)
     return and_(
-        or_(pairs.c.status != "paused", pairs.c.removal.is_not(None)),
-        _first.c.status != "expired",
-        _second.c.status != "expired",
+        or_(pairs.c.status != "paused", removing),
+        or_(_first.c.status != "expired", and_(removing, pairs.c.direction == "a_to_b")),
+        or_(_second.c.status != "expired", and_(removing, pairs.c.direction == "b_to_a")),
         or_(_first.c.not_before.is_(None), _first.c.not_before <= now),
         or_(_second.c.not_before.is_(None), _second.c.not_before <= now),
     )
@@ -75,18 +81,18 @@ def _due_at() -> ColumnElement[datetime]:
     return func.coalesce(func.min(pairs.c.dirty_since, soonest), soonest, type_=pairs.c.dirty_since.type)
 
 
-async def due_pairs(db: AsyncConnection, now: datetime) -> list[str]:
-    """Ids of the pairs to run now, the oldest pair first."""
+async def due_pairs(db: AsyncConnection, now: datetime) -> dict[str, datetime]:
+    """The pairs to run now, the oldest pair first, and since when each is due."""
     joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
         _second, pairs.c.connection_b_id == _second.c.id
     )
     rows = await db.execute(
-        select(pairs.c.id)
+        select(pairs.c.id, _due_at().label("due_at"))
         .select_from(joined)
         .where(_at_work(now), _due_at() <= now)
         .order_by(pairs.c.created_at, pairs.c.id)
     )
-    return list(rows.scalars())
+    return {row.id: row.due_at for row in rows}
 
 
 async def earliest_due(db: AsyncConnection, now: datetime) -> datetime | None:
@@ -173,6 +179,18 @@ async def update_pair(db: AsyncConnection, pair_id: str, **values: Any) -> None:
 async def settle_status(db: AsyncConnection, pair_id: str, **values: Any) -> None:
     """Set the status that a run leaves behind, and why; one that was paused meanwhile stays paused."""
     await db.execute(update(pairs).where(pairs.c.id == pair_id, pairs.c.status != "paused").values(**values))
+
+
+async def put_off(db: AsyncConnection, pair: PairRecord, now: datetime, until: datetime) -> None:
+    """See to it that a pair that has just run is not due again at once, whatever became of the run."""
+    await db.execute(
+        update(connections)
+        .where(
+            connections.c.id.in_((pair.connection_a_id, pair.connection_b_id)),
+            connections.c.next_refresh_at <= now,
+        )
+        .values(next_refresh_at=until)
+    )
 
 
 async def settle_dirty(db: AsyncConnection, pair_id: str, as_of: datetime | None) -> None:

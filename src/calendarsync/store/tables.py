@@ -182,7 +182,8 @@ links = Table(
     Column("times_hash", String(32)),
     Column("rules_version", String(32)),
     Column("restores", Integer, nullable=False),
-    # Original starts of instances that a person deleted in the copied series (rule 17).
+    # Keys of the instances that the copied series leaves out, and of those that a person took out (rule 17).
+    Column("holes", JSON, nullable=False),
     Column("respected", JSON, nullable=False),
     UniqueConstraint("pair_id", "direction", "source_resource", "source_original"),
     Index("ix_links_target_calendar_copy_id", "target_calendar", "copy_id"),

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import structlog
+
 from calendarsync.domain.event import Content, Resource
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.providers.base import (
@@ -20,10 +22,13 @@ from calendarsync.providers.base import (
 )
 from calendarsync.store import index, links
 from calendarsync.store.schedule import ConnectionRecord
-from calendarsync.sync.plan import Create, Delete, FlowInput, FlowPlan, Update, Write, tried_hash
+from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Update, Write
+from calendarsync.sync.plan import DEFECT, tried_hash
 from calendarsync.sync.refresh import Contents, Refresher
 from calendarsync.sync.render import needs_contents, render
 from calendarsync.sync.report import Operation
+
+_log = structlog.get_logger(__name__)
 
 WRITES_IN_FLIGHT = 8
 _CHUNK = 100
@@ -189,15 +194,20 @@ class Applier:
             resource = await self._send(write, contents)
         except (Changed, ResourceGone, IdTaken) as conflict:
             self._outcome.again = True
-            self._fail(write, conflict)
+            self._fail(write, conflict.code)
         except Refused as refusal:
-            self._fail(write, refusal)
+            self._fail(write, refusal.code)
         except Unavailable as outage:
             # A server may break on one event alone; when it breaks on several in a row, it is out of order.
             self._outages.append(outage)
             if outage.retry_after is not None or len(self._outages) >= _OUTAGES:
                 raise
-            self._fail(write, outage)
+            self._fail(write, outage.code)
+        except ProviderError:
+            raise
+        except Exception as defect:  # noqa: BLE001 - one event that we trip over must not stop its pair
+            _log.error("event_not_written", pair_id=self._pair_id, defect=type(defect).__name__)
+            self._fail(write, DEFECT)
         else:
             self._outages.clear()
             self._answered.append((write, resource))
@@ -212,9 +222,9 @@ class Applier:
             return await calendar.update(write.copy.id, write.copy.version, copy)
         return await calendar.create(copy)
 
-    def _fail(self, write: Write, error: ProviderError) -> None:
+    def _fail(self, write: Write, code: str) -> None:
         key = (write.event_id, write.original)
-        self._outcome.failed[key] = (error.code, tried_hash(write, self._flow))
+        self._outcome.failed[key] = (code, tried_hash(write, self._flow))
         self._incomplete.add(write.event_id)
 
     async def _note_answers(self) -> None:
@@ -241,8 +251,8 @@ class Applier:
     def _finished(self, write: Write, resource: Resource | None) -> tuple[Link | None, bool]:
         """The link after its write, and whether it stays."""
         if isinstance(write, Delete):
-            if write.link is not None and write.after is not None and write.link.respected:
-                # The series is copied in another form now; what a person deleted of it stays away there too.
+            if write.link is not None and write.link.respected and write.reason != "source_deleted":
+                # Whatever becomes of the series, what a person deleted of it stays away.
                 return replace(write.link, state=LinkState.RESPECTED, times_hash=None), True
             return write.link, False
         assert resource is not None

@@ -16,15 +16,16 @@ from calendarsync.store.runs import save_run
 from calendarsync.store.schedule import (
     PairRecord,
     load_connection,
+    put_off,
     settle_dirty,
     settle_status,
     update_connection,
     update_pair,
 )
+from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
 from calendarsync.sync.inputs import Looked, Tools
-from calendarsync.sync.plan import FlowInput, FlowPlan
 from calendarsync.sync.report import Operation, RunError, RunReport, RunStatus
 from calendarsync.sync.round import Reader
 
@@ -144,6 +145,7 @@ class Finisher:
         async with self.reader.db.write() as db:
             await save_run(db, _log(pair, trigger, report) | {"created_at": now}, _rows(report))
             await settle_dirty(db, pair.id, pair.dirty_since)
+            await put_off(db, pair, now, self.reader.next_refresh())
             if report.status is RunStatus.FAILED:
                 await settle_status(db, pair.id, **self._stopped(ending))
                 await update_pair(db, pair.id, quiet_until=None)

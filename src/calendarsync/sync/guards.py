@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from calendarsync.sync.plan import FlowPlan
+from calendarsync.sync.actions import FlowPlan
 
 MANY = 10
 """More than this many, and more than half of all, is more than a run does on the word of one reading."""
+
+LOST_KEY = "copies_of_lost_key"
+VANISHED = "copies_vanished"
+EMPTIED_SOURCE = "source_emptied"
+_CODES = frozenset({LOST_KEY, VANISHED, EMPTIED_SOURCE})
 
 EMPTIED = 5
 """A calendar that held this many events, and now reads empty, is not believed without a person's word."""
@@ -35,31 +40,59 @@ class Attention:
 Verdict = Proceed | ReadAgain | Attention
 
 
-def judge(plan: FlowPlan, *, source_emptied: bool, read_in_full: bool, confirmed: bool) -> Verdict:
-    """Judge one flow. `source_emptied`: the source read empty without its deletions being named."""
-    if confirmed:
-        return Proceed()
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """How far what was read can be relied on.
+
+    `source_emptied` and `target_emptied`: the calendar read empty without its deletions being named, and the
+    pair has had no complete run since. `twice`: the source was read once more, in full, for this plan.
+    """
+
+    source_emptied: bool = False
+    target_emptied: bool = False
+    twice: bool = False
+
+
+def judge(plan: FlowPlan, readings: Readings, confirmed: frozenset[str] = frozenset()) -> Verdict:
+    """Judge one flow. `confirmed` holds the codes that a person has said yes to."""
+    attention = _attention(plan, readings)
+    if attention is not None and attention.code not in confirmed:
+        return attention
+    deletes = [delete for delete in plan.deletes if not delete.exempt]
+    if _too_many(len(deletes), plan.live_copies) and not readings.twice:
+        return ReadAgain()
+    return Proceed()
+
+
+def _attention(plan: FlowPlan, readings: Readings) -> Attention | None:
     if plan.foreign_copies and plan.live_copies == 0:
         return Attention(
-            "copies_of_lost_key",
+            LOST_KEY,
             f"{plan.foreign_copies} copies stand in the calendar that this installation cannot verify; "
             "confirm to adopt those that stand at the expected times",
         )
-    if _too_many(len(plan.vanished), plan.live_copies):
+    emptied = bool(plan.vanished) and readings.target_emptied
+    if emptied or _too_many(len(plan.vanished), plan.live_copies):
         return Attention(
-            "copies_vanished",
+            VANISHED,
             f"{len(plan.vanished)} of {plan.live_copies} copies have vanished from the calendar; "
             "confirm that they were deleted on purpose",
         )
     deletes = [delete for delete in plan.deletes if not delete.exempt]
-    if source_emptied and deletes:
+    if readings.source_emptied and deletes:
         return Attention(
-            "source_emptied",
-            f"the source calendar reads empty; {len(deletes)} of {plan.live_copies} copies would be deleted",
+            EMPTIED_SOURCE,
+            f"the source calendar read empty; {len(deletes)} of {plan.live_copies} copies would be deleted",
         )
-    if _too_many(len(deletes), plan.live_copies) and not read_in_full:
-        return ReadAgain()
-    return Proceed()
+    return None
+
+
+def confirmation(asked: str | None) -> frozenset[str]:
+    """What a confirmation says yes to: what was asked, else whatever comes up but the adoption of copies.
+
+    To adopt copies that we cannot verify, a person must have been asked for just that.
+    """
+    return frozenset({asked}) if asked in _CODES else _CODES - {LOST_KEY}
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:

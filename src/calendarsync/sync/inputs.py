@@ -10,16 +10,17 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.domain.entry import Entry
+from calendarsync.domain.entry import Entry, by_copy_id
 from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.domain.link import Direction
+from calendarsync.domain.link import Direction, LinkState
 from calendarsync.domain.origin import copy_id, looks_derived, origin_of
 from calendarsync.domain.rules import Rules
 from calendarsync.store import index, links
+from calendarsync.store.links import OtherCopy
 from calendarsync.store.schedule import ConnectionRecord, PairRecord
-from calendarsync.sync.meetings import Meetings
-from calendarsync.sync.plan import Failure, FlowInput
+from calendarsync.sync.actions import Failure, FlowInput
+from calendarsync.sync.meetings import Meetings, Standing
 from calendarsync.sync.wanted import Scene
 
 
@@ -67,7 +68,7 @@ class _Calendar:
     def own_events(self) -> Iterable[Entry]:
         """Its events that are nobody's copies."""
         for entry in self.entries.values():
-            if entry.uid in self.kept or (entry.mark is None and entry.uid not in self.linked):
+            if entry.mark is None and (entry.uid in self.kept or entry.uid not in self.linked):
                 yield entry
 
 
@@ -117,7 +118,7 @@ async def load_flows(
                 source=source.entries,
                 target=target.entries,
                 links=mine,
-                other_links=frozenset(other for other, _, _ in others),
+                other_links=_belonging(target, others),
                 source_copies=frozenset(source.linked | _stripped(source, target)),
                 kept=source.kept,
                 failures=_failures(failed, direction),
@@ -143,11 +144,23 @@ async def _load_calendar(
     )
 
 
-def _meetings(target: _Calendar, others: Iterable[tuple[str, str, bool]]) -> Meetings:
+def _belonging(target: _Calendar, others: Iterable[OtherCopy]) -> frozenset[str]:
+    """Ids that are another pair's: one that it only meant to write is not, unless something stands there."""
+    standing = by_copy_id(target.entries.values())
+    return frozenset(
+        other.copy_id for other in others if other.state is not LinkState.PENDING or other.copy_id in standing
+    )
+
+
+def _meetings(target: _Calendar, others: Iterable[OtherCopy]) -> Meetings:
     """The target's own events, and the copies that older pairs keep there, by the meeting's UID (rule 5)."""
     by_uid = {entry.uid: entry for entry in target.entries.values()}
-    own = [(entry.uid, entry) for entry in target.own_events()]
-    older = [(uid, by_uid[other]) for other, uid, is_older in others if is_older and other in by_uid]
+    own = [Standing(entry.uid, entry) for entry in target.own_events()]
+    older = [
+        Standing(other.source_uid, by_uid[other.copy_id], other.source_original, copied=True)
+        for other in others
+        if other.older and other.copy_id in by_uid
+    ]
     return Meetings([*own, *older], target.floating)
 
 

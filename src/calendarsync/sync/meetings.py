@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from calendarsync.domain.entry import Entry
+from calendarsync.domain.event import EventTime
 from calendarsync.domain.origin import meeting_key
 from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, span
 from calendarsync.domain.rules import Window, is_busy
@@ -29,18 +30,29 @@ class Coverage:
         return "copied_already" if key in self.copied else "same_meeting"
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands for the meeting `uid` in the target: an event of its own, or the copy of another pair.
+
+    `original` is set where a copy stands for one instance, whose own times may be others.
+    """
+
+    uid: str
+    entry: Entry
+    original: str = ""
+    copied: bool = False
+
+
 class Meetings:
     """The target's entries by the meeting that they stand for."""
 
-    def __init__(self, entries: Iterable[tuple[str, Entry]] = (), floating: str = "UTC") -> None:
-        """`entries`: the UID of a meeting, and what stands for it in the target, whose zone is `floating`:
-        an event of the target's own, or the copy that another pair keeps there.
-        """
-        self._by_meeting: defaultdict[str, list[Entry]] = defaultdict(list)
+    def __init__(self, standing: Iterable[Standing] = (), floating: str = "UTC") -> None:
+        """`floating` is the target's zone."""
+        self._by_meeting: defaultdict[str, list[Standing]] = defaultdict(list)
         self._floating = floating
-        for uid, entry in entries:
-            if entry.problem is None:
-                self._by_meeting[meeting_key(uid)].append(entry)
+        for one in standing:
+            if one.entry.problem is None:
+                self._by_meeting[meeting_key(one.uid)].append(one)
 
     def knows(self, entry: Entry) -> bool:
         return bool(self._by_meeting) and meeting_key(entry.uid) in self._by_meeting
@@ -59,10 +71,10 @@ class Meetings:
         endless = False
         for own in self._by_meeting[meeting_key(entry.uid)]:
             try:
-                first, last = span(own.components, self._floating)
+                first, last = span(own.entry.components, self._floating)
                 endless = endless or last is None
                 sources = instances if last is None else self._whole(entry, floating, first, last, instances)
-                by_copy[own.mark is not None] |= self._covered(sources, own, floating, window, (first, last))
+                by_copy[own.copied] |= self._covered(sources, own, floating, window, (first, last))
             except RecurrenceError:
                 continue
         keys = by_copy[True] | by_copy[False]
@@ -79,15 +91,15 @@ class Meetings:
     def _covered(
         self,
         sources: Sequence[Instance],
-        own: Entry,
+        own: Standing,
         floating: str,
         window: Window,
         whole: tuple[datetime, datetime | None],
     ) -> set[str]:
         first, last = (whole[0], whole[1]) if whole[1] is not None else (window.first, window.last)
         busy = {
-            moment_key(instance.original or instance.start, self._floating): instance
-            for instance in expand(own.components, first, last, self._floating)
+            self._key(own, instance, floating): instance
+            for instance in expand(own.entry.components, first, last, self._floating)
             if is_busy(instance.component)
         }
         covered = set()
@@ -97,6 +109,11 @@ class Meetings:
             if target is not None and self._spans(target, source, floating):
                 covered.add(key)
         return covered
+
+    def _key(self, own: Standing, instance: Instance, floating: str) -> str:
+        if own.original:
+            return moment_key(EventTime.parse(own.original), floating)
+        return moment_key(instance.original or instance.start, self._floating)
 
     def _spans(self, target: Instance, source: Instance, floating: str) -> bool:
         if target.start.all_day != source.start.all_day:

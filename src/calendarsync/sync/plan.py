@@ -8,20 +8,23 @@ stands in the target, `written` and `as read` the link's two fingerprints:
     yes     none       none                                   create    new
     yes     none       ours     current                       adopt     adopted
     yes     none       ours     out of date                   update    adopted
-    yes     none       ours, in another pair's link           skip      copied_already
+    yes     none       another pair's                         skip      copied_already
     yes     none       another's, at our id                   skip      id_taken (rule 4: adopt, if confirmed)
     yes     pending    none                                   create    unanswered
     yes     live       none                                   respect   copy_deleted_by_person
     yes     respected  none     times as they were            —
     yes     respected  none     times changed                 create    source_moved
     yes     respected  ours                                   as live   it came back
+    yes     live       unreadable                             update    copy_unreadable (at most twice)
     yes     any        ours     written ≠ wanted              update    source_changed or rules_changed
     yes     any        ours     written ≠ wanted, mark = it   adopt     unanswered (the write had arrived)
     yes     live       ours     as read ≠ copy, instance out  update    instance_deleted_by_person
     yes     live       ours     as read ≠ copy                update    copy_edited (restored, at most twice)
     yes     live       ours     all equal                     —
     no      any        none                                   forget    —
+    no      any        another pair's, or not verified        forget    —
     no      any        ours     source unreadable             —         left as it is
+    no      any        ours     its new form is not complete  —         left as it is
     no      any        ours     wholly behind the window      —         left as history, unless its source is gone
     no      any        ours                                   delete    source_deleted, form_changed or why not
     —       —          twin     a higher id of one origin     delete    twin
@@ -30,144 +33,27 @@ stands in the target, `written` and `as read` the link's two fingerprints:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import ClassVar
+from collections.abc import Iterator
+from dataclasses import replace
 
-from calendarsync.domain.entry import Entry
-from calendarsync.domain.event import Status
-from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.domain.entry import Entry, by_copy_id
+from calendarsync.domain.event import ORIGINAL_OF_MASTER, Status
+from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.origin import MarkKind, copy_id
 from calendarsync.domain.recurrence import RecurrenceError, span
 from calendarsync.domain.times import moment_key
-from calendarsync.sync.wanted import Scene, Skipped, Wanted, decide
+from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Forget, Keep, Update, Write
+from calendarsync.sync.wanted import Decision, Skipped, Wanted, decide, times_of
 
 MAX_RESTORES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """`link` is as it shall be once the write is answered, but for its `copy_hash`."""
-
-    wanted: Wanted
-    link: Link
-    reason: str
-    action: ClassVar = "create"
-
-    @property
-    def event_id(self) -> str:
-        return self.wanted.entry.id
-
-    @property
-    def original(self) -> str:
-        return self.wanted.original
-
-
-@dataclass(frozen=True, slots=True)
-class Update(Create):
-    """As a create, of a copy that is there."""
-
-    copy: Entry
-    action: ClassVar = "update"
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """`link` is None for a twin. `exempt` deletions were asked for by the owner's own change (rule 21).
-
-    `after` names the source resource whose new form has to be complete first (rule 12).
-    """
-
-    link: Link | None
-    copy: Entry
-    event_id: str
-    original: str
-    reason: str
-    exempt: bool = False
-    after: str | None = None
-    action: ClassVar = "delete"
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """A change of our records alone; `action` and `reason` are logged where `reason` is given."""
-
-    link: Link
-    action: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """A link whose copy and source are both gone."""
-
-    link: Link
-
-
-Write = Create | Update | Delete
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An event that failed before: it is tried again when `tried_hash` differs or at `retry_at` (rule 22)."""
-
-    code: str
-    tried_hash: str
-    retry_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FlowInput:
-    """One direction of a pair, as the database shows it.
-
-    `other_links`: copy ids in the target calendar that links of other pairs hold. `source_copies`: ids in the
-    source calendar that links hold or that are derived from the target's events: copies, though their mark may
-    be stripped. `kept`: ids in the source calendar that a removed pair left as ordinary events (rule 20).
-    `withdrawn`: the pair does not go in this direction any more.
-    """
-
-    direction: Direction
-    scene: Scene
-    target_calendar: str
-    target_floating: str
-    source: Mapping[str, Entry]
-    target: Mapping[str, Entry]
-    links: tuple[Link, ...]
-    other_links: frozenset[str]
-    source_copies: frozenset[str]
-    kept: frozenset[str]
-    failures: Mapping[tuple[str, str], Failure]
-    looked_at_version: int
-    now: datetime
-    program: str
-    adopt_foreign: bool = False
-    withdrawn: bool = False
-
-
-@dataclass(slots=True)
-class FlowPlan:
-    """`processed` are the source resources that changed, or that something is done for."""
-
-    direction: Direction
-    writes: list[Write] = field(default_factory=list)
-    keeps: list[Keep] = field(default_factory=list)
-    forgets: list[Forget] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    processed: set[str] = field(default_factory=set)
-    live_copies: int = 0
-    vanished: list[Link] = field(default_factory=list)
-    foreign_copies: int = 0
-
-    @property
-    def deletes(self) -> list[Delete]:
-        return [write for write in self.writes if isinstance(write, Delete)]
+DEFECT = "defect"
+"""The reason of a skip that is our own fault: the event is told, and the others go on (rule 22)."""
 
 
 def ordinary(flow: FlowInput) -> Iterator[Entry]:
     """The source's events that are nobody's copies (rule 2)."""
     for entry in () if flow.withdrawn else flow.source.values():
-        if entry.uid in flow.kept or (entry.mark is None and entry.uid not in flow.source_copies):
+        if entry.mark is None and (entry.uid in flow.kept or entry.uid not in flow.source_copies):
             yield entry
 
 
@@ -181,12 +67,16 @@ class _Planner:
         self.fingerprinter = flow.scene.fingerprinter
         self.rules_version = flow.scene.rules.version(self.fingerprinter)
         self.result = FlowPlan(flow.direction)
-        self.copies = {entry.uid: entry for entry in flow.target.values()}
+        self.copies = by_copy_id(flow.target.values())
         self.links = {link.key: link for link in flow.links}
         self.by_origin: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in flow.target.values():
             if entry.mark is not None and entry.mark.kind is MarkKind.OWN:
                 self.by_origin[entry.mark.origin].append(entry)
+        # Source resources by the forms that are wanted of them, and those whose new form is held back.
+        self.whole: set[str] = set()
+        self.single: set[str] = set()
+        self.held_back: set[str] = set()
 
     def run(self) -> FlowPlan:
         flow, result = self.flow, self.result
@@ -199,7 +89,7 @@ class _Planner:
         why_not: dict[str, str] = {}
         for entry in ordinary(flow):
             respected = _respected(links_of[entry.id])
-            decision = decide(entry, flow.scene, respected)
+            decision = self._decide(entry, respected)
             if entry.changed_in > flow.looked_at_version:
                 result.processed.add(entry.id)
             unreadable.update(skip.event_id for skip in decision.skipped if skip.failed)
@@ -207,11 +97,27 @@ class _Planner:
             self._note_skips(entry, decision.skipped)
             for wanted in decision.wanted:
                 wanted_keys.add((entry.id, wanted.original))
+                (self.single if wanted.original else self.whole).add(entry.id)
                 self._place(wanted, respected)
         for link in flow.links:
             if link.key not in wanted_keys and link.source_resource not in unreadable:
-                self._withdraw(link, wanted_keys, why_not.get(link.source_resource))
+                self._withdraw(link, why_not.get(link.source_resource))
         return result
+
+    def _decide(self, entry: Entry, respected: tuple[str, ...]) -> Decision:
+        deleted = self.links.get((entry.id, ORIGINAL_OF_MASTER))
+        try:
+            if (
+                deleted is not None
+                and deleted.state is LinkState.RESPECTED
+                and deleted.times_hash is not None
+            ):
+                copy_is_back = deleted.copy_id in self.copies
+                if not copy_is_back and deleted.times_hash == times_of(entry, self.flow.scene):
+                    return Decision()
+            return decide(entry, self.flow.scene, respected)
+        except Exception:  # noqa: BLE001 - one event that we trip over must not stop its pair
+            return Decision(skipped=(Skipped(entry.id, ORIGINAL_OF_MASTER, DEFECT, failed=True),))
 
     def _note_skips(self, entry: Entry, skipped: tuple[Skipped, ...]) -> None:
         """Faults are told in every run, decisions where they are news."""
@@ -228,77 +134,106 @@ class _Planner:
     def _place(self, wanted: Wanted, respected: tuple[str, ...]) -> None:
         link = self.links.get((wanted.entry.id, wanted.original))
         if link is None:
-            self._place_unlinked(wanted, respected)
-            return
-        # Before its first answered write an id proves nothing: only a verified mark does.
-        copy = self._surviving_twin(wanted, None if link.state is LinkState.PENDING else link.copy_id)
-        if copy is not None:
-            self._bring_in_line(wanted, replace(link, copy_id=copy.uid), copy)
+            self._place_unlinked(wanted, self._new_link(wanted, respected), "new")
         elif link.state is LinkState.PENDING:
-            self._create_at_free_id(wanted, link, "unanswered")
+            # Before its first answered write an id proves nothing: only a verified mark does.
+            self._place_unlinked(wanted, link, "unanswered")
+        else:
+            self._place_linked(wanted, link)
+
+    def _place_linked(self, wanted: Wanted, link: Link) -> None:
+        copy = self._surviving_twin(wanted, link.copy_id)
+        if copy is not None and copy.problem is not None:
+            self._mend(wanted, link, copy)
+        elif copy is not None:
+            self._bring_in_line(wanted, replace(link, copy_id=copy.uid, state=LinkState.LIVE), copy)
         elif link.state is LinkState.LIVE:
             self.result.vanished.append(link)
-            gone = replace(link, state=LinkState.RESPECTED, times_hash=wanted.times_hash)
-            self.result.keeps.append(Keep(gone, "skip", "copy_deleted_by_person"))
+            self.result.keeps.append(Keep(_respecting(link, wanted), "skip", "copy_deleted_by_person"))
             self.result.processed.add(wanted.entry.id)
         elif link.times_hash != wanted.times_hash:
-            pending = replace(link, state=LinkState.PENDING, respected=())
-            self._write(Create(wanted, self._as_written(pending, wanted), "source_moved"))
+            reason = "wanted_again" if link.times_hash is None else "source_moved"
+            self._create_at_free_id(wanted, replace(link, state=LinkState.PENDING), reason)
 
-    def _place_unlinked(self, wanted: Wanted, respected: tuple[str, ...]) -> None:
-        flow = self.flow
-        link = Link(
-            direction=flow.direction,
+    def _mend(self, wanted: Wanted, link: Link, copy: Entry) -> None:
+        """Something broke the copy: it is written anew, but not for ever."""
+        if link.restores >= MAX_RESTORES:
+            self._skip(wanted, "copy_unreadable", failed=True)
+        else:
+            mended = replace(self._as_written(link, wanted), restores=link.restores + 1)
+            self._write(Update(wanted, mended, "copy_unreadable", copy))
+
+    def _new_link(self, wanted: Wanted, respected: tuple[str, ...]) -> Link:
+        return Link(
+            direction=self.flow.direction,
             source_resource=wanted.entry.id,
             source_original=wanted.original,
             source_uid=wanted.entry.uid,
             origin=wanted.origin,
-            target_calendar=flow.target_calendar,
-            copy_id=copy_id(wanted.origin, flow.target_calendar, 0),
+            target_calendar=self.flow.target_calendar,
+            copy_id=copy_id(wanted.origin, self.flow.target_calendar, 0),
             generation=0,
             state=LinkState.PENDING,
             respected=() if wanted.original else respected,
         )
+
+    def _place_unlinked(self, wanted: Wanted, link: Link, reason: str) -> None:
+        """Nothing of ours was ever seen there: adopt what a verified mark shows, else create."""
+        standing = self.by_origin.get(wanted.origin, ())
+        if any(entry.uid in self.flow.other_links for entry in standing):
+            self._leave_to_others(wanted, link)
+            return
         copy = self._surviving_twin(wanted, None)
         if copy is not None and copy.mark is not None:
-            if copy.uid in flow.other_links:
-                self._skip(wanted, "copied_already")
-                return
             found = replace(link, copy_id=copy.uid, generation=copy.mark.generation)
-            self._adopt_or_update(wanted, found, copy, "adopted")
-            return
-        self._create_at_free_id(wanted, link, "new")
+            self._adopt_or_update(wanted, found, copy, "adopted" if reason == "new" else reason)
+        else:
+            self._create_at_free_id(wanted, link, reason)
+
+    def _leave_to_others(self, wanted: Wanted, link: Link) -> None:
+        self._skip(wanted, "copied_already")
+        if link.id is not None:
+            self.result.forgets.append(Forget(link))
 
     def _create_at_free_id(self, wanted: Wanted, link: Link, reason: str) -> None:
         taken = self.copies.get(link.copy_id)
-        if taken is None and link.copy_id not in self.flow.other_links:
+        if link.copy_id in self.flow.other_links:
+            self._leave_to_others(wanted, link)
+        elif taken is None:
             self._write(Create(wanted, self._as_written(link, wanted), reason))
-        elif taken is not None and taken.mark is not None and taken.mark.kind is MarkKind.FOREIGN:
+        elif taken.mark is not None and taken.mark.kind is MarkKind.FOREIGN:
             self._meet_foreign(wanted, link, taken)
         else:
-            self._skip(wanted, "copied_already" if link.copy_id in self.flow.other_links else "id_taken")
+            self._skip(wanted, "id_taken")
 
     def _meet_foreign(self, wanted: Wanted, link: Link, copy: Entry) -> None:
         """A copy of this very source whose mark does not verify: the installation's key may be lost (rule 4)."""
-        if self.flow.adopt_foreign and _same_times(wanted, copy, self.flow.target_floating):
-            self._write(Update(wanted, self._as_written(link, wanted), "adopted", copy))
-            return
-        self.result.foreign_copies += 1
+        if _same_times(wanted, copy, self.flow.target_floating):
+            if self.flow.adopt_foreign:
+                self._write(Update(wanted, self._as_written(link, wanted), "adopted", copy))
+                return
+            self.result.foreign_copies += 1
         self._skip(wanted, "id_taken")
 
     def _bring_in_line(self, wanted: Wanted, link: Link, copy: Entry) -> None:
         current = copy.meaning(self.fingerprinter)
-        if link.state is not LinkState.LIVE or link.written_hash != wanted.written_hash:
+        written_since = (
+            _is_ours(copy) and copy.mark is not None and copy.mark.fingerprint != link.written_hash
+        )
+        edited = link.copy_hash != current and not written_since
+        lost = self._lost_instances(link, copy) if edited else ()
+        if lost:
+            self._respect_instances(wanted, link, copy, lost)
+        elif link.written_hash != wanted.written_hash:
             rules_changed = link.rules_version is not None and link.rules_version != self.rules_version
-            reason = "rules_changed" if rules_changed else "source_changed"
-            self._adopt_or_update(wanted, link, copy, "unanswered" if link.written_hash is None else reason)
-        elif link.copy_hash != current:
+            self._adopt_or_update(wanted, link, copy, "rules_changed" if rules_changed else "source_changed")
+        elif edited:
             self._undo_edit(wanted, link, copy, current)
-        elif link.restores or link.copy_id != self.links[link.key].copy_id:
+        elif replace(link, restores=0) != self.links[link.key]:
             self.result.keeps.append(Keep(replace(link, restores=0)))
 
     def _adopt_or_update(self, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
-        ours = copy.mark is not None and copy.mark.kind is MarkKind.OWN
+        ours = copy.mark is not None and _is_ours(copy)
         if ours and copy.mark is not None and copy.mark.fingerprint == wanted.written_hash:
             adopted = replace(self._as_written(link, wanted), copy_hash=copy.meaning(self.fingerprinter))
             self.result.keeps.append(Keep(adopted, "adopt", reason))
@@ -306,41 +241,47 @@ class _Planner:
         else:
             self._write(Update(wanted, self._as_written(link, wanted), reason, copy))
 
+    def _respect_instances(self, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]) -> None:
+        """A person took instances out of the copied series: they stay away (rule 17)."""
+        starts = {key: key for key in lost}
+        for component in wanted.entry.components:
+            if component.recurrence_id is not None:
+                key = moment_key(component.recurrence_id, self.flow.scene.floating)
+                starts[key] = moment_key(component.start, self.flow.scene.floating)
+        noted = tuple(f"{key}>{starts[key]}" for key in lost)
+        respecting = replace(link, respected=tuple(dict.fromkeys((*link.respected, *noted))))
+        again = self._decide(wanted.entry, respecting.respected).wanted
+        same_form = next((other for other in again if other.original == wanted.original), None)
+        if same_form is None:
+            self.result.keeps.append(Keep(respecting, "skip", "instance_deleted_by_person"))
+            self.result.again = True
+        else:
+            written = self._as_written(respecting, same_form)
+            self._write(Update(same_form, written, "instance_deleted_by_person", copy))
+
     def _undo_edit(self, wanted: Wanted, link: Link, copy: Entry, current: str) -> None:
         """A person, or the provider, changed the copy (rule 17)."""
-        lost = self._lost_instances(wanted, copy)
-        if lost:
-            respected = (*link.respected, *lost)
-            again = decide(wanted.entry, self.flow.scene, respected).wanted
-            same_form = [other for other in again if other.original == wanted.original]
-            settled = replace(link, respected=respected)
-            if same_form:
-                link = self._as_written(settled, same_form[0])
-                self._write(Update(same_form[0], link, "instance_deleted_by_person", copy))
-            else:
-                self.result.keeps.append(Keep(settled, "skip", "instance_deleted_by_person"))
-        elif link.restores >= MAX_RESTORES:
+        if link.restores >= MAX_RESTORES:
             self.result.keeps.append(Keep(replace(link, copy_hash=current), "skip", "rewritten_by_provider"))
             self.result.processed.add(wanted.entry.id)
         else:
             restored = replace(self._as_written(link, wanted), restores=link.restores + 1)
             self._write(Update(wanted, restored, "copy_edited", copy))
 
-    def _lost_instances(self, wanted: Wanted, copy: Entry) -> tuple[str, ...]:
-        """Original starts that the copy leaves out and we did not."""
-        recurrence = wanted.parts[0].skeleton.recurrence
+    def _lost_instances(self, link: Link, copy: Entry) -> tuple[str, ...]:
+        """Keys of instances that the copy leaves out, and that we did not leave out when we wrote it."""
         master = copy.master
-        if recurrence is None or master is None or master.recurrence is None:
+        if link.source_original or master is None or master.recurrence is None:
             return ()
-        floating = self.flow.target_floating
-        ours = {moment_key(exdate, floating) for exdate in recurrence.exdates}
         cancelled = [
             component.recurrence_id
             for component in copy.components
             if component.recurrence_id is not None and component.status is Status.CANCELLED
         ]
-        out = [*master.recurrence.exdates, *cancelled]
-        return tuple(str(time) for time in out if moment_key(time, floating) not in ours)
+        out = [
+            moment_key(time, self.flow.target_floating) for time in (*master.recurrence.exdates, *cancelled)
+        ]
+        return tuple(key for key in dict.fromkeys(out) if key not in link.holes)
 
     def _as_written(self, link: Link, wanted: Wanted) -> Link:
         return replace(
@@ -348,27 +289,29 @@ class _Planner:
             state=LinkState.LIVE,
             written_hash=wanted.written_hash,
             times_hash=wanted.times_hash,
+            holes=wanted.holes,
             rules_version=self.rules_version,
             source_uid=wanted.entry.uid,
         )
 
     def _surviving_twin(self, wanted: Wanted, linked_id: str | None) -> Entry | None:
         """The copy of this origin; where there are several, the lowest id, and the others go (rule 3)."""
-        candidates = {entry.uid: entry for entry in self.by_origin.get(wanted.origin, ())}
+        others = self.flow.other_links
+        standing = self.by_origin.get(wanted.origin, ())
+        candidates = {entry.uid: entry for entry in standing if entry.uid not in others}
         if linked_id is not None and linked_id in self.copies:
             candidates[linked_id] = self.copies[linked_id]
         if not candidates:
             return None
         survivor, *twins = sorted(candidates)
         for twin in twins:
-            if twin not in self.flow.other_links:
-                delete = Delete(None, candidates[twin], wanted.entry.id, wanted.original, "twin", exempt=True)
-                self._write(delete)
+            delete = Delete(None, candidates[twin], wanted.entry.id, wanted.original, "twin", exempt=True)
+            self._write(delete)
         return candidates[survivor]
 
     # A copy that is wanted no more
 
-    def _withdraw(self, link: Link, wanted_keys: set[tuple[str, str]], why_not: str | None) -> None:
+    def _withdraw(self, link: Link, why_not: str | None) -> None:
         flow = self.flow
         copy = self.copies.get(link.copy_id)
         source_there = link.source_resource in flow.source
@@ -376,12 +319,17 @@ class _Planner:
             if not source_there or link.state is not LinkState.RESPECTED:
                 self.result.forgets.append(Forget(link))
             return
-        if source_there and self._is_history(copy):
+        if link.copy_id in flow.other_links or (link.state is not LinkState.LIVE and not _is_ours(copy)):
+            self.result.forgets.append(Forget(link))
             return
-        form_changed = any(resource == link.source_resource for resource, _ in wanted_keys)
+        if source_there and (link.source_resource in self.held_back or self._is_history(copy)):
+            return
+        other_form = self.whole if link.source_original else self.single
+        form_changed = link.source_resource in other_form
         reason = "source_deleted" if not source_there else "form_changed" if form_changed else why_not
         if flow.withdrawn:
             reason = "direction_changed"
+        owners_wish = form_changed or flow.withdrawn or link.rules_version != self.rules_version
         self._write(
             Delete(
                 link,
@@ -389,8 +337,7 @@ class _Planner:
                 link.source_resource,
                 link.source_original,
                 reason or "not_wanted",
-                exempt=source_there
-                and (form_changed or flow.withdrawn or link.rules_version != self.rules_version),
+                exempt=source_there and owners_wish,
                 after=link.source_resource if form_changed else None,
             )
         )
@@ -411,6 +358,7 @@ class _Planner:
         held_back = failure is not None and self.flow.now < failure.retry_at
         if failure is not None and held_back and failure.tried_hash == tried_hash(write, self.flow):
             self.result.skipped.append(Skipped(write.event_id, write.original, failure.code, failed=True))
+            self.held_back.add(write.event_id)
         else:
             self.result.writes.append(write)
 
@@ -422,10 +370,20 @@ def tried_hash(write: Write, flow: FlowInput) -> str:
     return fingerprinter.of("tried", type(write).__name__, what, flow.scene.rules.signature(), flow.program)
 
 
+def _is_ours(copy: Entry) -> bool:
+    return copy.mark is not None and copy.mark.kind is MarkKind.OWN
+
+
+def _respecting(link: Link, wanted: Wanted) -> Link:
+    """The link of a copy that a person deleted. A single instance is named, so that it outlives its form."""
+    named = (*link.respected, wanted.instance_key) if wanted.original else link.respected
+    respected = tuple(dict.fromkeys(named))
+    return replace(link, state=LinkState.RESPECTED, times_hash=wanted.times_hash, respected=respected)
+
+
 def _respected(links: list[Link]) -> tuple[str, ...]:
-    """Original starts that stay away, whichever form their series was copied in."""
-    single = [link.source_original for link in links if link.state is LinkState.RESPECTED]
-    return tuple(text for text in [*single, *(text for link in links for text in link.respected)] if text)
+    """The instances of a series that stay away, whichever form it was copied in."""
+    return tuple(dict.fromkeys(text for link in links for text in link.respected))
 
 
 def _same_times(wanted: Wanted, copy: Entry, floating: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from calendarsync.domain.event import Content, Resource
@@ -14,6 +14,9 @@ from calendarsync.store import index
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import ConnectionRecord, update_connection
 from calendarsync.sync.guards import EMPTIED
+
+RETRY_SECONDS = 86_400.0
+"""How often a resource that could not be read is fetched again though it did not change (rule 22)."""
 
 
 @dataclass(slots=True)
@@ -55,26 +58,24 @@ class Refresher:
         The index is written batch by batch and the cursor last: a reading that breaks off is done again from
         the old cursor, and finds by their versions what it has already.
         """
-        program, cursor = _unpack(connection.cursor)
+        last = _Memory.load(connection.cursor)
+        retry = (
+            full or last.program != self.program or not 0 <= now.timestamp() - last.retried_at < RETRY_SECONDS
+        )
         async with self.db.read() as db:
             known = await index.known_versions(db, connection.id)
-            unread = await index.unreadable_ids(db, connection.id) if program != self.program else []
+            unread = await index.unreadable_ids(db, connection.id) if retry else []
         writer = _IndexWriter(self, connection.id, contents)
-        reading = await calendar.read(None if full else cursor, known, writer.write)
+        reading = await calendar.read(None if full else last.cursor, known, writer.write)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
-        emptied_at = connection.emptied_at
         if reading.listed is not None:
             missing = known.keys() - reading.listed
-            await writer.write(Batch(removed=list(missing)))
-            if missing and not reading.listed and len(known) >= EMPTIED:
-                emptied_at = now
-        if writer.changed or reading.listed:
-            emptied_at = None
+            emptied = bool(missing) and not reading.listed and len(known) >= EMPTIED
+            await writer.write(Batch(removed=list(missing)), emptied_at=now if emptied else None)
+        memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
         async with self.db.write() as db:
-            await update_connection(
-                db, connection.id, cursor=_pack(self.program, reading.cursor), emptied_at=emptied_at
-            )
+            await update_connection(db, connection.id, cursor=json.dumps(asdict(memory)))
 
 
 class _IndexWriter:
@@ -82,13 +83,14 @@ class _IndexWriter:
         self._refresher = refresher
         self._connection_id = connection_id
         self._contents = contents
-        self.changed = False
 
-    async def write(self, batch: Batch) -> None:
+    async def write(self, batch: Batch, *, emptied_at: datetime | None = None) -> None:
+        """`emptied_at` is noted together with the removals that it casts doubt on (rule 21)."""
         if not batch.changed and not batch.removed:
             return
-        self.changed = self.changed or bool(batch.changed)
         async with self._refresher.db.write() as db:
+            if emptied_at is not None:
+                await update_connection(db, self._connection_id, emptied_at=emptied_at)
             version = await index.next_version(db, self._connection_id)
             await index.store_resources(
                 db, self._connection_id, batch.changed, self._refresher.fingerprinter, version
@@ -99,10 +101,14 @@ class _IndexWriter:
                 self._contents.remember(resource)
 
 
-def _pack(program: str, cursor: str | None) -> str:
-    return json.dumps({"program": program, "cursor": cursor})
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What a connection's `cursor` column holds: the provider's cursor, and when the unreadable was retried."""
 
+    program: str | None = None
+    retried_at: float = 0.0
+    cursor: str | None = None
 
-def _unpack(text: str | None) -> tuple[str | None, str | None]:
-    packed = json.loads(text) if text else {}
-    return packed.get("program"), packed.get("cursor")
+    @classmethod
+    def load(cls, text: str | None) -> _Memory:
+        return cls(**json.loads(text)) if text else cls()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from calendarsync.domain.entry import Entry, by_copy_id
 from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.domain.origin import MarkKind
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
 from calendarsync.store.schedule import PairRecord, delete_pair
@@ -22,92 +24,112 @@ MAX_ATTEMPTS = 3
 class Remover:
     reader: Reader
     round_: Round
+    mark_keys: Sequence[bytes]
 
     async def remove(self, pair: PairRecord, ending: Ending) -> None:
         """Remove what the pair wrote, then the pair. Raises ConnectionFailed; what is left is done next time."""
         async with self.reader.db.read() as db:
             pair_links = await links.load_links(db, pair.id)
+        failed: ConnectionFailed | None = None
         for direction in Direction:
             mine = [link for link in pair_links if link.direction is direction]
-            if mine:
-                target = pair.connection_b_id if direction is Direction.A_TO_B else pair.connection_a_id
+            target = pair.connection_b_id if direction is Direction.A_TO_B else pair.connection_a_id
+            try:
                 await self._clear(pair, target, mine, ending)
+            except ConnectionFailed as failure:
+                failed = failure
+        if failed is not None:
+            raise failed
         if not ending.failures:
             async with self.reader.db.write() as db:
                 await delete_pair(db, pair)
 
     async def _clear(self, pair: PairRecord, target: str, mine: list[Link], ending: Ending) -> None:
-        left = {link.copy_id: link for link in mine}
+        left = mine
         for attempt in range(MAX_ATTEMPTS):
-            side = await self.round_.read(target, again=attempt > 0)
-            async with self.reader.db.read() as db:
-                ids = await index.resource_ids(db, target, list(left))
-            gone = [
-                link for link in left.values() if link.copy_id not in ids or link.state is LinkState.RESPECTED
-            ]
-            await self._forget(pair, gone)
-            left = {link.copy_id: link for link in left.values() if link not in gone}
             if not left:
                 return
-            left = await self._take_away(pair, side, left, ids, ending)
+            side = await self.round_.read(target, again=attempt > 0)
+            standing = await self._standing(pair, side, left)
+            await self._forget(pair, [link for link in left if link.copy_id not in standing])
+            here = [link for link in left if link.copy_id in standing]
+            left = await self._take_away(pair, side, here, standing, ending)
         ending.failures += len(left)
-        ending.skipped += [
-            Operation(
-                link.direction, link.source_resource, link.source_original, "skip", "not_removed", copy_id
-            )
-            for copy_id, link in left.items()
-        ]
+        ending.skipped += [self._operation(link, "skip", "not_removed") for link in left]
+
+    async def _standing(self, pair: PairRecord, side: Side, left: Sequence[Link]) -> dict[str, Entry]:
+        """What stands in the calendar of these links' copies, and is this pair's to take away."""
+        connection = side.connection
+        async with self.reader.db.read() as db:
+            entries = await index.load_entries(db, connection.id, connection.calendar_key, self.mark_keys)
+            others = await links.copies_of_others(db, connection.calendar_key, pair.id)
+        held = {other.copy_id for other in others if other.state is LinkState.LIVE}
+        standing = by_copy_id(entries.values())
+        return {
+            link.copy_id: standing[link.copy_id]
+            for link in left
+            if link.copy_id in standing
+            and link.copy_id not in held
+            and (link.state is LinkState.LIVE or _is_ours(standing[link.copy_id]))
+        }
 
     async def _take_away(
         self,
         pair: PairRecord,
         side: Side,
-        left: Mapping[str, Link],
-        ids: Mapping[str, tuple[str, str | None]],
+        left: Sequence[Link],
+        standing: Mapping[str, Entry],
         ending: Ending,
-    ) -> dict[str, Link]:
+    ) -> list[Link]:
         """Delete or unmark the copies; those that had changed meanwhile, or were refused, are left."""
         places = asyncio.Semaphore(WRITES_IN_FLIGHT)
-        remaining: dict[str, Link] = {}
+        remaining: list[Link] = []
         errors: list[ProviderError] = []
+        action = "keep" if pair.removal == "keep" else "delete"
 
-        async def one(copy_id: str, link: Link) -> None:
+        async def one(link: Link) -> None:
             async with places:
                 if errors:
                     return
                 try:
-                    await self._one(pair, side, link, ids[copy_id])
+                    await self._one(pair, side, link, standing[link.copy_id])
                 except (Changed, Refused):
-                    remaining[copy_id] = link
+                    remaining.append(link)
                 except ProviderError as error:
                     errors.append(error)
                 else:
-                    done = ("keep", "pair_deleted") if pair.removal == "keep" else ("delete", "pair_deleted")
-                    ending.operations.append(
-                        Operation(link.direction, link.source_resource, link.source_original, *done, copy_id)
-                    )
+                    ending.operations.append(self._operation(link, action, "pair_deleted"))
 
         async with asyncio.TaskGroup() as group:
-            for copy_id, link in left.items():
-                group.create_task(one(copy_id, link))
+            for link in left:
+                group.create_task(one(link))
         if errors:
             failed = ConnectionFailed(side.connection, errors[0])
             await self.reader.note_error(failed)
             raise failed
         return remaining
 
-    async def _one(self, pair: PairRecord, side: Side, link: Link, where: tuple[str, str | None]) -> None:
-        resource_id, version = where
+    async def _one(self, pair: PairRecord, side: Side, link: Link, copy: Entry) -> None:
         if pair.removal == "keep":
             # Remembered first: from the moment that its mark is gone, the event has to count as a person's.
             async with self.reader.db.write() as db:
                 await links.keep_copy(db, link.target_calendar, link.copy_id)
-            await side.calendar.unmark(resource_id, version)
+            await side.calendar.unmark(copy.id, copy.version)
         else:
-            await side.calendar.delete(resource_id, version)
+            await side.calendar.delete(copy.id, copy.version)
         await self._forget(pair, [link])
 
-    async def _forget(self, pair: PairRecord, gone: list[Link]) -> None:
+    async def _forget(self, pair: PairRecord, gone: Sequence[Link]) -> None:
         if gone:
             async with self.reader.db.write() as db:
                 await links.delete_links(db, pair.id, gone)
+
+    @staticmethod
+    def _operation(link: Link, action: str, reason: str) -> Operation:
+        return Operation(
+            link.direction, link.source_resource, link.source_original, action, reason, link.copy_id
+        )
+
+
+def _is_ours(copy: Entry) -> bool:
+    return copy.mark is not None and copy.mark.kind is MarkKind.OWN

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from calendarsync.providers.base import Calendar, NotAuthorized, ProviderError, RateLimited, Unavailable
+from calendarsync.providers.base import (
+    Calendar,
+    NotAuthorized,
+    ProviderError,
+    RateLimited,
+    Unavailable,
+    Unreachable,
+)
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import (
     ConnectionRecord,
@@ -103,9 +110,7 @@ class Round:
         if connection.not_before is not None and self._reader.now() < connection.not_before:
             until = f"{connection.not_before:%Y-%m-%dT%H:%M:%SZ}"
             raise ConnectionFailed(connection, RateLimited(f"The server asked to slow down, until {until}."))
-        calendar = self._calendars.get(connection_id)
-        if calendar is None:
-            calendar = self._calendars[connection_id] = self._reader.open_calendar(connection)
+        calendar = self._calendars.get(connection_id) or await self._open(connection)
         contents = self._contents.setdefault(connection_id, Contents())
         if again or full or connection_id not in self._read:
             await self._refresh(connection, calendar, contents if keep else None, full=full)
@@ -113,6 +118,22 @@ class Round:
             async with self._reader.db.read() as db:
                 connection = await load_connection(db, connection_id)
         return Side(connection, calendar, contents)
+
+    async def _open(self, connection: ConnectionRecord) -> Calendar:
+        try:
+            calendar = self._reader.open_calendar(connection)
+        except ProviderError as error:
+            raise await self._fail(connection, error) from error
+        except (ValueError, LookupError) as error:
+            problem = Unreachable("The connection's address or credentials cannot be read; connect it anew.")
+            raise await self._fail(connection, problem) from error
+        self._calendars[connection.id] = calendar
+        return calendar
+
+    async def _fail(self, connection: ConnectionRecord, error: ProviderError) -> ConnectionFailed:
+        failed = self._failed[connection.id] = ConnectionFailed(connection, error)
+        await self._reader.note_error(failed)
+        return failed
 
     async def _refresh(
         self, connection: ConnectionRecord, calendar: Calendar, contents: Contents | None, *, full: bool
@@ -123,9 +144,7 @@ class Round:
                 connection, calendar, full=full, contents=contents, now=reader.now()
             )
         except ProviderError as error:
-            failed = self._failed[connection.id] = ConnectionFailed(connection, error)
-            await reader.note_error(failed)
-            raise failed from error
+            raise await self._fail(connection, error) from error
         async with reader.db.write() as db:
             await update_connection(
                 db,
@@ -133,6 +152,5 @@ class Round:
                 status="active",
                 last_error_code=None,
                 last_error_message=None,
-                not_before=None,
                 next_refresh_at=reader.next_refresh(),
             )

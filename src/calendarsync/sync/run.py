@@ -11,15 +11,19 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from calendarsync.store.schedule import PairRecord, load_pair, update_connection
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_connection, load_pair
 from calendarsync.sync import guards
+from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier, Outcome, Side
 from calendarsync.sync.finish import Ending, Finisher
 from calendarsync.sync.inputs import Looked, Tools, load_flows
-from calendarsync.sync.plan import FlowInput, FlowPlan, plan
+from calendarsync.sync.plan import DEFECT, plan
 from calendarsync.sync.removal import Remover
 from calendarsync.sync.report import RunError, RunReport, RunStatus
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
+
+RUNS_AT_ONCE = 32
+"""How many pairs are worked on at once; those that wait for a calendar take no place."""
 
 MAX_ATTEMPTS = 4
 """How often one run reads and plans again because something changed under its hands."""
@@ -45,15 +49,15 @@ class Order:
 
 @dataclass(slots=True)
 class Locks:
-    """One run at a time on each connection, whichever pair it is for."""
+    """One run at a time on each calendar, whichever pair or account it is for."""
 
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @asynccontextmanager
-    async def hold(self, connection_ids: Sequence[str]) -> AsyncIterator[None]:
+    async def hold(self, calendar_keys: Sequence[str]) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for connection_id in sorted(set(connection_ids)):
-                await stack.enter_async_context(self._locks[connection_id])
+            for calendar_key in sorted(set(calendar_keys)):
+                await stack.enter_async_context(self._locks[calendar_key])
             yield
 
 
@@ -64,6 +68,7 @@ class Engine:
         self._reader = reader
         self._tools = tools
         self._locks = Locks()
+        self._places = asyncio.Semaphore(RUNS_AT_ONCE)
         self._finisher = Finisher(reader, tools)
 
     def new_round(self) -> Round:
@@ -72,14 +77,12 @@ class Engine:
     async def run(self, pair_id: str, order: Order, round_: Round) -> RunReport:
         """Run one pair, write its log, and tell the outcome. A pair that is gone or paused fails, unlogged."""
         started = time.monotonic()
-        pair = await self._load(pair_id)
-        if pair is None:
-            return _refused(order, RunError("not_found", "the pair does not exist any more"))
-        ids = (pair.connection_a_id, pair.connection_b_id)
-        async with self._locks.hold(ids):
+        calendar_keys = await self._calendar_keys(pair_id)
+        async with self._locks.hold(calendar_keys), self._places:
             pair = await self._load(pair_id)
             if pair is None:
                 return _refused(order, RunError("not_found", "the pair does not exist any more"))
+            ids = (pair.connection_a_id, pair.connection_b_id)
             if pair.status == "paused" and pair.removal is None:
                 return _refused(order, RunError("paused", "the pair is paused"))
             before = sum(map(round_.requests, ids))
@@ -90,6 +93,14 @@ class Engine:
                 return ending.report(order.sync_id)
             return await self._finisher.finish(pair, order.sync_id, order.trigger, ending)
 
+    async def _calendar_keys(self, pair_id: str) -> list[str]:
+        async with self._reader.db.read() as db:
+            pair = await load_pair(db, pair_id)
+            if pair is None:
+                return []
+            ids = (pair.connection_a_id, pair.connection_b_id)
+            return [(await load_connection(db, connection_id)).calendar_key for connection_id in ids]
+
     async def _load(self, pair_id: str) -> PairRecord | None:
         async with self._reader.db.read() as db:
             return await load_pair(db, pair_id)
@@ -98,7 +109,7 @@ class Engine:
         ending = Ending()
         try:
             if pair.removal is not None:
-                await Remover(self._reader, round_).remove(pair, ending)
+                await Remover(self._reader, round_, self._tools.mark_keys).remove(pair, ending)
             else:
                 await self._bring_in_step(pair, order, round_, ending)
         except ConnectionFailed as failed:
@@ -116,10 +127,17 @@ class Engine:
             sides = await self._read(pair, round_, again=attempt > 0, full=full)
             if attempt == 0 and order.routine and self._is_quiet(pair, sides):
                 return
-            flows = await self._load_flows(pair, sides, order)
-            plans = [plan(flow) for flow in flows]
+            confirmed = guards.confirmation(pair.attention_code) if order.confirm else frozenset()
+            flows = await self._load_flows(pair, sides, adopt_foreign=guards.LOST_KEY in confirmed)
+            # Planning is pure and takes its time with thousands of events: other pairs go on meanwhile.
+            plans = [await asyncio.to_thread(plan, flow) for flow in flows]
             ending.add_plans(plans)
-            verdict = _judge(flows, plans, sides, read_in_full=full or reread, confirmed=order.confirm)
+            _tell_defects(pair, order, plans)
+            judged = [
+                guards.judge(flow_plan, _readings(pair, flow, sides, twice=reread), confirmed)
+                for flow, flow_plan in zip(flows, plans, strict=True)
+            ]
+            verdict = guards.worst(judged)
             if isinstance(verdict, guards.ReadAgain):
                 full = reread = True
                 continue
@@ -134,8 +152,7 @@ class Engine:
             ending.add_outcomes(flows, outcomes)
             await self._finisher.note_failures(pair, flows, plans, outcomes)
             await self._raise_for(outcomes)
-            if order.confirm:
-                await self._believe(sides)
+            ending.again = ending.again or any(flow_plan.again for flow_plan in plans)
             if not ending.again:
                 return
 
@@ -161,11 +178,13 @@ class Engine:
             and Looked.parse(pair.quiet_state) == now_looked
         )
 
-    async def _load_flows(self, pair: PairRecord, sides: tuple[Side, Side], order: Order) -> list[FlowInput]:
+    async def _load_flows(
+        self, pair: PairRecord, sides: tuple[Side, Side], *, adopt_foreign: bool
+    ) -> list[FlowInput]:
         records = (sides[0].connection, sides[1].connection)
         async with self._reader.db.read() as db:
             return await load_flows(
-                db, pair, records, self._tools, now=self._reader.now(), adopt_foreign=order.confirm
+                db, pair, records, self._tools, now=self._reader.now(), adopt_foreign=adopt_foreign
             )
 
     async def _apply(
@@ -187,7 +206,13 @@ class Engine:
             for flow in flows
         ]
         applying = (applier.apply(plan_) for applier, plan_ in zip(appliers, plans, strict=True))
-        return list(await asyncio.gather(*applying))
+        outcomes: list[Outcome] = []
+        # Each flow comes to its end, whatever happens to the other: the locks are given back after that.
+        for outcome in await asyncio.gather(*applying, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            outcomes.append(outcome)
+        return outcomes
 
     async def _raise_for(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
@@ -196,31 +221,22 @@ class Engine:
                 await self._reader.note_error(failed)
                 raise failed
 
-    async def _believe(self, sides: tuple[Side, Side]) -> None:
-        """A person has confirmed that the calendar is empty."""
-        async with self._reader.db.write() as db:
-            for side in sides:
-                await update_connection(db, side.connection.id, emptied_at=None)
+
+def _readings(pair: PairRecord, flow: FlowInput, sides: tuple[Side, Side], *, twice: bool) -> guards.Readings:
+    def emptied(connection: ConnectionRecord) -> bool:
+        since = pair.last_synced_at
+        return connection.emptied_at is not None and since is not None and connection.emptied_at >= since
+
+    return guards.Readings(
+        source_emptied=emptied(_source(flow, sides).connection),
+        target_emptied=emptied(_target(flow, sides).connection),
+        twice=twice,
+    )
 
 
-def _judge(
-    flows: Sequence[FlowInput],
-    plans: Sequence[FlowPlan],
-    sides: tuple[Side, Side],
-    *,
-    read_in_full: bool,
-    confirmed: bool,
-) -> guards.Verdict:
-    verdicts = [
-        guards.judge(
-            flow_plan,
-            source_emptied=_source(flow, sides).connection.emptied_at is not None,
-            read_in_full=read_in_full,
-            confirmed=confirmed,
-        )
-        for flow, flow_plan in zip(flows, plans, strict=True)
-    ]
-    return guards.worst(verdicts)
+def _tell_defects(pair: PairRecord, order: Order, plans: Sequence[FlowPlan]) -> None:
+    for skip in (skip for flow_plan in plans for skip in flow_plan.skipped if skip.reason == DEFECT):
+        _log.error("event_not_planned", sync_id=order.sync_id, pair_id=pair.id, event_id=skip.event_id)
 
 
 def _source(flow: FlowInput, sides: tuple[Side, Side]) -> Side:

@@ -7,7 +7,7 @@ copied are left out by EXDATE; or, where its rule cannot be held, as single inst
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
@@ -43,7 +43,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One copy that should be there. `original` is empty where it stands for the whole resource."""
+    """One copy that should be there. `original` is empty where it stands for the whole resource.
+
+    `holes` are the keys of the instances that a series leaves out. `instance_key` names a single instance and
+    its place, as `Link.respected` does.
+    """
 
     entry: Entry
     original: str
@@ -51,6 +55,8 @@ class Wanted:
     parts: tuple[Part, ...]
     written_hash: str
     times_hash: str
+    holes: tuple[str, ...] = ()
+    instance_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ class Scene:
 
 
 def decide(entry: Entry, scene: Scene, respected: Collection[str] = ()) -> Decision:
-    """The copies of one source resource. `respected` holds original starts that stay away (rule 17)."""
+    """The copies of one source resource. `respected` names instances that stay away, as `Link` does (rule 17)."""
     if entry.problem is not None:
         # A task or a journal entry in the calendar is nothing that went wrong.
         return _nothing(entry, entry.problem.value, failed=entry.problem is not Problem.NO_EVENT)
@@ -164,13 +170,13 @@ def _choose(
 
 def _still_respected(entry: Entry, respected: Collection[str], scene: Scene) -> frozenset[str]:
     """The keys of instances that a person deleted, less those that the source has moved since."""
-    moved = {
-        moment_key(component.recurrence_id, scene.floating)
+    starts = {
+        moment_key(component.recurrence_id, scene.floating): moment_key(component.start, scene.floating)
         for component in entry.components
         if component.recurrence_id is not None
-        and moment_key(component.start, scene.floating) != moment_key(component.recurrence_id, scene.floating)
     }
-    return frozenset(moment_key(EventTime.parse(text), scene.floating) for text in respected) - moved
+    named = (text.partition(">") for text in respected)
+    return frozenset(key for key, _, start in named if starts.get(key, key) == start)
 
 
 def _series(entry: Entry, master: Component, away: frozenset[str], scene: Scene) -> Wanted:
@@ -226,8 +232,11 @@ def _instance(entry: Entry, instance: Instance, scene: Scene) -> Wanted:
         visibility=_visibility(component, scene.rules),
     )
     part = Part(skeleton, component.original, scene.rules.detail(component))
-    original = str(instance.original) if instance.original is not None else ORIGINAL_OF_MASTER
-    return _wanted(entry, original, (part,), scene)
+    if instance.original is None:
+        return _wanted(entry, ORIGINAL_OF_MASTER, (part,), scene)
+    wanted = _wanted(entry, str(instance.original), (part,), scene)
+    key, start = (moment_key(time, scene.floating) for time in (instance.original, instance.start))
+    return replace(wanted, instance_key=f"{key}>{start}")
 
 
 def _skeleton(
@@ -270,15 +279,30 @@ def _wanted(entry: Entry, original: str, parts: tuple[Part, ...], scene: Scene) 
             if rules.attendees_in_description:
                 texts += entry.people_hashes.get(part.original, "")
         signature += [_shape(part.skeleton), part.detail.value, texts]
-    times = [_times(part.skeleton) for part in parts[:1]]
+    recurrence = parts[0].skeleton.recurrence or Recurrence()
     return Wanted(
         entry=entry,
         original=original,
         origin=origin_of(scene.source_calendar, entry.id, original),
         parts=parts,
         written_hash=scene.fingerprinter.of("copy", *signature),
-        times_hash=scene.fingerprinter.of("times", *times),
+        times_hash=(
+            scene.fingerprinter.of("times", _times(parts[0].skeleton)) if original else times_of(entry, scene)
+        ),
+        holes=tuple(moment_key(exdate, scene.floating) for exdate in recurrence.exdates),
     )
+
+
+def times_of(entry: Entry, scene: Scene) -> str:
+    """A fingerprint of when a resource is as a whole, whichever form it is copied in (rule 17)."""
+    master = entry.master
+    if master is None:
+        return scene.fingerprinter.of("times", *(str(component.start) for component in entry.components))
+    recurrence = master.recurrence or Recurrence()
+    when = (master.start, master.end, master.duration)
+    rdates = [str(rdate.start) for rdate in recurrence.rdates]
+    rules = (*recurrence.rrules, *recurrence.exrules)
+    return scene.fingerprinter.of("times", *map(str, when), repr(rules), repr(rdates))
 
 
 def _shape(skeleton: CopyComponent) -> str:

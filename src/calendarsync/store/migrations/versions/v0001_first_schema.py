@@ -225,6 +225,7 @@ def upgrade() -> None:
         sa.Column("times_hash", sa.String(length=32), nullable=True),
         sa.Column("rules_version", sa.String(length=32), nullable=True),
         sa.Column("restores", sa.Integer(), nullable=False),
+        sa.Column("holes", sa.JSON(), nullable=False),
         sa.Column("respected", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["pair_id"], ["pairs.id"], name=op.f("fk_links_pair_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_links")),

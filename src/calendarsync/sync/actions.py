@@ -1,0 +1,135 @@
+"""What planning takes and gives: flows in, actions out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from calendarsync.domain.entry import Entry
+from calendarsync.domain.link import Direction, Link
+from calendarsync.sync.wanted import Scene, Skipped, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """`link` is as it shall be once the write is answered, but for its `copy_hash`."""
+
+    wanted: Wanted
+    link: Link
+    reason: str
+    action: ClassVar = "create"
+
+    @property
+    def event_id(self) -> str:
+        return self.wanted.entry.id
+
+    @property
+    def original(self) -> str:
+        return self.wanted.original
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Create):
+    """As a create, of a copy that is there."""
+
+    copy: Entry
+    action: ClassVar = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """`link` is None for a twin. `exempt` deletions were asked for by the owner's own change (rule 21).
+
+    `after` names the source resource whose new form has to be complete first (rule 12).
+    """
+
+    link: Link | None
+    copy: Entry
+    event_id: str
+    original: str
+    reason: str
+    exempt: bool = False
+    after: str | None = None
+    action: ClassVar = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A change of our records alone; `action` and `reason` are logged where `reason` is given."""
+
+    link: Link
+    action: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """A link whose copy and source are both gone."""
+
+    link: Link
+
+
+Write = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An event that failed before: it is tried again when `tried_hash` differs or at `retry_at` (rule 22)."""
+
+    code: str
+    tried_hash: str
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FlowInput:
+    """One direction of a pair, as the database shows it.
+
+    `other_links`: copy ids in the target calendar that belong to other pairs. `source_copies`: ids in the
+    source calendar that links hold or that are derived from the target's events: copies, though their mark may
+    be stripped. `kept`: ids in the source calendar that a removed pair left as ordinary events (rule 20).
+    `withdrawn`: the pair does not go in this direction any more.
+    """
+
+    direction: Direction
+    scene: Scene
+    target_calendar: str
+    target_floating: str
+    source: Mapping[str, Entry]
+    target: Mapping[str, Entry]
+    links: tuple[Link, ...]
+    other_links: frozenset[str]
+    source_copies: frozenset[str]
+    kept: frozenset[str]
+    failures: Mapping[tuple[str, str], Failure]
+    looked_at_version: int
+    now: datetime
+    program: str
+    adopt_foreign: bool = False
+    withdrawn: bool = False
+
+
+@dataclass(slots=True)
+class FlowPlan:
+    """`processed` are the source resources that changed, or that something is done for.
+
+    `foreign_copies` could be adopted after a confirmation (rule 4). `again`: what was noted here asks for
+    another plan.
+    """
+
+    direction: Direction
+    writes: list[Write] = field(default_factory=list)
+    keeps: list[Keep] = field(default_factory=list)
+    forgets: list[Forget] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    processed: set[str] = field(default_factory=set)
+    live_copies: int = 0
+    vanished: list[Link] = field(default_factory=list)
+    foreign_copies: int = 0
+    again: bool = False
+
+    @property
+    def deletes(self) -> list[Delete]:
+        return [write for write in self.writes if isinstance(write, Delete)]
