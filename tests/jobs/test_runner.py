@@ -12,9 +12,11 @@ from sqlalchemy import func, select, update
 
 from calendarsync.jobs import runner as runner_module
 from calendarsync.jobs.runner import Runner
-from calendarsync.providers.base import NotAuthorized
+from calendarsync.providers.base import Calendar, NotAuthorized, Unreachable
 from calendarsync.store import schedule
+from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import connections, pairs, runs
+from calendarsync.sync.run import RUNS_AT_ONCE
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
@@ -286,3 +288,67 @@ async def test_lateness_is_told(at: MemoryDesk, runner: Runner) -> None:
     await runner.start()
     await asyncio.sleep(0.1)
     assert runner.lateness() == 0.0
+
+
+async def test_pairs_that_wait_for_one_calendar_hold_up_no_other(
+    at: MemoryDesk, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(RUNS_AT_ONCE + 1):
+        await at.add(f"spoke{number}")
+    await at.add("x")
+    await at.add("y")
+    spokes = [await at.pair("a", f"spoke{number}") for number in range(RUNS_AT_ONCE + 1)]
+    other = await at.pair("x", "y")
+    read = MemoryCalendar.read
+    hub_is_free = asyncio.Event()
+
+    async def slow_hub(self: MemoryCalendar, *args: object) -> object:
+        if self.store is at.store("a"):
+            await hub_is_free.wait()
+        return await read(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MemoryCalendar, "read", slow_hub)
+    tickets = [runner.trigger(pair) for pair in spokes]
+    await asyncio.sleep(0.2)
+    report = await asyncio.wait_for(asyncio.shield(runner.trigger(other).done), 10)
+    assert report.status == "success"
+    hub_is_free.set()
+    await asyncio.gather(*(ticket.done for ticket in tickets))
+
+
+async def test_a_stop_begins_nothing_that_waits(
+    at: MemoryDesk, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await at.pair()
+    gate = Gate(monkeypatch)
+    running = runner.trigger(pair)
+    await gate.waiting.wait()
+    await asyncio.sleep(0.05)
+    waiting = [runner.trigger(pair), runner.trigger(pair, dry_run=True)]
+    stopping = asyncio.create_task(runner.stop())
+    await asyncio.sleep(0.05)
+    readings = gate.readings
+    gate.open.set()
+    await stopping
+    assert (await running.done).status == "success"
+    reports = [await ticket.done for ticket in waiting]
+    assert [report.error.code for report in reports if report.error] == ["interrupted"] * 2
+    assert gate.readings == readings
+
+
+async def test_a_connection_that_fails_is_polled_no_sooner_than_others(
+    at: MemoryDesk, runner: Runner
+) -> None:
+    await at.pair()
+
+    def broken(connection: ConnectionRecord, calendar: Calendar) -> Calendar:
+        raise Unreachable("the address is none")
+
+    at.app.wrap = broken
+    await runner.start()
+    await _until_logged(at, 1)
+    for _ in range(4):
+        at.app.clock.advance(seconds=1)
+        runner.wake()
+        await asyncio.sleep(0.05)
+    assert await _logged(at) == 1
