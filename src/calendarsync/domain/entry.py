@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from calendarsync.domain.event import Component, Problem, master_of
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.domain.origin import Mark
+from calendarsync.domain.origin import Mark, MarkKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class Entry:
     @property
     def master(self) -> Component | None:
         return master_of(self.components)
+
+    @property
+    def ours(self) -> bool:
+        """Whether its mark verifies: written by this installation, here, on this very event."""
+        return self.mark is not None and self.mark.kind is MarkKind.OWN
 
     def meaning(self, fingerprinter: Fingerprinter) -> str:
         """A fingerprint of all that we write into a copy, as this resource shows it (rule 17).

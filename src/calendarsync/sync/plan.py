@@ -71,7 +71,7 @@ class _Planner:
         self.links = {link.key: link for link in flow.links}
         self.by_origin: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in flow.target.values():
-            if entry.mark is not None and entry.mark.kind is MarkKind.OWN:
+            if entry.mark is not None and entry.ours:
                 self.by_origin[entry.mark.origin].append(entry)
         # Source resources by the forms that are wanted of them, and those whose new form is held back.
         self.whole: set[str] = set()
@@ -217,9 +217,7 @@ class _Planner:
 
     def _bring_in_line(self, wanted: Wanted, link: Link, copy: Entry) -> None:
         current = copy.meaning(self.fingerprinter)
-        written_since = (
-            _is_ours(copy) and copy.mark is not None and copy.mark.fingerprint != link.written_hash
-        )
+        written_since = copy.ours and copy.mark is not None and copy.mark.fingerprint != link.written_hash
         edited = link.copy_hash != current and not written_since
         lost = self._lost_instances(link, copy) if edited else ()
         if lost:
@@ -233,8 +231,7 @@ class _Planner:
             self.result.keeps.append(Keep(replace(link, restores=0)))
 
     def _adopt_or_update(self, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
-        ours = copy.mark is not None and _is_ours(copy)
-        if ours and copy.mark is not None and copy.mark.fingerprint == wanted.written_hash:
+        if copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash:
             adopted = replace(self._as_written(link, wanted), copy_hash=copy.meaning(self.fingerprinter))
             self.result.keeps.append(Keep(adopted, "adopt", reason))
             self.result.processed.add(wanted.entry.id)
@@ -319,7 +316,7 @@ class _Planner:
             if not source_there or link.state is not LinkState.RESPECTED:
                 self.result.forgets.append(Forget(link))
             return
-        if link.copy_id in flow.other_links or (link.state is not LinkState.LIVE and not _is_ours(copy)):
+        if link.copy_id in flow.other_links or (link.state is not LinkState.LIVE and not copy.ours):
             self.result.forgets.append(Forget(link))
             return
         if source_there and (link.source_resource in self.held_back or self._is_history(copy)):
@@ -368,10 +365,6 @@ def tried_hash(write: Write, flow: FlowInput) -> str:
     fingerprinter = flow.scene.fingerprinter
     what = write.copy.meaning(fingerprinter) if isinstance(write, Delete) else write.wanted.written_hash
     return fingerprinter.of("tried", type(write).__name__, what, flow.scene.rules.signature(), flow.program)
-
-
-def _is_ours(copy: Entry) -> bool:
-    return copy.mark is not None and copy.mark.kind is MarkKind.OWN
 
 
 def _respecting(link: Link, wanted: Wanted) -> Link:

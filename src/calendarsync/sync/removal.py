@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from calendarsync.domain.entry import Entry, by_copy_id
 from calendarsync.domain.link import Direction, Link, LinkState
-from calendarsync.domain.origin import MarkKind
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
 from calendarsync.store.schedule import PairRecord, delete_pair
@@ -70,7 +69,7 @@ class Remover:
             for link in left
             if link.copy_id in standing
             and link.copy_id not in held
-            and (link.state is LinkState.LIVE or _is_ours(standing[link.copy_id]))
+            and (link.state is LinkState.LIVE or standing[link.copy_id].ours)
         }
 
     async def _take_away(
@@ -129,7 +128,3 @@ class Remover:
         return Operation(
             link.direction, link.source_resource, link.source_original, action, reason, link.copy_id
         )
-
-
-def _is_ours(copy: Entry) -> bool:
-    return copy.mark is not None and copy.mark.kind is MarkKind.OWN
