@@ -30,7 +30,7 @@ serve: env ## Run the API and the schedule on http://127.0.0.1:8000
 
 .PHONY: test
 test: env ## Run the whole test suite
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .PHONY: test-long
 test-long: env ## Run the tests that take many minutes

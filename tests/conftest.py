@@ -44,3 +44,8 @@ def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 pytest.register_assert_rewrite("tests.providers.contract")  # its failures then show their values
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes may differ from one process to the next, such as gzip's, which hold the time; ids may not."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
