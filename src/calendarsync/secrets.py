@@ -94,8 +94,8 @@ def parse_secrets(text: str) -> tuple[bytes, ...]:
     return tuple(part.strip().encode() for part in re.split(r"[,\n]", text) if part.strip())
 
 
-def open_keyring(given: str | None, folder: Path) -> Keyring:
-    """The keyring of the secrets `given`, else of those kept in `folder`, where one is made if there is none.
+def open_keyring(given: str | None, folder: Path, *, make: bool = True) -> Keyring:
+    """The keyring of the secrets `given`, else of those kept in `folder`; with `make` one is made, if need be.
 
     Processes that start together agree on one. Raises SecretError, OSError.
     """
@@ -103,6 +103,8 @@ def open_keyring(given: str | None, folder: Path) -> Keyring:
         return Keyring(parse_secrets(given))
     path = folder / SECRET_FILE
     if not path.exists():
+        if not make:
+            raise SecretError(f"{path}, or a secret that the database was made with, is missing")
         _make(path)
     try:
         return Keyring(parse_secrets(path.read_text("utf-8")))

@@ -65,11 +65,21 @@ async def test_processes_that_start_together_agree(tmp_path: Path) -> None:
 
 async def test_another_secret_is_noticed(url: str, database: Database) -> None:
     await open_installation(with_secret(url, FIRST), database)
-    for other in (SECOND, None):
-        with pytest.raises(SecretError, match="another secret") as caught:
+    for other, words in ((SECOND, "another secret"), (None, "is missing")):
+        with pytest.raises(SecretError, match=words) as caught:
             await open_installation(with_secret(url, other), database)
         assert SECOND not in str(caught.value)
     await open_installation(with_secret(url, FIRST), database)
+
+
+async def test_a_lost_secret_is_told_and_no_other_put_in_its_place(url: str, database: Database) -> None:
+    settings = with_secret(url, None)
+    await open_installation(settings, database)
+    secret_file = settings.data_folder / SECRET_FILE
+    secret_file.unlink()
+    with pytest.raises(SecretError, match="is missing"):
+        await open_installation(settings, database)
+    assert not secret_file.exists()
 
 
 async def test_rotation(url: str, database: Database) -> None:

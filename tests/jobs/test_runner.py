@@ -196,6 +196,17 @@ async def test_rule_19_a_pause_ends_by_itself(at: MemoryDesk, runner: Runner) ->
     assert len(at.store("b").resources) == 1
 
 
+async def test_rule_19_the_schedule_sleeps_no_longer_than_a_pause(at: MemoryDesk, runner: Runner) -> None:
+    pair = await at.pair()
+    await at.app.sync(pair)
+    resume_at = at.app.clock() + timedelta(seconds=4)
+    await at.app.change_pair(pair, status="paused", resume_at=resume_at)
+    assert await runner._tick() == 4
+    at.app.clock.advance(seconds=900)
+    assert await runner._tick() == 1
+    assert runner.lateness() == 0, "it is due since it was resumed"
+
+
 async def test_rule_25_an_expired_connection_is_not_polled(
     at: MemoryDesk, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendarsync.secrets import SECRET_FILE, Keyring, SecretError, open_keyring
 from calendarsync.settings import PREFIX, Settings
-from calendarsync.store.accounts import claim_installation
+from calendarsync.store.accounts import claim_installation, is_claimed
 from calendarsync.store.database import Database
 
 
@@ -15,8 +15,10 @@ async def open_installation(settings: Settings, database: Database) -> Keyring:
     database was made with.
     """
     given = settings.secret_key.get_secret_value() if settings.secret_key else None
+    async with database.read() as connection:
+        claimed = await is_claimed(connection)
     try:
-        keyring = open_keyring(given, settings.data_folder)
+        keyring = open_keyring(given, settings.data_folder, make=not claimed)
     except SecretError as error:
         raise SecretError(f"{PREFIX}SECRET_KEY: {error}") from None
     except OSError as error:

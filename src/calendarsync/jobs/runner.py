@@ -163,11 +163,12 @@ class Runner:
         """Start what is due, as one round; the seconds until there may be more to do."""
         now = self._now()
         async with self._db.read() as db:
-            resuming = await schedule.has_resumable(db, now)
-        if resuming:
+            resume_at = await schedule.earliest_resume(db)
+        if resume_at is not None and resume_at <= now:
             async with self._db.write() as db:
                 await schedule.resume_pairs(db, now)
         async with self._db.read() as db:
+            resume_at = await schedule.earliest_resume(db)
             all_due = await schedule.due_pairs(db, now)
             next_due = await schedule.earliest_due(db, now)
         due = {pair_id: since for pair_id, since in all_due.items() if pair_id not in self._slots}
@@ -177,8 +178,8 @@ class Runner:
             self._ask(pair_id, Order(new_id("sync_run"), "schedule"), round_)
         if due:
             return 1.0
-        wait = (next_due - now).total_seconds() if next_due is not None else LONGEST_SLEEP_SECONDS
-        return min(max(wait, 1.0), LONGEST_SLEEP_SECONDS)
+        coming = [(moment - now).total_seconds() for moment in (next_due, resume_at) if moment is not None]
+        return min(max(min(coming, default=LONGEST_SLEEP_SECONDS), 1.0), LONGEST_SLEEP_SECONDS)
 
 
 def _unfinished(order: Order) -> RunReport:

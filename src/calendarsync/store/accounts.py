@@ -14,6 +14,11 @@ from calendarsync.store.tables import accounts, installation
 _ONLY_ROW = 1
 
 
+async def is_claimed(connection: AsyncConnection) -> bool:
+    """Whether the database was made with a secret already, so that a new one would be of no use."""
+    return (await connection.execute(select(installation.c.id))).first() is not None
+
+
 async def claim_installation(connection: AsyncConnection, checks: Sequence[str]) -> bool:
     """Whether the database was made with one of the secrets that `checks` stand for, the current one first.
 

@@ -78,7 +78,7 @@ def _at_work(now: datetime) -> ColumnElement[bool]:
 
 def _due_at() -> ColumnElement[datetime]:
     soonest = func.min(_first.c.next_refresh_at, _second.c.next_refresh_at)
-    return func.coalesce(func.min(pairs.c.dirty_since, soonest), soonest, type_=pairs.c.dirty_since.type)
+    return func.coalesce(pairs.c.dirty_since, soonest, type_=pairs.c.dirty_since.type)
 
 
 async def due_pairs(db: AsyncConnection, now: datetime) -> dict[str, datetime]:
@@ -107,10 +107,10 @@ async def earliest_due(db: AsyncConnection, now: datetime) -> datetime | None:
     ).scalar_one()
 
 
-async def has_resumable(db: AsyncConnection, now: datetime) -> bool:
-    """Whether a pause has ended by itself."""
-    statement = select(pairs.c.id).where(pairs.c.status == "paused", pairs.c.resume_at <= now)
-    return (await db.execute(statement.limit(1))).first() is not None
+async def earliest_resume(db: AsyncConnection) -> datetime | None:
+    """When the first pause ends, or ended, by itself."""
+    resume_at = func.min(pairs.c.resume_at, type_=pairs.c.resume_at.type)
+    return (await db.execute(select(resume_at).where(pairs.c.status == "paused"))).scalar_one()
 
 
 async def resume_pairs(db: AsyncConnection, now: datetime) -> None:

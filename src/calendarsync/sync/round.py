@@ -97,22 +97,31 @@ class Round:
         calendar = self._calendars.get(connection_id)
         return calendar.requests if calendar else 0
 
+    async def admit(self, connection_id: str) -> ConnectionRecord:
+        """The connection, if its provider may be asked now. Raises ConnectionFailed, and asks nothing."""
+        if connection_id in self._failed:
+            raise self._failed[connection_id]
+        async with self._reader.db.read() as db:
+            connection = await load_connection(db, connection_id)
+        if connection.status == "expired":
+            # A password that was refused is not tried again: too many tries lock an account (rule 25).
+            raise ConnectionFailed(connection, NotAuthorized("The connection needs new credentials."))
+        if connection.not_before is not None and self._reader.now() < connection.not_before:
+            until = f"{connection.not_before:%Y-%m-%dT%H:%M:%SZ}"
+            raise ConnectionFailed(connection, RateLimited(f"The server asked to slow down, until {until}."))
+        return connection
+
     async def read(self, connection_id: str, *, again: bool = False, full: bool = False) -> Side:
         """The connection as it stands: read once in a round, unless `again` or `full`.
 
         Raises ConnectionFailed; what failed once in a round is not asked again in it.
         """
-        if connection_id in self._failed:
-            raise self._failed[connection_id]
-        async with self._reader.db.read() as db:
-            connection = await load_connection(db, connection_id)
-            keep = await carries_full_pair(db, connection_id)
-        if connection.not_before is not None and self._reader.now() < connection.not_before:
-            until = f"{connection.not_before:%Y-%m-%dT%H:%M:%SZ}"
-            raise ConnectionFailed(connection, RateLimited(f"The server asked to slow down, until {until}."))
+        connection = await self.admit(connection_id)
         calendar = self._calendars.get(connection_id) or await self._open(connection)
         contents = self._contents.setdefault(connection_id, Contents())
         if again or full or connection_id not in self._read:
+            async with self._reader.db.read() as db:
+                keep = await carries_full_pair(db, connection_id)
             await self._refresh(connection, calendar, contents if keep else None, full=full)
             self._read.add(connection_id)
             async with self._reader.db.read() as db:

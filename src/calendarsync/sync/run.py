@@ -157,6 +157,8 @@ class Engine:
                 return
 
     async def _read(self, pair: PairRecord, round_: Round, *, again: bool, full: bool) -> tuple[Side, Side]:
+        for connection_id in (pair.connection_a_id, pair.connection_b_id):
+            await round_.admit(connection_id)
         a, b = await asyncio.gather(
             round_.read(pair.connection_a_id, again=again, full=full),
             round_.read(pair.connection_b_id, again=again, full=full),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,7 +20,7 @@ from calendarsync.providers.base import (
     Unavailable,
     Unreachable,
 )
-from calendarsync.providers.caldav import canonical_url, discover
+from calendarsync.providers.caldav import CalDavCalendar, canonical_url, discover, discovery, xml
 from tests.providers.caldav.helpers import credentials_of
 from tests.testbed.dav import DavServer
 from tests.testbed.proxy import Answer, Forward, Proxy, Request, proxy_of
@@ -214,3 +217,90 @@ async def test_requests_say_what_their_body_is(client: HttpClient, icloud: Proxy
     """Cyrus refuses a PROPFIND without a Content-Type."""
     await discover(client, icloud.url("http://x/"), BasicCredentials("me", "x"))
     assert all(request.headers["Content-Type"].startswith("application/xml") for request in icloud.requests)
+
+
+async def test_a_calendar_that_is_listed_on_another_host_is_left_out(
+    client: HttpClient, proxy: Proxy
+) -> None:
+    """Its address would be opened with the password that was given for this one."""
+    elsewhere = proxy.url("http://x/c/").replace("127.0.0.1", "localhost")
+    listing = multistatus(
+        calendar_row("/c/mine/"), calendar_row(elsewhere), calendar_row("http://169.254.1.1/c/")
+    )
+
+    async def hook(request: Request, forward: Forward) -> Answer:
+        return listing
+
+    proxy.hook = hook
+    found = await discover(client, proxy.url("http://x/c/"), BasicCredentials("alice", "x"))
+    assert [calendar.id for calendar in found] == [proxy.url("http://x/c/mine/")]
+
+
+@pytest.mark.parametrize("depth", ["0", "1"])
+async def test_a_well_formed_answer_of_fifty_megabytes(client: HttpClient, proxy: Proxy, depth: str) -> None:
+    rows = row("/x/", "<displayname>x</displayname>") * 4
+    head = multistatus(
+        row("/", f"<C:calendar-home-set><href>{proxy.url('http://x/h/')}</href></C:calendar-home-set>")
+    )
+    huge = Answer(
+        207, multistatus(rows).body.replace(rows.encode(), rows.encode() * (50_000_000 // len(rows)))
+    )
+
+    async def hook(request: Request, forward: Forward) -> Answer:
+        return huge if request.headers["Depth"] == depth else head
+
+    proxy.hook = hook
+    with pytest.raises(Unreachable):
+        await discover(client, proxy.url("http://x/"), BasicCredentials("alice", "x"))
+    assert len(proxy.requests) <= 3, "it is not asked for again in other places"
+
+
+async def test_a_server_that_never_ends_is_given_up(
+    client: HttpClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hook(request: Request, forward: Forward) -> Answer:
+        await asyncio.sleep(30)
+        return Answer(404)
+
+    proxy.hook = hook
+    monkeypatch.setattr(discovery, "DEADLINE_SECONDS", 0.2)
+    with pytest.raises(Unavailable):
+        await discover(client, proxy.url("http://x/"), BasicCredentials("alice", "x"))
+
+
+async def test_a_principal_with_thousands_of_homes(client: HttpClient, proxy: Proxy) -> None:
+    homes = "".join(f"<href>/h{number}/</href>" for number in range(5_000))
+    head = multistatus(row("/", f"<C:calendar-home-set>{homes}</C:calendar-home-set>"))
+
+    async def hook(request: Request, forward: Forward) -> Answer:
+        return multistatus() if request.headers["Depth"] == "1" else head
+
+    proxy.hook = hook
+    with pytest.raises(CalendarNotFound):
+        await discover(client, proxy.url("http://x/"), BasicCredentials("alice", "x"))
+    assert len(proxy.requests) < 50
+
+
+async def test_a_long_listing_is_read_beside_other_work(client: HttpClient, proxy: Proxy) -> None:
+    rows = "".join(row(f"/c/{number}.ics", '<getetag>"1"</getetag>') for number in range(20_000))
+
+    async def hook(request: Request, forward: Forward) -> Answer:
+        return multistatus(rows, "<sync-token>x:1</sync-token>")
+
+    proxy.hook = hook
+    calendar = CalDavCalendar(
+        client, proxy.url("http://x/c/"), BasicCredentials("alice", "x"), now=lambda: datetime.now(UTC)
+    )
+    main = threading.get_ident()
+    threads = set()
+    read = xml._row
+
+    def watched(element: object) -> object:
+        threads.add(threading.get_ident())
+        return read(element)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(xml, "_row", watched)
+        await calendar._lister.list(None, {})
+    assert threads
+    assert main not in threads

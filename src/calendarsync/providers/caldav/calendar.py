@@ -24,7 +24,7 @@ from calendarsync.providers.base import (
     Unreachable,
 )
 from calendarsync.providers.caldav import quirks
-from calendarsync.providers.caldav.concurrency import streamed
+from calendarsync.providers.caldav.concurrency import aside, streamed
 from calendarsync.providers.caldav.cursor import Cursor
 from calendarsync.providers.caldav.fetching import BATCH, Data, Fetcher
 from calendarsync.providers.caldav.hrefs import canonical_url, decode, member_id, member_url
@@ -110,7 +110,7 @@ class CalDavCalendar:
         one_at_a_time = asyncio.Lock()
 
         async def fetch(batch: Sequence[Entry]) -> None:
-            resources = [self._resource(data) for data in await self._fetcher.fetch(batch)]
+            resources = await self._read_all(await self._fetcher.fetch(batch))
             async with one_at_a_time:
                 if resources:
                     await on_batch(Batch(changed=resources))
@@ -128,7 +128,7 @@ class CalDavCalendar:
         resources: list[Resource] = []
 
         async def fetch(batch: Sequence[Entry]) -> None:
-            resources.extend(self._resource(data) for data in await self._fetcher.fetch(batch))
+            resources.extend(await self._read_all(await self._fetcher.fetch(batch)))
 
         entries = [self._fetcher.entry(resource_id) for resource_id in dict.fromkeys(ids)]
         await streamed(_batches(entries), fetch, at_once=BATCHES_AT_ONCE)
@@ -272,6 +272,10 @@ class CalDavCalendar:
         location = response.headers.get("Location")
         collection = decode(urlsplit(self._url).path)
         return (location and member_id(collection, location)) or resource_id
+
+    async def _read_all(self, fetched: Sequence[Data]) -> list[Resource]:
+        size = sum(len(data.content) for data in fetched)
+        return await aside(size, lambda: [self._resource(data) for data in fetched])
 
     def _resource(self, data: Data) -> Resource:
         if data.problem is not None:

@@ -1,4 +1,4 @@
-"""Several requests at once, without exception groups."""
+"""Several requests at once, and long work that holds up nobody."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+AT_ONCE_BYTES = 128 * 1024
+"""So much of an answer is read within some 10 ms, for which others can wait."""
 
 
 async def all_of(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -34,3 +37,8 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+async def aside(size: int, work: Callable[[], T]) -> T:
+    """Do `work` on `size` bytes: at once if they are few, else in a thread, so that others are served meanwhile."""
+    return await asyncio.to_thread(work) if size > AT_ONCE_BYTES else work()

@@ -6,6 +6,7 @@ principal and home set. SRV records are not looked up: nearly every server answe
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,12 +24,17 @@ from calendarsync.providers.base import (
     Forbidden,
     NotACalendar,
     ProviderError,
+    Unavailable,
     Unreachable,
 )
 from calendarsync.providers.caldav.hrefs import absolute, canonical_url
 from calendarsync.providers.caldav.privileges import PRIVILEGES, may_write
-from calendarsync.providers.caldav.session import DavSession, read_rows
+from calendarsync.providers.caldav.session import LOOK_MAX_BYTES, DavSession, read_rows
 from calendarsync.providers.caldav.xml import Row, caldav, dav, propfind
+
+HOME_MAX_BYTES = 8 * 1024 * 1024  # a thousand calendars, each with its time zone
+MAX_HOMES = 16
+DEADLINE_SECONDS = 60.0
 
 _TYPE = dav("resourcetype")
 _NAME = dav("displayname")
@@ -61,7 +67,11 @@ async def discover(
     except ValueError as error:
         raise Unreachable("The address is not a valid URL: it must name a host.") from error
     session = DavSession(client, credentials, now=lambda: datetime.now(UTC), confined=confined)
-    calendars = await _Discovery(session).run(start)
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            calendars = await _Discovery(session).run(start)
+    except TimeoutError as error:
+        raise Unavailable("The server takes too long to name its calendars.") from error
     if not calendars:
         raise CalendarNotFound("The account has no calendar that can hold events.")
     return sorted(calendars, key=lambda calendar: (calendar.name.casefold(), calendar.id))
@@ -105,7 +115,7 @@ class _Discovery:
             return found.calendars
         calendars: dict[str, DiscoveredCalendar] = {}
         failure: ProviderError | None = None
-        for home in homes or [place]:
+        for home in homes[:MAX_HOMES] or [place]:
             try:
                 calendars |= (await self._look(home, "1")).calendars
             except (CalendarNotFound, Forbidden, NotACalendar) as error:
@@ -128,21 +138,23 @@ class _Discovery:
 
     async def _look(self, url: str, depth: str) -> _Found:
         names = _OF_CALENDARS if depth == "1" else _OF_CALENDARS + _OF_PRINCIPALS
-        response = await self._session.send("PROPFIND", url, propfind(names), depth=depth)
+        limit = LOOK_MAX_BYTES if depth == "0" else HOME_MAX_BYTES
+        response = await self._session.send("PROPFIND", url, propfind(names), depth=depth, max_bytes=limit)
         found = _Found()
 
         def read(row: Row) -> None:
             if row.status is not None and row.status >= 300:
                 return
             calendar = _calendar(absolute(response.url, row.href), row)
-            if calendar is not None:
+            # A listing may name other hosts; the password that was given for this one is not for them.
+            if calendar is not None and list(_reachable(response.url, [calendar.id])):
                 found.calendars[calendar.id] = calendar
                 found.itself = calendar.id if depth == "0" else None
             found.principals += _targets(response.url, row.hrefs(_PRINCIPAL))
             found.homes += _targets(response.url, row.hrefs(_HOMES))
             found.addresses |= set(_addresses(row))
 
-        read_rows(response, read)
+        await read_rows(response, read)
         return found
 
     def _with_addresses(self, calendar: DiscoveredCalendar) -> DiscoveredCalendar:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from calendarsync.domain.event import Problem
 from calendarsync.net import Response
-from calendarsync.providers.caldav.concurrency import all_of
+from calendarsync.providers.caldav.concurrency import all_of, aside
 from calendarsync.providers.caldav.hrefs import decode, encode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry
 from calendarsync.providers.caldav.session import AnswerTooLarge, DavSession, meaning
@@ -98,7 +98,7 @@ class Fetcher:
         collections.append(decode(urlsplit(response.url).path))
         # One resource with a control character spoils the whole answer; the rows before it are good.
         with suppress(XmlError):
-            read_multistatus(response.body, read)
+            await aside(len(response.body), lambda: read_multistatus(response.body, read))
         return None
 
     async def _get(self, entry: Entry) -> Response | None:

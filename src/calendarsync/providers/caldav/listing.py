@@ -128,7 +128,7 @@ class Lister:
             if response.status != 207:
                 raise _Unsupported(response)
             rows = _Rows(response, listing)
-            next_token = read_rows(response, rows.add)
+            next_token = await read_rows(response, rows.add)
             rows.check()
             if next_token is None:
                 raise _Unsupported(response)
@@ -165,7 +165,7 @@ class Lister:
         names = [GETETAG, dav("resourcetype")]
         response = await self._session.send("PROPFIND", self._url, propfind(names), depth="1")
         rows = _Rows(response, listing)
-        read_rows(response, rows.add)
+        await read_rows(response, rows.add)
         rows.check()
         if rows.truncated:
             listing.complete = False

@@ -27,10 +27,12 @@ from calendarsync.providers.base import (
     Unavailable,
     Unreachable,
 )
+from calendarsync.providers.caldav.concurrency import aside
 from calendarsync.providers.caldav.xml import Row, XmlError, read_multistatus
 
 LISTING_MAX_BYTES = 64 * 1024 * 1024  # 200,000 rows of a listing
 LISTING_TIMEOUT_SECONDS = 120.0  # some servers read every file for a listing
+LOOK_MAX_BYTES = 1024 * 1024  # what one collection says of itself
 XML = "application/xml; charset=utf-8"
 
 
@@ -106,8 +108,9 @@ class DavSession:
         depth: str,
     ) -> Response:
         """Send, and read an answer that must be a 207. Raises CalendarNotFound and Forbidden as well."""
-        response = await self.send(method, url, body, depth=depth)
-        read_rows(response, on_row)
+        limit = LOOK_MAX_BYTES if depth == "0" else LISTING_MAX_BYTES
+        response = await self.send(method, url, body, depth=depth, max_bytes=limit)
+        await read_rows(response, on_row)
         return response
 
     def _raise_for_account(self, response: Response) -> None:
@@ -124,12 +127,12 @@ class DavSession:
             raise Unreachable("The server redirects to an address that is not followed.")
 
 
-def read_rows(response: Response, on_row: Callable[[Row], None]) -> str | None:
+async def read_rows(response: Response, on_row: Callable[[Row], None]) -> str | None:
     """The rows of a 207, and its sync token. Raises what another answer means for the collection."""
     if response.status != 207:
         raise meaning(response)
     try:
-        return read_multistatus(response.body, on_row)
+        return await aside(len(response.body), lambda: read_multistatus(response.body, on_row))
     except XmlError as error:
         raise NotACalendar("The server's answer is not valid WebDAV.") from error
 
