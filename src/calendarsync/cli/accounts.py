@@ -46,14 +46,11 @@ def list_accounts(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List all accounts, the oldest first."""
-    from sqlalchemy import select
-
-    from calendarsync.store.tables import accounts
+    from calendarsync.store.accounts import list_accounts as all_accounts
 
     async def work(database: Database, settings: Settings) -> Sequence[Mapping[str, object]]:
-        query = select(accounts).order_by(accounts.c.created_at, accounts.c.id)
         async with database.read() as connection:
-            return [dict(row) for row in (await connection.execute(query)).mappings()]
+            return [dict(row) for row in await all_accounts(connection)]
 
     columns = "id", "email", "plan", "created_at"
     nothing = "There is no account yet: calendarsync accounts create"

@@ -51,17 +51,12 @@ def list_keys(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List an account's keys, by what tells them apart: the keys themselves are not kept."""
-    from sqlalchemy import select
-
-    from calendarsync.store.tables import api_keys
+    from calendarsync.store.keys import list_keys as keys_of
 
     async def work(database: Database, settings: Settings) -> Sequence[Mapping[str, object]]:
         account_id = await _find(database, account)
-        names = ("id", "display", "mode", "scopes", "created_at", "last_used_at", "expires_at", "revoked_at")
-        query = select(*(api_keys.c[name] for name in names)).where(api_keys.c.account_id == account_id)
         async with database.read() as connection:
-            rows = await connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id))
-            return [dict(row) for row in rows.mappings()]
+            return [dict(row) for row in await keys_of(connection, account_id)]
 
     columns = "id", "display", "mode", "created_at"
     nothing = "This account has no key yet: calendarsync keys create"

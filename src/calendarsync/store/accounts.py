@@ -57,3 +57,9 @@ async def insert_account(
 async def find_account(connection: AsyncConnection, email_or_id: str) -> RowMapping | None:
     query = select(accounts).where(or_(accounts.c.id == email_or_id, accounts.c.email == email_or_id))
     return (await connection.execute(query)).mappings().one_or_none()
+
+
+async def list_accounts(connection: AsyncConnection) -> Sequence[RowMapping]:
+    """All accounts, the oldest first."""
+    query = select(accounts).order_by(accounts.c.created_at, accounts.c.id)
+    return (await connection.execute(query)).mappings().all()

@@ -43,3 +43,10 @@ async def find_key(connection: AsyncConnection, hashes: Sequence[str]) -> RowMap
 
 async def set_last_used(connection: AsyncConnection, key_id: str, at: datetime) -> None:
     await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=at))
+
+
+async def list_keys(connection: AsyncConnection, account_id: str) -> Sequence[RowMapping]:
+    """An account's keys in both modes, the oldest first; not even their hashes."""
+    shown = [column for column in api_keys.c if column.name not in {"key_hash", "account_id"}]
+    query = select(*shown).where(api_keys.c.account_id == account_id)
+    return (await connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id))).mappings().all()
