@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [f"{PREFIX}{str(e['loc'][0]).upper()}: {_reason(e['msg'])}" for e in error.errors()]
+            lines = [f"{PREFIX}{str(each['loc'][0]).upper()}: {_reason(each)}" for each in error.errors()]
             raise SettingsError("\n".join(lines)) from None
 
     @property
@@ -126,7 +127,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
-        sqlite_path(value)
+        if os.path.isdir(sqlite_path(value)):  # unlike Path's, it never raises
+            raise ValueError(
+                "is a directory; name the file in it, such as sqlite:////srv/calendarsync.sqlite3"
+            )
         return value
 
     @field_validator("public_url")
@@ -155,5 +159,16 @@ class Settings(BaseSettings):
         return tuple(networks)
 
 
-def _reason(message: str) -> str:
-    return message.removeprefix("Value error, ")
+_REASONS = {
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number that is not as long",
+    "int_from_float": "must be a whole number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "value_error":  # one of the validators above
+        return error["msg"].removeprefix("Value error, ")
+    return _REASONS.get(error["type"], "must be of another form").format_map(error.get("ctx", {}))

@@ -57,6 +57,15 @@ def test_a_port_in_use_is_told_in_one_line(tmp_path: Path) -> None:
     assert errors == f"Error: cannot listen on 127.0.0.1, port {port}: Address already in use\n"
 
 
+def test_a_directory_is_no_database(tmp_path: Path) -> None:
+    settings = environment(tmp_path, CALENDARSYNC_DATABASE_URL=f"sqlite:///{tmp_path}/")
+    with running(tmp_path, settings, "serve", "--port", "0") as process:
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, "")
+    assert errors.startswith("Error: CALENDARSYNC_DATABASE_URL: is a directory")
+    assert len(errors.splitlines()) == 1
+
+
 def test_a_database_made_with_another_secret_is_told(tmp_path: Path) -> None:
     first = environment(tmp_path, CALENDARSYNC_SECRET_KEY="a-secret-of-at-least-thirty-two-bytes")
     with running(tmp_path, first, "serve", "--port", "0") as process:
