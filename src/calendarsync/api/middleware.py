@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import structlog
@@ -41,6 +42,9 @@ class RequestContext:
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 0
+        # Answered as GET, so that every route and every error has it; the answer's body stays here.
+        is_head = scope["method"] == "HEAD"
+        inner = {**scope, "method": "GET"} if is_head else scope
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -50,13 +54,21 @@ class RequestContext:
                 headers["X-Request-Id"] = request_id
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
+            elif is_head:
+                message = {**message, "body": b""}
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(inner, receive, send_with_headers)
             except ClientDisconnect:
                 status = status or 499
+            except asyncio.CancelledError:
+                # The server ends and waited long enough. This task ends here, so that nobody else has to be told.
+                _log.warning("request cancelled")
+                if status:
+                    raise
+                await error_response(request_id, server_error())(scope, receive, send_with_headers)
             except Exception as error:  # noqa: BLE001 - nothing internal may get out, whatever it was
                 _log.error("request failed", **describe_exception(error))
                 if not status:
@@ -66,7 +78,7 @@ class RequestContext:
                     "request",
                     method=scope["method"],
                     # Not the path: what a caller writes into it is not ours to log.
-                    operation=getattr(scope.get("route"), "name", None),
+                    operation=getattr(inner.get("route"), "name", None),
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 1),
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from calendarsync.api.errors import ApiError, invalid
 from calendarsync.api.services import services_of
 
 MAX_BODY_BYTES = 1_000_000
+BODY_SECONDS = 30.0
 SECURITY_SCHEME = "apiKey"
 
 
@@ -25,19 +27,28 @@ def needs(scope: Scope) -> dict[str, Any]:
 
 
 class StrictRequest(Request):
-    """A request whose body is limited in size and strictly JSON."""
+    """A request whose body is limited in size and time, and strictly JSON."""
 
     async def body(self) -> bytes:
-        """Raises ApiError 413."""
+        """Raises ApiError 400, 413."""
         if not hasattr(self, "_read"):
-            parts, size = [], 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > MAX_BODY_BYTES:
-                    raise ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
-                parts.append(chunk)
-            self._read = b"".join(parts)
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    self._read = await self._read_all()
+            except TimeoutError:
+                # What is left of the body may still come, and is no next request.
+                headers = {"Connection": "close"}
+                raise ApiError(400, "the body did not arrive in time", headers=headers) from None
         return self._read
+
+    async def _read_all(self) -> bytes:
+        parts, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+            parts.append(chunk)
+        return b"".join(parts)
 
     async def json(self) -> Any:
         """Raises ApiError 400."""

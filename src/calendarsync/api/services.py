@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol
 
@@ -42,7 +43,10 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`wait_seconds` is how long a request waits for a run before it answers 202."""
+    """`wait_seconds` is how long a request waits for a run before it answers 202.
+
+    `stopping` is set when the process begins to end: no request waits from then on.
+    """
 
     db: Database
     keyring: Keyring
@@ -51,6 +55,20 @@ class Services:
     runner: Runner
     now: Callable[[], datetime]
     wait_seconds: float = 25.0
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait_for(self, tickets: Iterable[Ticket]) -> None:
+        """Until all are done, for `wait_seconds` at most. What is not done then goes on."""
+        # `asyncio.wait` inside the task: cancelling it leaves the runs themselves alone.
+        done = asyncio.ensure_future(asyncio.wait({ticket.done for ticket in tickets}))
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait(
+                {done, stopping}, timeout=self.wait_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            done.cancel()
+            stopping.cancel()
 
 
 def services_of(request: Request) -> Services:

@@ -17,7 +17,6 @@ from calendarsync.cli.common import fail, load_settings, readable_failures
 from calendarsync.settings import Settings, sqlite_path
 
 _BACKLOG = 2048
-_GRACE_SECONDS = 10
 
 
 def serve(
@@ -55,10 +54,8 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -> None:
-    import uvicorn
-
     from calendarsync.accounts.installation import open_installation
-    from calendarsync.api.app import create_app
+    from calendarsync.api.server import Server
     from calendarsync.api.services import Services
     from calendarsync.jobs.runner import Runner
     from calendarsync.jobs.wiring import build_engine
@@ -77,14 +74,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
         if worker:
             await runner.start()
         stack.push_async_callback(runner.stop)
-        config = uvicorn.Config(
-            create_app(Services(database, keyring, settings, http, runner, now=_now)),
-            http="httptools",
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        server = uvicorn.Server(config)
+        server = Server(Services(database, keyring, settings, http, runner, now=_now))
         # uvicorn raises the signal that ended it once more; this way a stop that was asked for is a success.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,7 +86,7 @@ async def trigger(
         pair_id, trigger="api", full=wanted.full, confirm=wanted.confirm, dry_run=wanted.dry_run
     )
     if wait:
-        await asyncio.wait({ticket.done}, timeout=services.wait_seconds)
+        await services.wait_for([ticket])
     return ticket, ticket.done.result() if wait and ticket.done.done() else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from calendarsync.accounts.keys import Identity
@@ -33,4 +32,4 @@ async def remove_pairs(
         for pair_id in pair_ids:
             await store.update_pair(connection, caller.account_id, caller.mode, pair_id, values)
     tickets = [services.runner.remove(pair_id) for pair_id in pair_ids]
-    await asyncio.wait({ticket.done for ticket in tickets}, timeout=services.wait_seconds)
+    await services.wait_for(tickets)
