@@ -16,7 +16,7 @@ from tests.api.client import Answer, Client
 from tests.api.world import World
 
 PREFIX = "/api/v1"
-METHODS = {"GET", "POST", "PATCH", "DELETE", "PUT"}
+METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"}
 
 
 @dataclass(frozen=True)
@@ -253,10 +253,34 @@ async def test_another_method_is_told_which_there_are(client: Client) -> None:
     paths.remove("/api/v1/connections/discover")  # to all but POST it is the connection of that name
     for path in paths:
         allowed = {route.method for route in ROUTES if route.path == path} or {"GET"}
+        allowed |= {"HEAD"} if "GET" in allowed else set()
         for method in METHODS - allowed:
             answer = await client.request(method, path.replace("{", "").replace("}", ""))
-            check_error(answer, 405, "method_not_allowed")
+            assert answer.status == 405
+            if method == "HEAD":
+                assert answer.body == b""
+            else:
+                check_error(answer, 405, "method_not_allowed")
             assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+async def test_head_is_get_without_its_body(world: World, client: Client) -> None:
+    ids = await objects(world, world.account_id, Mode.LIVE)
+    urls = {route.url(ids) for route in ROUTES if route.method == "GET"}
+    for url in (
+        *urls,
+        "/health",
+        "/docs",
+        "/docs/style.css",
+        f"{PREFIX}/openapi.json",
+        f"{PREFIX}/logs?page=0",
+    ):
+        full, head = await client.get(url), await client.request("HEAD", url)
+        assert (head.status, head.body) == (full.status, b""), url
+        assert head.headers.keys() == full.headers.keys()
+        assert head.headers["content-length"] == full.headers["content-length"]
+        check_request_id(head)
+    assert (await Client(world.app).request("HEAD", f"{PREFIX}/logs")).status == 401
 
 
 async def test_an_address_that_is_none(client: Client) -> None:

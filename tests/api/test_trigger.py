@@ -97,6 +97,13 @@ async def test_a_caller_may_prefer_not_to_wait(client: Client, url: str, prefer:
     assert answer.headers["preference-applied"] == "respond-async"
 
 
+async def test_a_dry_run_is_waited_for(world: World, client: Client, url: str) -> None:
+    answer = await client.post(f"{url}/trigger", {"dry_run": True}, headers=[("Prefer", "respond-async")])
+    assert (answer.status, answer.fields) == (422, {"dry_run"})
+    assert "Prefer: respond-async" in answer.error["message"]
+    assert world.runner.asked == []
+
+
 async def test_a_long_run_is_not_waited_for(world: World, client: Client, url: str) -> None:
     world.runner.stuck = True
     answer = await client.post(f"{url}/trigger")

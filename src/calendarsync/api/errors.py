@@ -29,7 +29,7 @@ CODES = {
     500: "server_error",
 }
 
-# Pydantic's wording where it speaks of Python rather than of JSON.
+# Pydantic's own words speak of Python rather than of JSON, quote patterns, and tell how long a secret is.
 _WORDS = {
     "missing": "is required",
     "extra_forbidden": "unknown field",
@@ -41,7 +41,21 @@ _WORDS = {
     "list_type": "must be a list",
     "model_attributes_type": "must be an object",
     "model_type": "must be an object",
+    "literal_error": "must be {expected}",
+    "too_short": "must be {min_length} or more characters long",
+    "too_long": "must be {max_length} or fewer characters long",
+    "string_too_short": "must be {min_length} or more characters long",
+    "string_too_long": "must be {max_length} or fewer characters long",
+    "too_short List": "must be a list of {min_length} or more",
+    "too_long List": "must be a list of {max_length} or fewer",
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a whole number that is not as long",
 }
+_OTHER_WORDS = "must be of another form"
 
 
 class ErrorDetail(BaseModel):
@@ -145,11 +159,13 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    text: str = _WORDS.get(error["type"], error["msg"])
-    text = text.removeprefix("Value error, ").removeprefix("Input should be ")
-    return (
-        text if text is not error["msg"] or error["type"] == "value_error" else f"{text[0].lower()}{text[1:]}"
-    )
+    if error["type"] == "value_error":  # one of our own validators'
+        own: str = error["msg"]
+        return own.removeprefix("Value error, ")
+    context = error.get("ctx", {})
+    kind = error["type"]
+    words = _WORDS.get(f"{kind} {context.get('field_type')}") or _WORDS.get(kind, _OTHER_WORDS)
+    return words.format_map(context)
 
 
 def _allowed_methods(request: Request) -> list[str]:
@@ -160,4 +176,6 @@ def _allowed_methods(request: Request) -> list[str]:
         scope = {**request.scope, "method": method}
         if any(route.matches(scope)[0] is Match.FULL for route in routes):
             found.add(method)
+    if "GET" in found:
+        found.add("HEAD")
     return sorted(found)

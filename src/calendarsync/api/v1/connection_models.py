@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator
 from sqlalchemy import RowMapping
 
-from calendarsync.api.v1.fields import Body, Email, Problem, Text, omitted, problem
+from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, omitted, problem
 
 Provider = Literal["google", "microsoft", "caldav", "ics", "sandbox"]
 
@@ -47,7 +47,7 @@ class NewConnection(CalDavAccess):
 class ConnectionChanges(Body):
     """Only what is given changes. New credentials are tried before they are kept."""
 
-    calendar_name: Annotated[Text, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
+    calendar_name: Annotated[Name, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
     username: Annotated[Text, Field(min_length=1, max_length=320)] = Field(default_factory=omitted)
     password: SecretStr = Field(default_factory=omitted, min_length=1, max_length=1000)
 

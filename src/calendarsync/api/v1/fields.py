@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DECEIVING = re.compile(r"[\x80-\x9f\u202a-\u202e\u2066-\u2069]")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 class Body(BaseModel):
@@ -39,16 +42,37 @@ def _check_text(value: str) -> str:
     return value
 
 
+def _check_name(value: str) -> str:
+    if _DECEIVING.search(value):
+        raise ValueError("must not contain control characters, or characters that turn the direction of text")
+    # Separators, format characters and the like: a name of nothing else cannot be seen.
+    if all(unicodedata.category(each)[0] in "CZ" for each in value):
+        raise ValueError("must not be blank")
+    return value
+
+
+def _check_email(value: str) -> str:
+    if not _EMAIL.fullmatch(value):
+        raise ValueError("must be an address such as you@example.com")
+    return value
+
+
 Timestamp = Annotated[
     datetime,
     BeforeValidator(_parse_timestamp),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-28T10:00:00Z"]}),
 ]
 Text = Annotated[str, AfterValidator(_check_text)]
+Name = Annotated[Text, AfterValidator(_check_name)]
 Email = Annotated[
     str,
     AfterValidator(_check_text),
-    Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$", examples=["you@example.com"]),
+    AfterValidator(_check_email),
+    Field(
+        max_length=254,
+        examples=["you@example.com"],
+        json_schema_extra={"pattern": f"^{_EMAIL.pattern}$"},
+    ),
 ]
 ConnectionId = Annotated[str, Path(description="`conn_…`", examples=["conn_abc123"])]
 PairId = Annotated[str, Path(description="`pair_…`", examples=["pair_xyz789"])]

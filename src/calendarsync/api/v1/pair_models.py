@@ -43,7 +43,10 @@ class PairChanges(Body):
 class TriggerRequest(Body):
     full: bool = Field(default=False, description="Read everything again.")
     confirm: bool = Field(default=False, description="Pass, once, the guard that stopped the pair.")
-    dry_run: bool = Field(default=False, description="Write nothing; tell what would be done.")
+    dry_run: bool = Field(
+        default=False,
+        description="Write nothing, no log either; tell what would be done. Not with `Prefer: respond-async`.",
+    )
 
 
 class OptionsOut(BaseModel):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.errors import invalid
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import pairing
@@ -95,7 +96,10 @@ async def delete_pair(
     responses={
         **NOT_FOUND,
         **CONFLICT,
-        202: {"model": SyncStarted, "description": "The run goes on; its log will have this `sync_id`."},
+        202: {
+            "model": SyncStarted,
+            "description": "The run goes on; its log will have this `sync_id`, unless it is a dry run.",
+        },
     },
 )
 async def trigger_pair(
@@ -108,11 +112,19 @@ async def trigger_pair(
         str | None, Header(description="`respond-async`: answer 202 at once.", examples=["respond-async"])
     ] = None,
 ) -> Response:
-    """Sync now, and answer when it is done. 409 while the pair is paused."""
+    """Sync now, and answer when it is done. 409 while the pair is paused.
+
+    A dry run writes no log: its result is in the answer alone. After 25 seconds its answer is 202 as well, and
+    then there is no result.
+    """
     wanted = body or TriggerRequest()
     at_once = "respond-async" in [
         part.strip().lower() for part in (prefer or "").replace(";", ",").split(",")
     ]
+    if wanted.dry_run and at_once:
+        raise invalid(
+            ("dry_run", "cannot be combined with Prefer: respond-async; its result is in the answer alone")
+        )
     ticket, report = await pairing.trigger(services, caller, pair_id, wanted, wait=not at_once)
     if report is None:
         headers = {"Preference-Applied": "respond-async"} if at_once else None

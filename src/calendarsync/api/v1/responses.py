@@ -20,7 +20,7 @@ EVERYWHERE: Responses = {
     **_error(500, "Our fault."),
 }
 WITH_BODY: Responses = {
-    **_error(400, "The body is not JSON."),
+    **_error(400, "The body is not JSON, or did not arrive in time."),
     **_error(413, "The body is too large."),
     **_error(415, "The body is not sent as `application/json`."),
 }

@@ -1,0 +1,95 @@
+"""What a wrong field is told: in our words, and nothing of a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.client import Client
+from tests.api.world import World
+
+CONNECTION = {"provider": "caldav", "url": "https://dav.example.com", "username": "alice", "password": "p"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("password", "x" * 1001, "must be 1000 or fewer characters long"),
+        ("password", "", "must be 1 or more characters long"),
+        ("username", "x" * 321, "must be 320 or fewer characters long"),
+        ("username", None, "must be a string"),
+        ("provider", "outlook", "must be 'google', 'microsoft', 'caldav', 'ics' or 'sandbox'"),
+        ("email", "nobody", "must be an address such as you@example.com"),
+        ("email", "you@example.com\u2028x y", "must be an address such as you@example.com"),
+    ],
+)
+async def test_connections(client: Client, field: str, value: object, message: str) -> None:
+    answer = await client.post("/api/v1/connections", CONNECTION | {field: value})
+    assert answer.status == 422
+    assert answer.error["details"] == [{"field": field, "message": message}]
+    assert answer.error["message"] == f"{field}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"status": "off"}, "must be 'active' or 'paused'"),
+        ({"options": []}, "must be an object"),
+        ({"options": {"past_days": -1}}, "must be at least 0"),
+        ({"options": {"past_days": 99_999}}, "must be at most 36500"),
+        ({"options": {"past_days": 10**400}}, "must be at most 36500"),
+        ({"options": {"past_days": 1.5}}, "must be a whole number"),
+        ({"options": {"include_free": 1}}, "must be true or false"),
+        ({"options": {"reminders": [1] * 6}}, "must be a list of 5 or fewer"),
+        ({"options": {"reminders": 5}}, "must be a list"),
+    ],
+)
+async def test_pairs(world: World, client: Client, changes: dict[str, Any], message: str) -> None:
+    answer = await client.patch("/api/v1/sync-pairs/pair_x", changes)
+    assert answer.status == 422
+    assert [each["message"] for each in answer.error["details"]] == [message]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("page=0", "must be at least 1"),
+        ("per_page=101", "must be at most 100"),
+        ("page=one", "must be a whole number"),
+        ("status=fine", "must be 'success', 'partial' or 'failed'"),
+    ],
+)
+async def test_parameters(client: Client, query: str, message: str) -> None:
+    answer = await client.get(f"/api/v1/logs?{query}")
+    assert answer.status == 422
+    assert [each["message"] for each in answer.error["details"]] == [message]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "\u00a0\u2003",
+        "\u200b\u200d",
+        "a\tb",
+        "a\x00b",
+        "a\x85b",
+        "\u202etxet",
+        "a\u202ab",
+        "\u2066a\u2069",
+    ],
+)
+async def test_a_name_that_cannot_be_read_is_refused(world: World, client: Client, name: str) -> None:
+    url = f"/api/v1/connections/{await world.connection('a')}"
+    answer = await client.patch(url, {"calendar_name": name})
+    assert (answer.status, answer.fields) == (422, {"calendar_name"})
+    assert answer.error["details"][0]["message"].startswith("must ")
+    assert (await client.get(url)).json["calendar_name"] == "A"
+
+
+@pytest.mark.parametrize("name", ["Team", " Büro ", "יומן", "👩\u200d💻", "日曆"])
+async def test_other_names_stay_as_they_are(world: World, client: Client, name: str) -> None:
+    answer = await client.patch(f"/api/v1/connections/{await world.connection('a')}", {"calendar_name": name})
+    assert (answer.status, answer.json["calendar_name"]) == (200, name)
