@@ -110,7 +110,10 @@ async def earliest_due(db: AsyncConnection, now: datetime) -> datetime | None:
 async def earliest_resume(db: AsyncConnection) -> datetime | None:
     """When the first pause ends, or ended, by itself."""
     resume_at = func.min(pairs.c.resume_at, type_=pairs.c.resume_at.type)
-    return (await db.execute(select(resume_at).where(pairs.c.status == "paused"))).scalar_one()
+    first: datetime | None = (
+        await db.execute(select(resume_at).where(pairs.c.status == "paused"))
+    ).scalar_one()
+    return first
 
 
 async def resume_pairs(db: AsyncConnection, now: datetime) -> None:
