@@ -156,9 +156,11 @@ async def test_the_bound_is_on_each_head_alone(running: Running) -> None:
 async def test_a_body_that_comes_too_slowly(
     running: Running, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(route, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(route, "BODY_SECONDS", 0.5)
     lines = ("Content-Type: application/json", "Content-Length: 100")
-    answer = await running.exchange(request(client, "POST", "/api/v1/sync-pairs", *lines) + b"{")
+    async with asyncio.timeout(5):
+        answer = await running.exchange(request(client, "POST", "/api/v1/sync-pairs", *lines) + b"{")
     check_error(answer, 400, "bad_request", "the body did not arrive in time")
 
 
@@ -188,6 +190,20 @@ async def test_a_connection_is_not_kept_for_nothing(
 ) -> None:
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.2)
     assert (await running.exchange(begun)).count(b"HTTP/1.1 ") == answers
+
+
+async def test_a_body_that_nobody_waits_for_keeps_no_connection(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
+    head = b"POST /api/v1/sync-pairs HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+    reader, writer = await running.open(head)
+    async with asyncio.timeout(5):
+        assert b" 401 " in await reader.readuntil(b"\r\n")
+        await reader.readuntil(b"}}")
+        writer.write(b"{}")
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_a_route_takes_as_long_as_it_takes(
