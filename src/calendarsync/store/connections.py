@@ -53,13 +53,6 @@ async def get_connection(
     return (await connection.execute(query)).mappings().one_or_none()
 
 
-async def find_calendar(
-    connection: AsyncConnection, account_id: str, mode: str, calendar_key: str
-) -> RowMapping | None:
-    query = select(connections).where(_bound(account_id, mode), connections.c.calendar_key == calendar_key)
-    return (await connection.execute(query)).mappings().one_or_none()
-
-
 async def update_connection(
     connection: AsyncConnection, account_id: str, mode: str, connection_id: str, values: Mapping[str, Any]
 ) -> None:
