@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from calendarsync.domain.event import Component, Problem, master_of
@@ -48,6 +48,17 @@ class Entry:
 def _ours(component: Component) -> Component:
     """The component without what the owner's addresses decide, which may become known later."""
     return replace(component, response=None, organized_by_owner=None, has_attendees=False)
+
+
+def ordinary(entries: Iterable[Entry], copies: Container[str], kept: Container[str]) -> Iterator[Entry]:
+    """Those of a calendar's entries that are nobody's copies (rule 2).
+
+    `copies` are the UIDs of copies whose mark may be stripped; `kept` those that a removed pair left as ordinary
+    events (rule 20).
+    """
+    return (
+        entry for entry in entries if entry.mark is None and (entry.uid in kept or entry.uid not in copies)
+    )
 
 
 def by_copy_id(entries: Iterable[Entry]) -> dict[str, Entry]:

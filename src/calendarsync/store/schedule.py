@@ -59,6 +59,9 @@ class PairRecord:
 
 _first = connections.alias("first")
 _second = connections.alias("second")
+_joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
+    _second, pairs.c.connection_b_id == _second.c.id
+)
 
 
 def _at_work(now: datetime) -> ColumnElement[bool]:
@@ -83,12 +86,9 @@ def _due_at() -> ColumnElement[datetime]:
 
 async def due_pairs(db: AsyncConnection, now: datetime) -> dict[str, datetime]:
     """The pairs to run now, the oldest pair first, and since when each is due."""
-    joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
-        _second, pairs.c.connection_b_id == _second.c.id
-    )
     rows = await db.execute(
         select(pairs.c.id, _due_at().label("due_at"))
-        .select_from(joined)
+        .select_from(_joined)
         .where(_at_work(now), _due_at() <= now)
         .order_by(pairs.c.created_at, pairs.c.id)
     )
@@ -97,12 +97,9 @@ async def due_pairs(db: AsyncConnection, now: datetime) -> dict[str, datetime]:
 
 async def earliest_due(db: AsyncConnection, now: datetime) -> datetime | None:
     """When the first pair becomes, or became, due; None where no pair is at work."""
-    joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
-        _second, pairs.c.connection_b_id == _second.c.id
-    )
     return (
         await db.execute(
-            select(func.min(_due_at(), type_=_due_at().type)).select_from(joined).where(_at_work(now))
+            select(func.min(_due_at(), type_=_due_at().type)).select_from(_joined).where(_at_work(now))
         )
     ).scalar_one()
 

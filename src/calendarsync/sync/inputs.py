@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.domain.entry import Entry, by_copy_id
+from calendarsync.domain.entry import Entry, by_copy_id, ordinary
 from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Direction, LinkState
@@ -67,9 +67,7 @@ class _Calendar:
 
     def own_events(self) -> Iterable[Entry]:
         """Its events that are nobody's copies."""
-        for entry in self.entries.values():
-            if entry.mark is None and (entry.uid in self.kept or entry.uid not in self.linked):
-                yield entry
+        return ordinary(self.entries.values(), self.linked, self.kept)
 
 
 def directions(pair: PairRecord) -> list[Direction]:

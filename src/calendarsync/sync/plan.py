@@ -33,10 +33,9 @@ stands in the target, `written` and `as read` the link's two fingerprints:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 
-from calendarsync.domain.entry import Entry, by_copy_id
+from calendarsync.domain.entry import Entry, by_copy_id, ordinary
 from calendarsync.domain.event import ORIGINAL_OF_MASTER, Status
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.origin import MarkKind, copy_id
@@ -48,13 +47,6 @@ from calendarsync.sync.wanted import Decision, Skipped, Wanted, decide, times_of
 MAX_RESTORES = 2
 DEFECT = "defect"
 """The reason of a skip that is our own fault: the event is told, and the others go on (rule 22)."""
-
-
-def ordinary(flow: FlowInput) -> Iterator[Entry]:
-    """The source's events that are nobody's copies (rule 2)."""
-    for entry in () if flow.withdrawn else flow.source.values():
-        if entry.mark is None and (entry.uid in flow.kept or entry.uid not in flow.source_copies):
-            yield entry
 
 
 def plan(flow: FlowInput) -> FlowPlan:
@@ -87,7 +79,8 @@ class _Planner:
         unreadable: set[str] = set()
         wanted_keys: set[tuple[str, str]] = set()
         why_not: dict[str, str] = {}
-        for entry in ordinary(flow):
+        sources = () if flow.withdrawn else flow.source.values()
+        for entry in ordinary(sources, flow.source_copies, flow.kept):
             respected = _respected(links_of[entry.id])
             decision = self._decide(entry, respected)
             if entry.changed_in > flow.looked_at_version:
