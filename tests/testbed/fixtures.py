@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.testbed.cyrus import CyrusServer, cyrus_server, missing
 from tests.testbed.radicale import RadicaleServer, radicale_server
 from tests.testbed.xandikos import XandikosServer, xandikos_server
 
@@ -31,4 +32,14 @@ def radicale() -> Iterator[RadicaleServer]:
 def xandikos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XandikosServer]:
     """A Xandikos seen as alice; `xandikos.make_calendar()` returns a fresh calendar's URL."""
     with xandikos_server(tmp_path_factory.mktemp("xandikos")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cyrus() -> Iterator[CyrusServer]:
+    """A Cyrus seen as alice; `cyrus.make_calendar()` returns a fresh calendar's URL."""
+    reason = missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with cyrus_server() as server:
         yield server

@@ -8,6 +8,7 @@ from calendarsync.net import HttpClient
 from calendarsync.providers.caldav import CalDavCalendar
 from tests.providers.caldav.helpers import DavPerson, RadicalePerson, opened
 from tests.providers.contract import CalendarContract, Mirror, copy_of
+from tests.testbed.cyrus import CyrusServer
 from tests.testbed.dav import DavServer
 from tests.testbed.radicale import RadicaleServer
 from tests.testbed.xandikos import XandikosServer
@@ -68,3 +69,9 @@ class TestXandikos(_OnCalDav):
     @pytest.fixture
     def server(self, xandikos: XandikosServer) -> DavServer:
         return xandikos
+
+
+class TestCyrus(_OnCalDav):
+    @pytest.fixture
+    def server(self, cyrus: CyrusServer) -> DavServer:
+        return cyrus
