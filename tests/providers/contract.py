@@ -48,8 +48,7 @@ class Mirror:
     cursor: str | None = None
     resources: dict[str, Resource] = field(default_factory=dict)
 
-    @property
-    def known(self) -> dict[str, str | None]:
+    async def known(self) -> dict[str, str | None]:
         return {name: resource.version for name, resource in self.resources.items()}
 
     @property

@@ -6,13 +6,13 @@ arrives, or after it was carried out and before the answer is heard.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
-from calendarsync.providers.base import Batch, Changed, IdTaken, Reading, ResourceGone, Unavailable
+from calendarsync.providers.base import Batch, Changed, IdTaken, Known, Reading, ResourceGone, Unavailable
 from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
@@ -77,14 +77,15 @@ class MemoryCalendar:
     async def read(
         self,
         cursor: str | None,
-        known: Mapping[str, str | None],
+        known: Known,
         on_batch: Callable[[Batch], Awaitable[None]],
     ) -> Reading:
         token = int(cursor) if cursor is not None and int(cursor) >= self.store.oldest_token else None
         names = self.store.resources if token is None else dict.fromkeys(self.store.journal[token:])
         await self._call(lambda: None)
         there = [name for name in names if name in self.store.resources]
-        changed = [name for name in there if known.get(name) != self.store.resources[name][0]]
+        versions = await known() if there else {}
+        changed = [name for name in there if versions.get(name) != self.store.resources[name][0]]
         new_token = str(len(self.store.journal))
         removed = [name for name in names if name not in self.store.resources]
         for start in range(0, len(changed), 3):

@@ -110,6 +110,10 @@ class Reading:
     listed: frozenset[str] | None
 
 
+Known = Callable[[], Awaitable[Mapping[str, str | None]]]
+"""Asks the index what it holds: id to version. It is asked before the first batch, and only where that matters."""
+
+
 class Calendar(Protocol):
     """One calendar of one provider account, opened with its credentials.
 
@@ -124,10 +128,10 @@ class Calendar(Protocol):
     async def read(
         self,
         cursor: str | None,
-        known: Mapping[str, str | None],
+        known: Known,
         on_batch: Callable[[Batch], Awaitable[None]],
     ) -> Reading:
-        """Read what differs from `known` (id to version): since `cursor`, or all of it where that is None.
+        """Read what differs from what is `known`: since `cursor`, or all of it where that is None.
 
         A cursor that the provider rejects leads to a full reading, not to an error (rule 26). A resource whose
         version equals the known one is not fetched. A resource that cannot be parsed comes with a `problem`.

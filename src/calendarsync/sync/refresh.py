@@ -62,20 +62,38 @@ class Refresher:
         retry = (
             full or last.program != self.program or not 0 <= now.timestamp() - last.retried_at < RETRY_SECONDS
         )
-        async with self.db.read() as db:
-            known = await index.known_versions(db, connection.id)
-            unread = await index.unreadable_ids(db, connection.id) if retry else []
+        unread: list[str] = []
+        if retry:
+            async with self.db.read() as db:
+                unread = await index.unreadable_ids(db, connection.id)
+        known = _Known(self.db, connection.id)
         writer = _IndexWriter(self, connection.id, contents)
         reading = await calendar.read(None if full else last.cursor, known, writer.write)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
         if reading.listed is not None:
-            missing = known.keys() - reading.listed
-            emptied = bool(missing) and not reading.listed and len(known) >= EMPTIED
+            versions = await known()
+            missing = versions.keys() - reading.listed
+            emptied = bool(missing) and not reading.listed and len(versions) >= EMPTIED
             await writer.write(Batch(removed=list(missing)), emptied_at=now if emptied else None)
         memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
         async with self.db.write() as db:
             await update_connection(db, connection.id, cursor=json.dumps(asdict(memory)))
+
+
+@dataclass(slots=True)
+class _Known:
+    """The index as it stood before a reading, loaded when it is first asked for."""
+
+    db: Database
+    connection_id: str
+    versions: Mapping[str, str | None] | None = None
+
+    async def __call__(self) -> Mapping[str, str | None]:
+        if self.versions is None:
+            async with self.db.read() as db:
+                self.versions = await index.known_versions(db, self.connection_id)
+        return self.versions
 
 
 class _IndexWriter:

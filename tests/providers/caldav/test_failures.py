@@ -152,7 +152,7 @@ async def test_what_the_reader_of_batches_raises_comes_out(mirror: Mirror, perso
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
-        await mirror.calendar.read(None, {}, on_batch)
+        await mirror.calendar.read(None, mirror.known, on_batch)
 
 
 async def test_at_most_so_many_requests_at_once(

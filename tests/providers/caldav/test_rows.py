@@ -150,7 +150,7 @@ class TestMultiget:
             await asyncio.sleep(0.02)
             inside -= 1
 
-        await mirror.calendar.read(None, {}, on_batch)
+        await mirror.calendar.read(None, mirror.known, on_batch)
         assert most == 1
 
     async def test_an_event_larger_than_is_read(

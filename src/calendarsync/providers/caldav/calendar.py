@@ -19,6 +19,7 @@ from calendarsync.providers.base import (
     Changed,
     Forbidden,
     IdTaken,
+    Known,
     Reading,
     ResourceGone,
     Unreachable,
@@ -86,7 +87,7 @@ class CalDavCalendar:
     async def read(
         self,
         cursor: str | None,
-        known: Mapping[str, str | None],
+        known: Known,
         on_batch: Callable[[Batch], Awaitable[None]],
     ) -> Reading:
         """One request where nothing changed; else one more for each 64 resources that did.
@@ -96,14 +97,15 @@ class CalDavCalendar:
         last = Cursor.load(cursor)
         self._fetcher.multiget = last is None or last.multiget
         listing = await self._lister.list(last, known)
+        versions = await known() if listing.present or listing.removed else {}
         present = listing.present.keys() | listing.unreadable
         changed = [
             entry
             for entry in listing.present.values()
-            if entry.etag is None or known.get(entry.id) != entry.etag
+            if entry.etag is None or versions.get(entry.id) != entry.etag
         ]
         # A first sync-collection of Radicale names what was deleted long ago; others name foreign deletions.
-        removed = sorted((listing.removed & known.keys()) - present)
+        removed = sorted((listing.removed & versions.keys()) - present)
         if removed:
             await on_batch(Batch(removed=removed))
 

@@ -7,13 +7,13 @@ docs/decisions/caldav-by-hand.md tells why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from calendarsync.net import Response
-from calendarsync.providers.base import NotACalendar, Unavailable
+from calendarsync.providers.base import Known, NotACalendar, Unavailable
 from calendarsync.providers.caldav import quirks
 from calendarsync.providers.caldav.cursor import Cursor
 from calendarsync.providers.caldav.hrefs import decode, encode, member_id, path_of
@@ -74,7 +74,7 @@ class Lister:
         self._url = url
         self._now = now
 
-    async def list(self, cursor: Cursor | None, known: Mapping[str, str | None]) -> Listing:
+    async def list(self, cursor: Cursor | None, known: Known) -> Listing:
         """What changed since `cursor`, or everything where that is None, too old, or of no use any more."""
         if cursor is None or self._is_due(cursor):
             return await self._everything(cursor)
@@ -85,7 +85,7 @@ class Lister:
         except _Unsupported:
             # 403 or 412 with DAV:valid-sync-token as a rule, but 400, 409, 410 and 418 (Nextcloud) are seen.
             return await self._everything(cursor)
-        if _may_be_reset(cursor.token, listing, known):
+        if await _may_be_reset(cursor.token, listing, known):
             return await self._everything(cursor)
         return listing
 
@@ -216,15 +216,16 @@ class _Rows:
             raise NotACalendar("The server lists this calendar's events under another address.")
 
 
-def _may_be_reset(token: str, listing: Listing, known: Mapping[str, str | None]) -> bool:
+async def _may_be_reset(token: str, listing: Listing, known: Known) -> bool:
     """Whether an answer to a token may be a listing of all that is left, deletions unnamed.
 
     Such an answer repeats resources that did not change, and lacks those that are gone. An answer that
     repeats only our own last writes looks the same; then a listing is made for nothing, which is harmless.
     """
-    if quirks.rejects_unknown_tokens(token) or quirks.is_clock(token):
+    if not listing.present or quirks.rejects_unknown_tokens(token) or quirks.is_clock(token):
         return False
+    versions = await known()
     repeats = any(
-        entry.etag is not None and known.get(entry.id) == entry.etag for entry in listing.present.values()
+        entry.etag is not None and versions.get(entry.id) == entry.etag for entry in listing.present.values()
     )
-    return repeats and not known.keys() <= listing.present.keys() | listing.removed | listing.unreadable
+    return repeats and not versions.keys() <= listing.present.keys() | listing.removed | listing.unreadable
