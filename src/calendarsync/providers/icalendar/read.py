@@ -47,6 +47,8 @@ _NO_PARAMETERS: Mapping[str, str] = {}
 
 _STATUS = {"TENTATIVE": Status.TENTATIVE, "CANCELLED": Status.CANCELLED}
 _CLASS = {"": Visibility.PUBLIC, "PUBLIC": Visibility.PUBLIC, "CONFIDENTIAL": Visibility.CONFIDENTIAL}
+Events = list[tuple[Sequence[Node], Node]]
+"""VEVENTs, each with the VTIMEZONEs of the VCALENDAR around it."""
 _Revised = tuple[tuple[int, str], Component, Node]
 """SEQUENCE and time of change, the component, and where it was read from."""
 
@@ -71,61 +73,46 @@ def read_resource(
         return Resource(resource_id, version, "", (), problem=Problem.TOO_LARGE)
     except MalformedError:
         return Resource(resource_id, version, "", (), problem=Problem.UNREADABLE)
-    events = _events(root)
+    events = events_of(root)
     if not events:
         problem = Problem.NO_EVENT if root.children else Problem.UNREADABLE
         return Resource(resource_id, version, "", (), problem=problem)
-    if len({_uid(event) for _, event in events}) > 1:
-        return Resource(resource_id, version, _uid(events[0][1]), (), problem=Problem.UNREADABLE)
-    return _resource(resource_id, version, events, owner)
+    if len({uid_of(event) for _, event in events}) > 1:
+        return Resource(resource_id, version, uid_of(events[0][1]), (), problem=Problem.UNREADABLE)
+    return resource_of(resource_id, version, events, owner)
 
 
-def read_feed(data: bytes, *, owner: frozenset[str] = frozenset()) -> list[Resource]:
-    """A calendar in one file, as a resource for each UID, which serves as its id too; VTODOs are left out.
-
-    Raises ValueError where the whole cannot be read: half a calendar must not look like a whole one. Events
-    without a UID have an empty id, each its own resource.
-    """
-    try:
-        root = parse(data)
-    except (TooLargeError, MalformedError) as error:
-        raise ValueError("no readable calendar") from error
-    if not root.children:
-        raise ValueError("no calendar")
-    groups: dict[str, list[tuple[Node, Node]]] = {}
-    for number, (calendar, event) in enumerate(_events(root)):
-        groups.setdefault(_uid(event) or f"\0{number}", []).append((calendar, event))
-    return [_resource(_uid(events[0][1]), None, events, owner) for events in groups.values()]
-
-
-def _events(root: Node) -> list[tuple[Node, Node]]:
-    """Every VEVENT with the VCALENDAR around it, or the root where there is none."""
-    found = [(root, event) for event in root.children if event.name == "VEVENT"]
-    for calendar in root.children:
-        if calendar.name == "VCALENDAR":
-            found += [(calendar, event) for event in calendar.walk("VEVENT")]
+def events_of(root: Node) -> Events:
+    """Every VEVENT, whether there is a VCALENDAR around it or not."""
+    found: Events = []
+    for calendar in (root, *root.children):
+        if calendar is root or calendar.name == "VCALENDAR":
+            timezones = [child for child in calendar.children if child.name == "VTIMEZONE"]
+            events = root.children if calendar is root else calendar.walk("VEVENT")
+            found += [(timezones, event) for event in events if event.name == "VEVENT"]
     return found
 
 
-def _uid(event: Node) -> str:
+def uid_of(event: Node) -> str:
     return event.text("UID").strip()
 
 
-def _resource(
-    resource_id: str, version: str | None, events: Sequence[tuple[Node, Node]], owner: frozenset[str]
-) -> Resource:
-    uid = _uid(events[0][1])
+def resource_of(resource_id: str, version: str | None, events: Events, owner: frozenset[str]) -> Resource:
+    """The events of one UID as a resource."""
+    uid = uid_of(events[0][1])
     mark = _mark(event for _, event in events)
     nodes = [event for _, event in events]
     try:
         if len(events) > _MAX_COMPONENTS:
             raise UnusableError(Problem.TOO_LARGE)
+        if any(event.broken for event in nodes):
+            raise UnusableError(Problem.UNREADABLE)
         zones: dict[int, ZoneResolver] = {}
         latest: dict[datetime | None, _Revised] = {}
-        for calendar, event in events:
-            resolve = zones.get(id(calendar))
+        for timezones, event in events:
+            resolve = zones.get(id(timezones))
             if resolve is None:
-                resolve = zones[id(calendar)] = Zones([calendar], lambda: _lifetime(nodes)).resolve
+                resolve = zones[id(timezones)] = Zones(timezones, lambda: _lifetime(nodes)).resolve
             component = _component(event, uid, resolve, owner)
             # Two components for one instance: the newer revision counts (RFC 5546 section 2.1.5).
             key = component.recurrence_id.instant("UTC") if component.recurrence_id is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from calendarsync.domain.event import Problem
@@ -21,9 +21,9 @@ class Zones:
     """Resolves the TZIDs of one calendar object: its VTIMEZONEs speak for nothing outside it."""
 
     def __init__(
-        self, calendars: list[Node], lifetime: Callable[[], tuple[datetime, datetime | None]]
+        self, timezones: Sequence[Node], lifetime: Callable[[], tuple[datetime, datetime | None]]
     ) -> None:
-        self._calendars = calendars
+        self._timezones = timezones
         self._lifetime = lifetime
         self._found: dict[str, str | None] = {}
         self._custom = 0
@@ -43,10 +43,9 @@ class Zones:
 
     def _definition(self, tzid: str) -> ZoneDefinition | None:
         wanted = tzid.strip().strip('"')
-        for calendar in self._calendars:
-            for node in calendar.children:
-                if node.name == "VTIMEZONE" and node.text("TZID").strip().strip('"') == wanted:
-                    return read_definition(node)
+        for node in self._timezones:
+            if node.text("TZID").strip().strip('"') == wanted:
+                return read_definition(node)
         return None
 
 
