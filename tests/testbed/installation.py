@@ -19,6 +19,7 @@ from calendarsync.jobs.wiring import owner_of
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import canonical_url
+from calendarsync.providers.ics import FeedAddress
 from calendarsync.providers.opening import open_calendar
 from calendarsync.secrets import Keyring
 from calendarsync.store import tables
@@ -57,9 +58,10 @@ class Installation:
     program: str = "1"
     wrap: Callable[[ConnectionRecord, Calendar], Calendar] = lambda _, calendar: calendar
     engine: Engine = field(init=False)
+    fingerprinter: Fingerprinter = field(init=False)
 
     def __post_init__(self) -> None:
-        fingerprinter = Fingerprinter(self.keyring.fingerprint_key)
+        self.fingerprinter = fingerprinter = Fingerprinter(self.keyring.fingerprint_key)
         reader = Reader(
             db=self.db,
             refresher=Refresher(self.db, fingerprinter, self.program),
@@ -78,6 +80,7 @@ class Installation:
             secret,
             owner=owner_of(connection),
             client=self.http,
+            fingerprinter=self.fingerprinter,
             now=self.clock,
             confined=False,
         )
@@ -102,21 +105,36 @@ class Installation:
         email: str | None = None,
         **values: Any,
     ) -> str:
-        connection_id = new_id("conn")
         secret = {"username": server.username, "password": server.password}
+        return await self._insert(
+            secret,
+            account_id=account_id,
+            provider="caldav",
+            calendar_id=calendar_url,
+            calendar_key=sha256(canonical_url(calendar_url).encode()).hexdigest(),
+            grant_hash=self.keyring.grant_hash(f"{server.url} {server.username}"),
+            **{"email": email, "read_only": False, "timezone": "Europe/Berlin", **values},
+        )
+
+    async def connect_feed(self, account_id: str, url: str, **values: Any) -> str:
+        address = FeedAddress.parse(url)
+        return await self._insert(
+            {"url": address.url},
+            account_id=account_id,
+            provider="ics",
+            calendar_id=address.masked,
+            calendar_key=address.calendar_key,
+            grant_hash=self.keyring.grant_hash(address.url),
+            **{"read_only": True, "timezone": "Europe/Berlin", **values},
+        )
+
+    async def _insert(self, secret: dict[str, str], **values: Any) -> str:
+        connection_id = new_id("conn")
         row = {
             "id": connection_id,
-            "account_id": account_id,
             "mode": "live",
-            "provider": "caldav",
-            "calendar_id": calendar_url,
-            "calendar_key": sha256(canonical_url(calendar_url).encode()).hexdigest(),
-            "grant_hash": self.keyring.grant_hash(f"{server.url} {server.username}"),
             "calendar_name": "A calendar",
-            "email": email,
-            "timezone": "Europe/Berlin",
             "owner_addresses": [],
-            "read_only": False,
             "credentials_encrypted": seal_credentials(self.keyring, connection_id, secret),
             "status": "active",
             "created_at": self.clock(),

@@ -24,6 +24,10 @@ class Fingerprinter:
             digest.update(b"%d:" % len(encoded) + encoded + _SEPARATOR)
         return digest.hexdigest()
 
+    def of_bytes(self, data: bytes) -> str:
+        """Of one text as it came."""
+        return blake2b(data, key=self._key, digest_size=_DIGEST_BYTES, person=b"bytes").hexdigest()
+
     def of_content(self, content: Content) -> str:
         """Of the texts that a copy in `full` mode carries."""
         return self.of("content", content.title, content.description, content.location)

@@ -28,6 +28,8 @@ def build_engine(
 ) -> Engine:
     """The engine that `serve` runs."""
 
+    fingerprinter = Fingerprinter(keyring.fingerprint_key)
+
     def opened(connection: ConnectionRecord) -> Calendar:
         return open_calendar(
             connection.provider,
@@ -35,11 +37,11 @@ def build_engine(
             open_credentials(keyring, connection.id, connection.credentials_encrypted),
             owner=owner_of(connection),
             client=http,
+            fingerprinter=fingerprinter,
             now=now,
             confined=connection.mode == TEST_MODE,
         )
 
-    fingerprinter = Fingerprinter(keyring.fingerprint_key)
     reader = Reader(
         db=db,
         refresher=Refresher(db, fingerprinter, __version__),

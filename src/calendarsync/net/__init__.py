@@ -15,6 +15,7 @@ from calendarsync.net.errors import (
     TooManyRedirects,
 )
 from calendarsync.net.retry_after import retry_after_seconds
+from calendarsync.net.urls import parse_url
 
 __all__ = [
     "AddressRefused",
@@ -30,5 +31,6 @@ __all__ = [
     "Timeout",
     "TooLarge",
     "TooManyRedirects",
+    "parse_url",
     "retry_after_seconds",
 ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.net import BasicCredentials, HttpClient
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import CalDavCalendar
+from calendarsync.providers.ics import FeedAddress, IcsCalendar
 
 
 def open_calendar(
@@ -17,6 +19,7 @@ def open_calendar(
     *,
     owner: frozenset[str],
     client: HttpClient,
+    fingerprinter: Fingerprinter,
     now: Callable[[], datetime],
     confined: bool,
 ) -> Calendar:
@@ -24,7 +27,12 @@ def open_calendar(
 
     `confined` keeps to ALLOWED_PRIVATE_NETWORKS (test mode). Raises LookupError for an unknown provider.
     """
-    if provider != "caldav":
-        raise LookupError(f"no provider {provider!r}")
-    credentials = BasicCredentials(secret["username"], secret["password"])
-    return CalDavCalendar(client, calendar_id, credentials, owner=owner, now=now, confined=confined)
+    if provider == "caldav":
+        credentials = BasicCredentials(secret["username"], secret["password"])
+        return CalDavCalendar(client, calendar_id, credentials, owner=owner, now=now, confined=confined)
+    if provider == "ics":
+        address = FeedAddress.parse(secret["url"])
+        return IcsCalendar(
+            client, address, fingerprinter=fingerprinter, owner=owner, now=now, confined=confined
+        )
+    raise LookupError(f"no provider {provider!r}")

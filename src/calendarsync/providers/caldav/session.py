@@ -8,12 +8,9 @@ from datetime import datetime
 
 from calendarsync.net import (
     BasicCredentials,
-    ConnectFailed,
     HttpClient,
     NetError,
-    ProtocolError,
     Response,
-    Timeout,
     TooLarge,
     retry_after_seconds,
 )
@@ -29,6 +26,7 @@ from calendarsync.providers.base import (
 )
 from calendarsync.providers.caldav.concurrency import aside
 from calendarsync.providers.caldav.xml import Row, XmlError, read_multistatus
+from calendarsync.providers.failures import no_answer
 
 LISTING_MAX_BYTES = 64 * 1024 * 1024  # 200,000 rows of a listing
 LISTING_TIMEOUT_SECONDS = 120.0  # some servers read every file for a listing
@@ -149,12 +147,4 @@ def meaning(response: Response) -> ProviderError:
 
 
 def _of_net(error: NetError) -> ProviderError:
-    if isinstance(error, TooLarge):
-        return AnswerTooLarge(error.message)
-    if isinstance(error, ConnectFailed | Timeout):
-        return Unavailable(error.message)
-    if isinstance(error, ProtocolError):
-        if error.code == "incomplete_response":
-            return Unavailable(error.message)
-        return NotACalendar(error.message)
-    return Unreachable(error.message)
+    return AnswerTooLarge(error.message) if isinstance(error, TooLarge) else no_answer(error)

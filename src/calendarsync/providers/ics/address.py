@@ -1,0 +1,69 @@
+"""The address of a feed. As a rule it is a secret: whoever has it can read the calendar."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from calendarsync.net import BasicCredentials, InvalidUrl, parse_url
+from calendarsync.providers.base import Unreachable
+
+_WEBCAL = re.compile(r"webcals?://", re.IGNORECASE)
+_USER = re.compile(r"(https?://)([^/?#@]*)@", re.IGNORECASE)
+_KEY_COST = 2**14
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAddress:
+    """`url` is http or https, without a user name; `webcal` whether it was given without naming one of them."""
+
+    url: str = field(repr=False)
+    credentials: BasicCredentials | None = field(default=None, repr=False)
+    webcal: bool = field(default=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """http, https, webcal or webcals, with `user:password@` before the host or not. Raises Unreachable."""
+        webcal = _WEBCAL.match(text) is not None
+        plain = _WEBCAL.sub("https://", text, count=1)
+        found = _USER.match(plain)
+        credentials = None
+        if found is not None:
+            name, _, password = found[2].partition(":")
+            credentials = BasicCredentials(unquote(name), unquote(password))
+            plain = found[1] + plain[found.end() :]
+        try:
+            return cls(str(parse_url(plain)), credentials, webcal)
+        except InvalidUrl as error:
+            words = "The URL must start with https://, http:// or webcal:// and name a host."
+            raise Unreachable(words if "://" not in plain else error.message) from None
+
+    def over_http(self) -> FeedAddress:
+        """The same feed without TLS."""
+        return FeedAddress("http" + self.url.removeprefix("https"), self.credentials, self.webcal)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def masked(self) -> str:
+        """What may be shown: the host, and no more of it."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}/…"
+
+    @property
+    def calendar_key(self) -> str:
+        """One name for the feed however its address is spelled, the same in every installation (rules 3 and 4).
+
+        It must not depend on a key, and the address must not be guessed from it: so it is a slow digest.
+        """
+        parts = urlsplit(self.url)
+        port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
+        user = self.credentials.username if self.credentials else ""
+        name = f"{user}@{parts.hostname}{port}{parts.path}?{parts.query}"
+        digest = hashlib.scrypt(name.encode(), salt=b"calendarsync ics", n=_KEY_COST, r=8, p=1, dklen=32)
+        return digest.hex()
