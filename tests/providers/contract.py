@@ -124,8 +124,8 @@ def series_of(identifier: str = "series1") -> Copy:
     return Copy(identifier, MARK, component("Weekly", recurrence=recurrence), (moved,))
 
 
-class CalendarContract:
-    """Subclass, and give the fixtures `calendar` and `person`."""
+class ReadingContract:
+    """What holds for calendars that can only be read, too. Give the fixtures `calendar` and `person`."""
 
     @pytest.fixture
     def mirror(self, calendar: Calendar) -> Mirror:
@@ -168,6 +168,46 @@ class CalendarContract:
         await person.remove(only)
         assert (await mirror.refresh()).removed == {only}
 
+    async def test_fetch_leaves_out_what_is_gone(self, calendar: Calendar, person: Person) -> None:
+        there, gone = await person.add("Standup"), await person.add("Lunch")
+        await person.remove(gone)
+        fetched = await calendar.fetch([gone, there, there])
+        assert [resource.id for resource in fetched] == [there]
+        assert await calendar.fetch([]) == []
+
+    async def test_many_are_read_in_batches_and_each_once(self, mirror: Mirror, person: Person) -> None:
+        """300 events: memory follows the batch, and the requests stay few."""
+        await person.fill(300)
+        first = await mirror.refresh()
+        ids = [resource.id for batch in first.batches for resource in batch.changed]
+        assert len(ids) == len(set(ids)) == 300
+        assert first.reading.listed == set(ids)
+        assert max(len(batch.changed) for batch in first.batches) <= 100
+        assert first.requests <= 8
+        again = await mirror.refresh()
+        assert again.nothing
+        assert again.requests == 1
+
+    async def test_a_cursor_of_no_use_leads_to_a_full_reading(self, mirror: Mirror, person: Person) -> None:
+        kept, gone = await person.add("Standup"), await person.add("Lunch")
+        await mirror.refresh()
+        await person.remove(gone)
+        mirror.cursor = "not a cursor"
+        again = await mirror.refresh()
+        assert again.reading.listed == {kept}
+        assert again.changed == {}
+        assert again.removed == {gone}
+
+    async def test_an_empty_index_reads_everything_again(self, mirror: Mirror, person: Person) -> None:
+        added = await person.add("Standup")
+        await mirror.refresh()
+        other = Mirror(mirror.calendar)
+        assert set((await other.refresh()).changed) == {added}
+
+
+class CalendarContract(ReadingContract):
+    """Subclass, and give the fixtures `calendar` and `person`."""
+
     async def test_a_created_copy_is_returned_as_a_reading_shows_it(self, calendar: Calendar) -> None:
         written = await calendar.create(copy_of(title="Béla's café ☕, \\ ; \n two lines"))
         mirror = Mirror(calendar)
@@ -207,6 +247,21 @@ class CalendarContract:
         assert read.transparent is copy.master.transparent
         assert (read.status == "tentative") is copy.master.tentative
         assert read.visibility is copy.master.visibility
+
+    async def test_an_event_that_takes_no_time_is_written(self, mirror: Mirror) -> None:
+        """Where that is refused, it may last a second."""
+        start = EventTime(datetime(2026, 3, 2, 9), "Europe/Berlin")
+        written = await mirror.calendar.create(copy_of(end=start))
+        moved = EventTime(datetime(2026, 3, 2, 11), "Europe/Berlin")
+        written = await mirror.calendar.update(written.id, written.version, copy_of(start=moved, end=moved))
+        await mirror.refresh()
+        assert mirror.resources == {written.id: written}
+        read = master_of(written.components)
+        assert read is not None
+        assert (read.start, read.end) in [
+            (moved, moved),
+            (moved, EventTime(moved.local.replace(second=1), moved.zone)),
+        ]
 
     async def test_a_series_with_its_exceptions_survives(self, mirror: Mirror) -> None:
         written = await mirror.calendar.create(series_of())
@@ -298,39 +353,3 @@ class CalendarContract:
             await calendar.unmark(written.id, written.version)
         await person.remove(written.id)
         assert await calendar.unmark(written.id, written.version) is None
-
-    async def test_fetch_leaves_out_what_is_gone(self, calendar: Calendar, person: Person) -> None:
-        there, gone = await person.add("Standup"), await person.add("Lunch")
-        await person.remove(gone)
-        fetched = await calendar.fetch([gone, there, there])
-        assert [resource.id for resource in fetched] == [there]
-        assert await calendar.fetch([]) == []
-
-    async def test_many_are_read_in_batches_and_each_once(self, mirror: Mirror, person: Person) -> None:
-        """300 events: memory follows the batch, and the requests stay few."""
-        await person.fill(300)
-        first = await mirror.refresh()
-        ids = [resource.id for batch in first.batches for resource in batch.changed]
-        assert len(ids) == len(set(ids)) == 300
-        assert first.reading.listed == set(ids)
-        assert max(len(batch.changed) for batch in first.batches) <= 100
-        assert first.requests <= 8
-        again = await mirror.refresh()
-        assert again.nothing
-        assert again.requests == 1
-
-    async def test_a_cursor_of_no_use_leads_to_a_full_reading(self, mirror: Mirror, person: Person) -> None:
-        kept, gone = await person.add("Standup"), await person.add("Lunch")
-        await mirror.refresh()
-        await person.remove(gone)
-        mirror.cursor = "not a cursor"
-        again = await mirror.refresh()
-        assert again.reading.listed == {kept}
-        assert again.changed == {}
-        assert again.removed == {gone}
-
-    async def test_an_empty_index_reads_everything_again(self, mirror: Mirror, person: Person) -> None:
-        added = await person.add("Standup")
-        await mirror.refresh()
-        other = Mirror(mirror.calendar)
-        assert set((await other.refresh()).changed) == {added}

@@ -7,7 +7,7 @@ reading, some have none: then an event is known by its content, all of it or at 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -46,18 +46,24 @@ def match(
         ids[number] = resource_id
         taken.add(resource_id)
 
-    for number, resource in enumerate(resources):
-        if resource.id:
+    def by_name(*, unchanged: bool) -> None:
+        for number, resource in enumerate(resources):
             resource_id = aliases.get(resource.id) or _id_of(resource.id)
-            if resource_id in known and resource_id not in taken:
+            there = resource.id and resource_id in known and resource_id not in taken
+            if number not in ids and there and (not unchanged or known[resource_id] == versions[number]):
                 take(number, resource_id)
-    for likeness in (str, _title_and_times):
-        free = _by(
-            likeness, ((known_id, version) for known_id, version in known.items() if known_id not in taken)
-        )
+
+    def by_likeness(likeness: Callable[[str], str]) -> None:
+        free = _by(likeness, known, taken)
         for number, version in enumerate(versions):
             if number not in ids and (alike := free.get(likeness(version))):
                 take(number, alike.pop())
+
+    # Content before names: some feeds number their events through, and one that goes shifts all others.
+    by_name(unchanged=True)
+    by_likeness(str)
+    by_name(unchanged=False)
+    by_likeness(_title_and_times)
     for number, (resource, version) in enumerate(zip(resources, versions, strict=True)):
         if number not in ids:
             take(number, _unused(_id_of(resource.id or _title_and_times(version)), taken))
@@ -102,11 +108,13 @@ def _texts(content: Content) -> Iterable[str]:
     return (content.title, content.description, content.location, *("\n".join(texts) for texts in many))
 
 
-def _by(likeness: Callable[[str], str], found: Iterable[tuple[str, str | None]]) -> dict[str, list[str]]:
-    """Ids by what their versions are alike in; the lowest id last, so that it goes first."""
+def _by(
+    likeness: Callable[[str], str], known: Mapping[str, str | None], taken: Container[str]
+) -> Mapping[str, list[str]]:
+    """The ids that are not taken, by what their versions are alike in; the lowest last, so that it goes first."""
     ids: defaultdict[str, list[str]] = defaultdict(list)
-    for known_id, version in sorted(found, reverse=True):
-        if version is not None:
+    for known_id, version in sorted(known.items(), reverse=True):
+        if version is not None and known_id not in taken:
             ids[likeness(version)].append(known_id)
     return ids
 
