@@ -10,9 +10,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from calendarsync.store.database import Database
@@ -119,6 +121,29 @@ async def test_a_reader_sees_one_state(database: Database) -> None:
         async with database.write() as writer:
             await writer.execute(insert(kept_copies).values(row(1)))
         assert (await connection.execute(query)).scalar_one() == 0
+    assert await count(database) == 1
+
+
+async def test_a_statement_makes_one_trip_to_the_thread(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with database.write() as connection:
+        await connection.execute(insert(kept_copies), [row(number) for number in range(3)])
+    trips = 0
+    execute = aiosqlite.Connection._execute
+
+    async def counted(*given: Any) -> Any:
+        nonlocal trips
+        trips += 1
+        return await execute(*given)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    async with database.write() as connection:
+        found = await connection.execute(select(kept_copies.c.copy_id).order_by(kept_copies.c.copy_id))
+        assert list(found.scalars()) == ["0", "1", "2"]
+        gone = await connection.execute(delete(kept_copies).where(kept_copies.c.copy_id != "1"))
+        assert gone.rowcount == 2
+    assert trips == 5  # with BEGIN, COMMIT, and the ROLLBACK by which a pool takes a connection back
     assert await count(database) == 1
 
 

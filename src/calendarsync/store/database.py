@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from calendarsync.settings import sqlite_path
+from calendarsync.store.sqlite_driver import connector
 
 _BUSY_SECONDS = 30
 _READERS = 10
@@ -90,8 +91,7 @@ def _create_private(path: Path) -> None:
 def _engine(path: Path, begin: str, pragmas: Mapping[str, str], *, size: int) -> AsyncEngine:
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
-        # Without an isolation level the driver leaves BEGIN to us; its own comes late and is never IMMEDIATE.
-        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        async_creator=connector(path, timeout=_BUSY_SECONDS),
         # What is bound into a statement has no place in an error's message, for that may be logged.
         hide_parameters=True,
         pool_size=size,

@@ -1,0 +1,77 @@
+"""aiosqlite with one trip to its thread for a statement, instead of four.
+
+A trip costs more than most statements do: SQLAlchemy asks for a cursor, lets it execute, fetches and closes it,
+each by a trip of its own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import aiosqlite
+
+
+def connector(path: Path, *, timeout: float) -> Callable[[], Awaitable[Any]]:
+    """For `create_async_engine(async_creator=…)`. `timeout` is how long SQLite waits for a lock, in seconds."""
+    # Without an isolation level the driver leaves BEGIN to us; its own comes late and is never IMMEDIATE.
+    connect = partial(sqlite3.connect, path, timeout=timeout, isolation_level=None)
+
+    async def connected() -> _Connection:
+        connection = _Connection(connect)
+        await connection
+        return connection
+
+    return connected
+
+
+class _Connection(aiosqlite.Connection):
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connect, iter_chunk_size=64)
+        self._thread.daemon = True  # so that an interpreter that ends does not wait for it
+
+    def cursor(self) -> _Cursor:  # type: ignore[override]
+        return _Cursor(self)
+
+    async def run(self, method: str, sql: str, parameters: Iterable[Any]) -> tuple[sqlite3.Cursor, list[Any]]:
+        """The cursor after `execute` or `executemany`, and all rows that the statement gives."""
+
+        def at_once() -> tuple[sqlite3.Cursor, list[Any]]:
+            cursor = getattr(self._conn, method)(sql, parameters)
+            return cursor, cursor.fetchall()
+
+        done: tuple[sqlite3.Cursor, list[Any]] = await self._execute(at_once)  # type: ignore[no-untyped-call]
+        return done
+
+
+class _Cursor:
+    """What SQLAlchemy's adapter uses of a cursor."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._rows: Sequence[Any] = ()
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
+        await self._run("execute", sql, parameters)
+
+    async def executemany(self, sql: str, parameters: Iterable[Any]) -> None:
+        await self._run("executemany", sql, parameters)
+
+    async def fetchall(self) -> Sequence[Any]:
+        return self._rows
+
+    async def close(self) -> None:
+        self._rows = ()
+
+    async def _run(self, method: str, sql: str, parameters: Iterable[Any]) -> None:
+        done, self._rows = await self._connection.run(method, sql, parameters)
+        self.description, self.rowcount, self.lastrowid = done.description, done.rowcount, done.lastrowid
