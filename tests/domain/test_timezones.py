@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from time import perf_counter
@@ -92,7 +93,17 @@ FIXED = custom(yearly("1970-01-01T00:00", 3, 3, ""))
         ("localtime", None),
         ("/my/company/Cuba", None),
         ("custom_America/New_York", None),
-        ("(UTC+01:00) Amsterdam, Berlin", None),
+        ("(UTC+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna", "Europe/Berlin"),
+        ("(UTC+01:00) Amsterdam, Berlin", "Europe/Berlin"),
+        ("(GMT-05.00) Eastern Time (US and Canada)", "America/New_York"),
+        ("(UTC) Coordinated Universal Time", "UTC"),
+        ("(UTC-07:00) La Paz, Mazatlan", "America/Mazatlan"),
+        ("(UTC-04:00) Georgetown, La Paz, Manaus, San Juan", "America/La_Paz"),
+        ("(UTC+01:00) Amsterdam, Atlantis", None),
+        ("(UTC+01:00) Amsterdam, Paris", None),
+        ("(UTC+02:00) Amsterdam", None),
+        ("(UTC+02:00) Athens, Istanbul, Minsk", None),
+        ('"Western/Central Europe"', "Europe/Berlin"),
         ("", None),
         ("/", None),
         ("../../etc/passwd", None),
@@ -107,6 +118,13 @@ def test_names(tzid: str, expected: str | None) -> None:
 def test_a_known_name_is_trusted_over_its_rules() -> None:
     assert resolve_zone("Europe/Berlin", EASTERN, NOW, None) == "Europe/Berlin"
     assert resolve_zone("Tokyo Standard Time", EASTERN, NOW, None) == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("tzid", ["europe/berlin", "Europe/berlin", "(UTC+01:00) Amsterdam, Berlin"])
+def test_a_name_that_is_not_spelled_to_the_letter_stands_for_its_rules(tzid: str) -> None:
+    assert resolve_zone(tzid, EASTERN, NOW, None) == "America/New_York"
+    assert resolve_zone("Custom", replace(EUROPE, location="America/new_york"), NOW, None) == "Europe/Berlin"
+    assert resolve_zone(tzid, custom(), NOW, None) == "Europe/Berlin"
 
 
 def test_the_windows_names_are_those_of_cldr() -> None:

@@ -12,9 +12,10 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from calendarsync.domain.timezone_custom import Observance, ZoneDefinition, fixed_zone, matching_zone
+from calendarsync.domain.timezone_display import zone_of_display
 from calendarsync.domain.timezone_windows import WINDOWS_ZONES
 
-__all__ = ["Observance", "ZoneDefinition", "resolve_zone", "zone_info", "zone_of_name"]
+__all__ = ["Observance", "ZoneDefinition", "is_exact", "resolve_zone", "zone_info", "zone_of_name"]
 
 _MAX_NAME = 255
 _UTC_NAMES = frozenset({
@@ -37,19 +38,26 @@ def resolve_zone(
 ) -> str | None:
     """The IANA key, or `"UTC"`, that a TZID stands for; None where there is no telling.
 
-    An IANA key or a Windows name is trusted over its VTIMEZONE. Any other name stands for what its VTIMEZONE
-    says: the zone whose offsets are the same from `first` to `last` (naive or aware, a day's precision will
-    do; None: for some years on). Never raises.
+    An IANA key or a Windows name is trusted over its VTIMEZONE, if it is spelled to the letter: RFC 5545
+    compares TZIDs so, and one calendar may hold `Europe/Lisbon` and a `Europe/lisbon` with other rules. Any
+    other name stands for what its VTIMEZONE says: the zone whose offsets are the same from `first` to `last`
+    (naive or aware, a day's precision will do; None: for some years on). Never raises.
     """
-    key = zone_of_name(tzid)
-    if key is None and definition is not None:
-        key = zone_of_name(definition.location or "") or matching_zone(definition.observances, first, last)
-    return key or zone_of_offset(tzid)
+    location = definition.location or "" if definition is not None else ""
+    for name in (tzid, location):
+        key = zone_of_name(name)
+        if key is not None and is_exact(name):
+            return key
+    if definition is not None:
+        key = matching_zone(definition.observances, first, last)
+        if key is not None:
+            return key
+    return zone_of_name(tzid) or zone_of_name(location) or zone_of_offset(tzid)
 
 
 @lru_cache(maxsize=2048)
 def zone_of_name(name: str) -> str | None:
-    """What a name alone stands for: an IANA key in any case and behind any prefix, or a Windows name."""
+    """What a name alone stands for: an IANA key in any case and behind any prefix, or one of Windows' names."""
     name = name.strip().strip("\"'").strip().casefold()
     if not name or len(name) > _MAX_NAME:
         return None
@@ -64,7 +72,22 @@ def zone_of_name(name: str) -> str | None:
             key = known.get("/".join(tail))
             if key is not None:
                 return key
-    return None
+    key = zone_of_display(name)
+    return "UTC" if key is not None and key.casefold() in _UTC_NAMES else key
+
+
+@lru_cache(maxsize=2048)
+def is_exact(name: str) -> bool:
+    """Whether a name that `zone_of_name` knows is spelled as its table spells it, quotes and prefix aside."""
+    name = name.strip().strip("\"'").strip()
+    path = name.split("/")
+    tails = {"/".join(path[position:]) for position in range(len(path))}
+    return name.casefold() in _UTC_NAMES or not tails.isdisjoint(_spellings())
+
+
+@lru_cache(maxsize=1)
+def _spellings() -> frozenset[str]:
+    return frozenset(available_timezones() | WINDOWS_ZONES.keys())
 
 
 @lru_cache(maxsize=1)

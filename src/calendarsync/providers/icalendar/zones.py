@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from calendarsync.domain.event import Problem
-from calendarsync.domain.timezones import Observance, ZoneDefinition, resolve_zone, zone_of_name
+from calendarsync.domain.timezones import Observance, ZoneDefinition, is_exact, resolve_zone, zone_of_name
 from calendarsync.providers.icalendar import quirks
 from calendarsync.providers.icalendar.lines import Node
 from calendarsync.providers.icalendar.values import YEARS, UnusableError, read_local
@@ -31,7 +31,7 @@ class Zones:
     def resolve(self, tzid: str) -> str | None:
         """An IANA key, `"UTC"`, or None. `lifetime` is asked only where a VTIMEZONE's rules are needed."""
         key = zone_of_name(tzid)
-        if key is not None:
+        if key is not None and is_exact(tzid):
             return key
         if tzid not in self._found:
             self._custom += 1
