@@ -497,6 +497,14 @@ def test_no_rule_takes_long(rule: str) -> None:
         ([event("2026-01-05T09:00:00Z", "nonsense")], False),
         ([override("2026-01-12T08:00:00Z", "2026-01-12T10:00:00Z")], False),
         ([SERIES, override("2026-01-12T08:00:00Z", "2026-01-12T10:00:00Z", this_and_future=True)], False),
+        ([event("2026-01-05", "FREQ=DAILY;UNTIL=20260105", duration=Duration(days=1))], True),
+        ([event("2026-01-05", "FREQ=DAILY;UNTIL=20260104", duration=Duration(days=1))], False),
+        ([event("2026-01-05", "FREQ=DAILY;UNTIL=20260104T230000Z", duration=Duration(days=1))], False),
+        ([event(f"2026-01-05T09:00:00[{BERLIN}]", "FREQ=DAILY;UNTIL=20260105")], True),
+        ([event(f"2026-01-05T09:00:00[{BERLIN}]", "FREQ=DAILY;UNTIL=20260104")], False),
+        ([event(f"2026-01-05T09:00:00[{BERLIN}]", "FREQ=DAILY;UNTIL=20260105T080000Z")], True),
+        ([event(f"2026-01-05T09:00:00[{BERLIN}]", "FREQ=DAILY;UNTIL=20260105T075959Z")], False),
+        ([event(f"2026-01-05T09:00:00[{BERLIN}]", "FREQ=DAILY;UNTIL=20260105T085959")], False),
     ],
 )
 def test_holdable(components: list[Component], expected: bool) -> None:

@@ -13,7 +13,7 @@ Where RFC 5545 leaves room, this is how it is read here:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 
 from calendarsync.domain.event import Component, EventTime, Problem, Recurrence, master_of
@@ -97,7 +97,8 @@ def holdable(components: Sequence[Component]) -> bool:
     """Whether a CalDAV target can hold this as one series: RRULE, RDATE, EXDATE and overrides of one kind.
 
     Not so for what readers read differently or not at all: several RRULEs, EXRULE, RDATE with a PERIOD,
-    THISANDFUTURE, rules by the hour or finer, dates among times, a DTSTART that its rule does not match.
+    THISANDFUTURE, rules by the hour or finer, dates among times, a DTSTART that its rule does not match or
+    that lies past its UNTIL.
     """
     master = master_of(components)
     if master is None or any(component.this_and_future for component in components):
@@ -121,7 +122,15 @@ def holdable(components: Sequence[Component]) -> bool:
 
 def _in_step(rule: Rule, start: EventTime) -> bool:
     local = start.local
-    return next(occurrences(rule, local, local, local), None) == local
+    return next(occurrences(rule, local, local, local), None) == local and not _past(rule.until, start)
+
+
+def _past(until: date | datetime | None, start: EventTime) -> bool:
+    if until is None:
+        return False
+    if start.all_day or not isinstance(until, datetime):
+        return start.local.date() > (until.date() if isinstance(until, datetime) else until)
+    return start.instant("UTC") > until if until.tzinfo is not None else start.local > until
 
 
 def _overlapping(
