@@ -132,10 +132,10 @@ async def test_a_statement_makes_one_trip_to_the_thread(
     trips = 0
     execute = aiosqlite.Connection._execute
 
-    async def counted(*given: Any) -> Any:
+    async def counted(*given: Any, **named: Any) -> Any:
         nonlocal trips
         trips += 1
-        return await execute(*given)
+        return await execute(*given, **named)
 
     monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
     async with database.write() as connection:
