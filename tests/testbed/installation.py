@@ -119,11 +119,11 @@ class Installation:
     async def connect_feed(self, account_id: str, url: str, **values: Any) -> str:
         address = FeedAddress.parse(url)
         return await self._insert(
-            {"url": address.url},
+            {"url": address.text},
             account_id=account_id,
             provider="ics",
             calendar_id=address.masked,
-            calendar_key=address.calendar_key,
+            calendar_key=address.make_key(),
             grant_hash=self.keyring.grant_hash(address.url),
             **{"read_only": True, "timezone": "Europe/Berlin", **values},
         )

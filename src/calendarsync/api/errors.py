@@ -42,6 +42,8 @@ _WORDS = {
     "model_attributes_type": "must be an object",
     "model_type": "must be an object",
     "literal_error": "must be {expected}",
+    "union_tag_not_found": "is required",
+    "union_tag_invalid": "must be one of {expected_tags}",
     "too_short": "must be {min_length} or more characters long",
     "too_long": "must be {max_length} or fewer characters long",
     "string_too_short": "must be {min_length} or more characters long",
@@ -55,6 +57,7 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "int_parsing_size": "must be a whole number that is not as long",
 }
+PROVIDERS = frozenset({"caldav", "ics"})
 _OTHER_WORDS = "must be of another form"
 
 
@@ -133,7 +136,7 @@ def install(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        details = [(_field(each["loc"]), _message(each)) for each in error.errors()]
+        details = [(_field(each), _message(each)) for each in error.errors()]
         return error_response(request.state.request_id, invalid(*details))
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
@@ -151,9 +154,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
 
 
-def _field(location: Sequence[str | int]) -> str:
+def _field(error: Mapping[str, Any]) -> str:
     """`("body", "options", "past_days")` is `options.past_days`; the body as a whole is `body`."""
+    location: Sequence[str | int] = error["loc"]
     inner = location[1:] if location[0] in ("body", "query", "path", "header") else location
+    if error["type"].startswith("union_tag_"):
+        inner = (*inner, error["ctx"]["discriminator"].strip("'"))
+    elif len(inner) > 1 and inner[0] in PROVIDERS:
+        inner = inner[1:]  # which kind of body it was taken for
     name = ".".join(str(part) for part in inner) or str(location[0])
     return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
 

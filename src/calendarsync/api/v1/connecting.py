@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import RowMapping
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.accounts.keys import Identity, Mode
+from calendarsync.accounts.keys import Identity
 from calendarsync.api.errors import conflict, invalid, not_found
 from calendarsync.api.services import Services
-from calendarsync.api.v1.connection_models import CalDavAccess, ConnectionChanges, NewConnection
+from calendarsync.api.v1.connection_models import (
+    CalDavAccess,
+    ConnectionChanges,
+    IcsAccess,
+    NewConnection,
+)
+from calendarsync.api.v1.finding import Found, find_calendars
 from calendarsync.api.v1.removal import remove_pairs
-from calendarsync.net import BasicCredentials
-from calendarsync.providers.base import DiscoveredCalendar, NotAuthorized, ProviderError
-from calendarsync.providers.caldav import canonical_url, discover
+from calendarsync.providers.caldav import canonical_url
 from calendarsync.store import connections as store
 from calendarsync.store import pairs as pair_store
 from calendarsync.store.ids import new_id
@@ -25,34 +28,24 @@ from calendarsync.store.ids import new_id
 _CALENDAR_TAKEN = "this calendar is connected already"
 
 
-async def find_calendars(
-    services: Services, caller: Identity, access: CalDavAccess
-) -> list[DiscoveredCalendar]:
-    """Raises ApiError 422, which names the field that the server, or our own safety, did not accept."""
-    credentials = BasicCredentials(access.username, access.password.get_secret_value())
-    return await _discover(services, caller, access.url, credentials, url_field="url")
-
-
 async def connect(services: Services, caller: Identity, wanted: NewConnection) -> RowMapping:
     """The new connection. Raises ApiError 409, 422."""
-    found = await find_calendars(services, caller, wanted)
-    calendar = _choose(found, wanted.calendar_id)
-    connection_id, now = new_id("conn"), services.now()
-    credentials = {"username": wanted.username, "password": wanted.password.get_secret_value()}
+    found = _choose(await find_calendars(services, caller, wanted), getattr(wanted, "calendar_id", None))
+    calendar, connection_id, now = found.calendar, new_id("conn"), services.now()
     given = filter(None, (*calendar.owner_addresses, wanted.email))
     addresses = list(dict.fromkeys(address.casefold() for address in given))
     values: dict[str, Any] = {
         "id": connection_id,
         "provider": wanted.provider,
         "calendar_id": calendar.id,
-        "calendar_key": sha256(canonical_url(calendar.id).encode()).hexdigest(),
-        "grant_hash": _grant_hash(services, calendar.id, wanted.username),
+        "calendar_key": found.calendar_key,
+        "grant_hash": found.grant_hash,
         "calendar_name": calendar.name[:500],
         "email": wanted.email or next((address for address in addresses if "@" in address), None),
         "timezone": calendar.timezone,
         "owner_addresses": list(addresses),
         "read_only": calendar.read_only,
-        "credentials_encrypted": store.seal_credentials(services.keyring, connection_id, credentials),
+        "credentials_encrypted": store.seal_credentials(services.keyring, connection_id, found.secret),
         "status": "active",
         "created_at": now,
         "index_version": 0,
@@ -75,7 +68,7 @@ async def change(
     values: dict[str, Any] = {}
     if "calendar_name" in changes.model_fields_set:
         values["calendar_name"] = changes.calendar_name
-    renewed = bool(changes.model_fields_set & {"username", "password"})
+    renewed = bool(changes.model_fields_set & {"username", "password", "url"})
     if renewed:
         values |= await _renewed_credentials(services, caller, row, changes)
     if not values:
@@ -131,20 +124,12 @@ async def _get(connection: AsyncConnection, caller: Identity, connection_id: str
 async def _renewed_credentials(
     services: Services, caller: Identity, row: RowMapping, changes: ConnectionChanges
 ) -> dict[str, Any]:
-    if "password" not in changes.model_fields_set:
-        raise invalid(("password", "is required with a new username"))
-    known = store.open_credentials(services.keyring, row["id"], row["credentials_encrypted"])
-    username = changes.username or known["username"]
-    password = changes.password.get_secret_value()
-    found = await _discover(
-        services, caller, row["calendar_id"], BasicCredentials(username, password), url_field="username"
-    )
-    if canonical_url(row["calendar_id"]) not in {canonical_url(calendar.id) for calendar in found}:
-        raise invalid(("username", "this user does not see the calendar"))
-    sealed = store.seal_credentials(services.keyring, row["id"], {"username": username, "password": password})
+    renew = _renewed_feed if row["provider"] == "ics" else _renewed_password
+    found = await renew(services, caller, row, changes)
     return {
-        "credentials_encrypted": sealed,
-        "grant_hash": _grant_hash(services, row["calendar_id"], username),
+        "calendar_id": found.calendar.id,
+        "credentials_encrypted": store.seal_credentials(services.keyring, row["id"], found.secret),
+        "grant_hash": found.grant_hash,
         "status": "active",
         "last_error_code": None,
         "last_error_message": None,
@@ -153,19 +138,36 @@ async def _renewed_credentials(
     }
 
 
-async def _discover(
-    services: Services, caller: Identity, url: str, credentials: BasicCredentials, *, url_field: str
-) -> list[DiscoveredCalendar]:
-    """In test mode, only servers inside the private networks that the operator opened are asked."""
-    try:
-        return await discover(services.http, url, credentials, confined=caller.mode is Mode.TEST)
-    except NotAuthorized as error:
-        raise invalid(("username", error.message), ("password", error.message)) from None
-    except ProviderError as error:
-        raise invalid((url_field, error.message)) from None
+async def _renewed_feed(
+    services: Services, caller: Identity, row: RowMapping, changes: ConnectionChanges
+) -> Found:
+    """The calendar's key stays, so that its events stay what they are (rule 3)."""
+    wrong = sorted(changes.model_fields_set & {"username", "password"})
+    if wrong:
+        raise invalid(*((field, "a feed has none; its url is what it is read with") for field in wrong))
+    (found,) = await find_calendars(services, caller, IcsAccess(provider="ics", url=changes.url))
+    return found
 
 
-def _choose(found: list[DiscoveredCalendar], calendar_id: str | None) -> DiscoveredCalendar:
+async def _renewed_password(
+    services: Services, caller: Identity, row: RowMapping, changes: ConnectionChanges
+) -> Found:
+    if "url" in changes.model_fields_set:
+        raise invalid(("url", "stays as it is; connect the other calendar instead"))
+    if "password" not in changes.model_fields_set:
+        raise invalid(("password", "is required with a new username"))
+    known = store.open_credentials(services.keyring, row["id"], row["credentials_encrypted"])
+    username = changes.username or known["username"]
+    access = CalDavAccess(
+        provider="caldav", url=row["calendar_id"], username=username, password=changes.password
+    )
+    for found in await find_calendars(services, caller, access, url_field="username"):
+        if canonical_url(found.calendar.id) == canonical_url(row["calendar_id"]):
+            return replace(found, calendar=replace(found.calendar, id=row["calendar_id"]))
+    raise invalid(("username", "this user does not see the calendar"))
+
+
+def _choose(found: list[Found], calendar_id: str | None) -> Found:
     if calendar_id is None:
         if len(found) != 1:
             raise invalid(("calendar_id", f"is required: the account has {len(found)} calendars"))
@@ -174,12 +176,7 @@ def _choose(found: list[DiscoveredCalendar], calendar_id: str | None) -> Discove
         wanted = canonical_url(calendar_id)
     except ValueError:
         raise invalid(("calendar_id", "must be the id of a calendar, as discover tells it")) from None
-    for calendar in found:
-        if canonical_url(calendar.id) == wanted:
-            return calendar
+    for each in found:
+        if canonical_url(each.calendar.id) == wanted:
+            return each
     raise invalid(("calendar_id", "no such calendar at this address"))
-
-
-def _grant_hash(services: Services, calendar_url: str, username: str) -> str:
-    parts = urlsplit(canonical_url(calendar_url))
-    return services.keyring.grant_hash(f"{parts.scheme}://{parts.netloc}\n{username}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from sqlalchemy import RowMapping
 
 from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, omitted, problem
@@ -13,16 +13,10 @@ from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, omitted
 Provider = Literal["google", "microsoft", "caldav", "ics", "sandbox"]
 
 
-def _available(provider: str) -> str:
-    if provider != "caldav":
-        raise ValueError(f"{provider} is not available on this installation yet; caldav is")
-    return provider
-
-
 class CalDavAccess(Body):
     """How to reach a CalDAV server. `url` may be a server's, a person's or a calendar's address, or a host."""
 
-    provider: Annotated[Provider, AfterValidator(_available)]
+    provider: Literal["caldav"]
     url: Annotated[Text, Field(min_length=1, max_length=2000, examples=["https://caldav.example.com/"])]
     username: Annotated[Text, Field(min_length=1, max_length=320, examples=["you@example.com"])]
     password: SecretStr = Field(min_length=1, max_length=1000)
@@ -34,37 +28,67 @@ class CalDavAccess(Body):
         return value
 
 
-class NewConnection(CalDavAccess):
-    calendar_id: Annotated[Text, Field(min_length=1, max_length=2000)] = Field(
-        default_factory=omitted,
-        description="As `discover` tells it. May be left out where the account has exactly one calendar.",
+class IcsAccess(Body):
+    """The address of a feed, which can be read and not be written to. It is kept as a secret."""
+
+    provider: Literal["ics"]
+    url: SecretStr = Field(
+        min_length=1,
+        max_length=2000,
+        description="https, http or webcal.",
+        examples=["https://calendar.example.com/feed.ics?key=…"],
     )
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: SecretStr) -> SecretStr:
+        _no_line_breaks(value)
+        return value
+
+
+class _Owned(Body):
     email: Email = Field(
         default_factory=omitted, description="The owner's address: its responses to invitations count."
     )
 
 
+class NewCalDavConnection(CalDavAccess, _Owned):
+    calendar_id: Annotated[Text, Field(min_length=1, max_length=2000)] = Field(
+        default_factory=omitted,
+        description="As `discover` tells it. May be left out where the account has exactly one calendar.",
+    )
+
+
+class NewIcsConnection(IcsAccess, _Owned):
+    pass
+
+
+Access = Annotated[CalDavAccess | IcsAccess, Field(discriminator="provider")]
+NewConnection = Annotated[NewCalDavConnection | NewIcsConnection, Field(discriminator="provider")]
+
+
 class ConnectionChanges(Body):
-    """Only what is given changes. New credentials are tried before they are kept."""
+    """Only what is given changes. New credentials are tried before they are kept; a feed's are its `url`."""
 
     calendar_name: Annotated[Name, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
     username: Annotated[Text, Field(min_length=1, max_length=320)] = Field(default_factory=omitted)
     password: SecretStr = Field(default_factory=omitted, min_length=1, max_length=1000)
+    url: SecretStr = Field(default_factory=omitted, min_length=1, max_length=2000)
 
-    @field_validator("password")
+    @field_validator("password", "url")
     @classmethod
-    def _check_password(cls, value: SecretStr) -> SecretStr:
+    def _check_secret(cls, value: SecretStr) -> SecretStr:
         _no_line_breaks(value)
         return value
 
 
-def _no_line_breaks(password: SecretStr) -> None:
-    if set(password.get_secret_value()) & set("\x00\r\n"):
+def _no_line_breaks(secret: SecretStr) -> None:
+    if set(secret.get_secret_value()) & set("\x00\r\n"):
         raise ValueError("must not contain line breaks")
 
 
 class CalendarFound(BaseModel):
-    id: str = Field(description="The collection's URL: the `calendar_id` of a connection.")
+    id: str = Field(description="The `calendar_id` of a connection: the collection's URL; a feed's host.")
     name: str
     read_only: bool
     timezone: str | None = Field(description="IANA name; null where the server tells none.")

@@ -13,7 +13,7 @@ from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import connecting
 from calendarsync.api.v1.connection_models import (
-    CalDavAccess,
+    Access,
     CalendarFound,
     CalendarsFound,
     ConnectionChanges,
@@ -23,6 +23,7 @@ from calendarsync.api.v1.connection_models import (
     connection_out,
 )
 from calendarsync.api.v1.fields import ConnectionId
+from calendarsync.api.v1.finding import find_calendars
 from calendarsync.api.v1.responses import CONFLICT, NOT_FOUND
 from calendarsync.store import connections as store
 
@@ -38,9 +39,9 @@ async def list_connections(services: ServicesParam, caller: Caller) -> Connectio
 
 
 @router.post("/discover", openapi_extra=needs(Scope.CONNECTIONS_WRITE))
-async def discover_calendars(services: ServicesParam, caller: Caller, body: CalDavAccess) -> CalendarsFound:
+async def discover_calendars(services: ServicesParam, caller: Caller, body: Access) -> CalendarsFound:
     """The calendars that an account at a provider has. Nothing is kept."""
-    found = await connecting.find_calendars(services, caller, body)
+    found = [each.calendar for each in await find_calendars(services, caller, body)]
     return CalendarsFound(
         calendars=[
             CalendarFound(id=each.id, name=each.name, read_only=each.read_only, timezone=each.timezone)

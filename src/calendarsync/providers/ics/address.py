@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from calendarsync.net import BasicCredentials, InvalidUrl, parse_url
 from calendarsync.providers.base import Unreachable
@@ -56,10 +56,19 @@ class FeedAddress:
         return f"{parts.scheme}://{parts.netloc}/…"
 
     @property
-    def calendar_key(self) -> str:
+    def text(self) -> str:
+        """The address as `parse` takes it again, credentials included."""
+        if self.credentials is None:
+            return self.url
+        scheme, _, rest = self.url.partition("://")
+        user = f"{quote(self.credentials.username, safe='')}:{quote(self.credentials.password, safe='')}"
+        return f"{scheme}://{user}@{rest}"
+
+    def make_key(self) -> str:
         """One name for the feed however its address is spelled, the same in every installation (rules 3 and 4).
 
-        It must not depend on a key, and the address must not be guessed from it: so it is a slow digest.
+        It must not depend on a key, and the address must not be guessed from it: so it is a slow digest, which
+        takes some 50 ms.
         """
         parts = urlsplit(self.url)
         port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
