@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed.fixtures import cyrus, radicale, xandikos
+from tests.testbed.fixtures import cyrus, empty_installation, quick_folder, radicale, xandikos
 
-__all__ = ["cyrus", "radicale", "xandikos"]
+__all__ = ["cyrus", "empty_installation", "quick_folder", "radicale", "xandikos"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

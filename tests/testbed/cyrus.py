@@ -1,4 +1,7 @@
-"""A real Cyrus from Debian's packages: users alice and bob, whose password is their name and "-password"."""
+"""A real Cyrus from Debian's packages: users alice and bob, whose password is their name and "-password".
+
+It takes a UID only once in all calendars of one person, so tests that use a UID twice need a `newcomer`.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ import os
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.testbed.dav import DavServer
@@ -60,12 +65,22 @@ EVENTS {{
 """
 
 
+@dataclass(frozen=True)
 class CyrusServer(DavServer):
     """Cyrus as one user sees it; `user()` gives another user's view."""
 
+    imap: int
+    folder: Path
+
     def user(self, username: str) -> CyrusServer:
         home = f"{self.url}dav/calendars/user/{username}/"
-        return CyrusServer(self.url, home, username, f"{username}-password")
+        return replace(self, home=home, username=username, password=f"{username}-password")
+
+    def newcomer(self) -> CyrusServer:
+        name = f"u{uuid.uuid4().hex}"
+        _set_passwords(self.folder, name)
+        _create_mailboxes(self.imap, name)
+        return self.user(name)
 
 
 def missing() -> str | None:
@@ -91,9 +106,8 @@ def cyrus_server() -> Iterator[CyrusServer]:
         for option, file in options.items():
             command += [option, str(folder / file)]
         with running(command, http, folder / "log"):
-            _create_users(imap)
-            url = f"http://127.0.0.1:{http}/"
-            yield CyrusServer(url, "", "", "").user("alice")
+            _create_mailboxes(imap, *USERS)
+            yield CyrusServer(f"http://127.0.0.1:{http}/", "", "", "", imap, folder).user("alice")
 
 
 def _prepare(folder: Path, *, http: int, imap: int) -> None:
@@ -103,14 +117,18 @@ def _prepare(folder: Path, *, http: int, imap: int) -> None:
     (folder / "imapd.conf").write_text(_IMAPD.format(folder=folder))
     services = _SERVICES.format(folder=folder, programs=_PROGRAMS, http=http, imap=imap)
     (folder / "cyrus.conf").write_text(services)
-    for user in ("cyrus", *USERS):
-        command = ["saslpasswd2", "-p", "-c", "-f", str(folder / "sasldb2"), "-u", "localhost", user]
-        subprocess.run(command, input=f"{user}-password".encode(), check=True)
+    _set_passwords(folder, "cyrus", *USERS)
     subprocess.run(["chown", "-R", "cyrus:mail", str(folder)], check=True)
 
 
-def _create_users(port: int) -> None:
+def _set_passwords(folder: Path, *users: str) -> None:
+    for user in users:
+        command = ["saslpasswd2", "-p", "-c", "-f", str(folder / "sasldb2"), "-u", "localhost", user]
+        subprocess.run(command, input=f"{user}-password".encode(), check=True)
+
+
+def _create_mailboxes(port: int, *users: str) -> None:
     with imaplib.IMAP4("127.0.0.1", port) as admin:
         admin.login("cyrus", "cyrus-password")
-        for user in USERS:
+        for user in users:
             assert admin.create(f"user/{user}")[0] == "OK"

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from calendarsync.store.database import Database
 from tests.testbed.cyrus import CyrusServer, cyrus_server, missing
+from tests.testbed.dav import DavServer
 from tests.testbed.radicale import RadicaleServer, radicale_server
 from tests.testbed.xandikos import XandikosServer, xandikos_server
 
-# Radicale waits for the disk at every PUT; where there is a file system in memory, tests need not.
-_MEMORY = "/dev/shm"
+SERVERS = ("radicale", "xandikos", "cyrus")
+
+# Servers and databases wait for the disk at every write; where there is a file system in memory, tests need not.
+_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 @pytest.fixture(scope="session")
 def radicale() -> Iterator[RadicaleServer]:
     """A Radicale seen as alice; `radicale.make_calendar()` returns a fresh calendar's URL."""
-    quick = _MEMORY if os.access(_MEMORY, os.W_OK) else None
     with (
-        tempfile.TemporaryDirectory(dir=quick) as folder,
+        tempfile.TemporaryDirectory(dir=_MEMORY) as folder,
         radicale_server(Path(folder) / "radicale") as server,
     ):
         yield server
 
 
 @pytest.fixture(scope="session")
-def xandikos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[XandikosServer]:
+def xandikos() -> Iterator[XandikosServer]:
     """A Xandikos seen as alice; `xandikos.make_calendar()` returns a fresh calendar's URL."""
-    with xandikos_server(tmp_path_factory.mktemp("xandikos")) as server:
+    with (
+        tempfile.TemporaryDirectory(dir=_MEMORY) as folder,
+        xandikos_server(Path(folder) / "xandikos") as server,
+    ):
         yield server
 
 
@@ -43,3 +51,33 @@ def cyrus() -> Iterator[CyrusServer]:
         pytest.skip(reason)
     with cyrus_server() as server:
         yield server
+
+
+def server_named(request: pytest.FixtureRequest, name: str) -> DavServer:
+    """One of `SERVERS`, started if it does not run yet; the test is skipped where it cannot run here."""
+    server = request.getfixturevalue(name)
+    assert isinstance(server, DavServer)
+    return server
+
+
+@pytest.fixture(scope="session")
+def empty_installation() -> Iterator[Path]:
+    """The database of an installation in which nothing happened yet."""
+
+    async def migrate(path: Path) -> None:
+        db = Database(f"sqlite:///{path}")
+        await db.migrate()
+        await db.close()
+
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        path = Path(folder) / "calendarsync.sqlite3"
+        asyncio.run(migrate(path))
+        yield path
+
+
+@pytest.fixture
+def quick_folder(empty_installation: Path) -> Iterator[Path]:
+    """A folder in memory with the database of a fresh installation: creating one takes longer than most tests."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
+        shutil.copy(empty_installation, folder)
+        yield Path(folder)

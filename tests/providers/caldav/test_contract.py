@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calendarsync.net import HttpClient
+from calendarsync.providers.base import IdTaken
 from calendarsync.providers.caldav import CalDavCalendar
 from tests.providers.caldav.helpers import DavPerson, RadicalePerson, opened
 from tests.providers.contract import CalendarContract, Mirror, copy_of
@@ -17,6 +18,8 @@ NAMES = ["plain.ics", "a b.ics", "a@b.ics", "größe ☕.ics", "50%.ics", "a%20b
 
 
 class _OnCalDav(CalendarContract):
+    one_uid_a_person = False  # or each of a person's calendars may hold an event with the same UID
+
     @pytest.fixture
     def url(self, server: DavServer) -> str:
         return server.make_calendar()
@@ -50,6 +53,18 @@ class _OnCalDav(CalendarContract):
         await mirror.refresh()
         assert mirror.resources == {}
 
+    async def test_a_uid_that_another_calendar_of_the_same_person_holds(
+        self, client: HttpClient, server: DavServer, mirror: Mirror
+    ) -> None:
+        elsewhere = opened(client, server, server.make_calendar())
+        there = await elsewhere.create(copy_of())
+        if self.one_uid_a_person:
+            with pytest.raises(IdTaken):
+                await mirror.calendar.create(copy_of())
+            await elsewhere.delete(there.id, there.version)
+        mirror.note(await mirror.calendar.create(copy_of()))
+        assert (await mirror.refresh()).nothing
+
 
 class TestRadicale(_OnCalDav):
     @pytest.fixture
@@ -72,6 +87,8 @@ class TestXandikos(_OnCalDav):
 
 
 class TestCyrus(_OnCalDav):
+    one_uid_a_person = True
+
     @pytest.fixture
     def server(self, cyrus: CyrusServer) -> DavServer:
-        return cyrus
+        return cyrus.newcomer()

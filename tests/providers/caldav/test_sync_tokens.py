@@ -22,9 +22,9 @@ from tests.providers.caldav.helpers import (
     without_token,
 )
 from tests.providers.contract import Mirror
+from tests.testbed.fixtures import SERVERS, server_named
 from tests.testbed.proxy import Answer, Forward, Proxy, Request
 from tests.testbed.radicale import RadicaleServer, radicale_server
-from tests.testbed.xandikos import XandikosServer
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ class TestTokens:
             assert kept not in again.changed
             assert mirror.titles == {"Standup", "Review"}
 
-    @pytest.mark.parametrize("server_name", ["radicale", "xandikos"])
+    @pytest.mark.parametrize("server_name", SERVERS)
     async def test_an_unknown_token(
         self, server_name: str, client: HttpClient, request: pytest.FixtureRequest
     ) -> None:
-        """Radicale: 403; Xandikos: 412."""
-        server: RadicaleServer | XandikosServer = request.getfixturevalue(server_name)
+        """Radicale and Cyrus: 403; Xandikos: 412."""
+        server = server_named(request, server_name)
         calendar = server.make_calendar()
         person = DavPerson(server, calendar)
         mirror = Mirror(opened(client, server, calendar))

@@ -34,11 +34,12 @@ from calendarsync.providers.caldav.privileges import PRIVILEGES, may_write
 from calendarsync.providers.caldav.session import DavSession
 from calendarsync.providers.caldav.writing import (
     NEED_PRIVILEGES,
-    UID_CONFLICT,
     conditions,
+    finds_invalid,
     names_a_reason,
     refusal,
     strong_etag,
+    uid_is_taken,
 )
 from calendarsync.providers.caldav.xml import Row, propfind
 from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
@@ -141,8 +142,7 @@ class CalDavCalendar:
         resource_id = f"{copy.id}.ics"
         if quirks.ignores_preconditions(self._url) and await self._is_there(resource_id):
             raise _taken()
-        data = write_copy(quirks.adapted(copy, self._url), now=self._now())
-        response = await self._put(resource_id, data, {"If-None-Match": "*"})
+        response, data = await self._put(resource_id, self._spellings(copy), {"If-None-Match": "*"})
         if response.status in (200, 201, 204):
             return await self._written(self._place(response, resource_id), response, data)
         await self._raise_for_create(resource_id, response)
@@ -150,7 +150,7 @@ class CalDavCalendar:
 
     async def _raise_for_create(self, resource_id: str, response: Response) -> None:
         """Find out whether the place or the UID is taken: 409, 412 and 403 are all in use for both."""
-        if UID_CONFLICT in conditions(response):
+        if uid_is_taken(response):
             raise _taken()
         if names_a_reason(response):
             return
@@ -162,11 +162,10 @@ class CalDavCalendar:
 
     async def update(self, resource_id: str, version: str | None, copy: Copy) -> Resource:
         """PUT with If-Match."""
-        data = write_copy(quirks.adapted(copy, self._url), now=self._now())
-        response = await self._put_over(resource_id, version, data)
-        if response is None:
+        answer = await self._put_over(resource_id, version, self._spellings(copy))
+        if answer is None:
             raise ResourceGone("The event is no longer there.")
-        return await self._written(resource_id, response, data)
+        return await self._written(resource_id, *answer)
 
     async def delete(self, resource_id: str, version: str | None) -> None:
         """DELETE with If-Match."""
@@ -195,21 +194,26 @@ class CalDavCalendar:
         if current.problem is not None:
             return self._resource(current)
         data = _LINE_END.sub(b"\r\n", without_mark(current.content))  # XML turned CRLF into LF
-        response = await self._put_over(resource_id, current.etag, data)
-        return None if response is None else await self._written(resource_id, response, data)
+        answer = await self._put_over(resource_id, current.etag, [data])
+        return None if answer is None else await self._written(resource_id, *answer)
 
-    async def _put_over(self, resource_id: str, version: str | None, data: bytes) -> Response | None:
-        """The answer to a PUT that succeeded; None where there is nothing to write over any more."""
-        response = await self._put(resource_id, data, _if_match(version))
+    def _spellings(self, copy: Copy) -> list[bytes]:
+        return [write_copy(each, now=self._now()) for each in quirks.spellings(copy, self._url)]
+
+    async def _put_over(
+        self, resource_id: str, version: str | None, spellings: Sequence[bytes]
+    ) -> tuple[Response, bytes] | None:
+        """The answer to a PUT that succeeded, and what was sent; None where nothing is left to write over."""
+        response, data = await self._put(resource_id, spellings, _if_match(version))
         if response.status == 412 and not names_a_reason(response):
             if not await self._may_be_overwritten(resource_id, version):
                 return None
-            response = await self._put(resource_id, data, {})
+            response, data = await self._put(resource_id, spellings, {})
         if response.status in (404, 410):
             await self._privileges()  # or is it the calendar that is gone?
             return None
         if 200 <= response.status < 300:
-            return response
+            return response, data
         raise await self._refused(response)
 
     async def _may_be_overwritten(self, resource_id: str, version: str | None) -> bool:
@@ -225,9 +229,16 @@ class CalDavCalendar:
             raise _changed()
         return True
 
-    async def _put(self, resource_id: str, data: bytes, condition: Mapping[str, str]) -> Response:
-        headers = {**_CALENDAR_TYPE, **condition}
-        return await self._session.send("PUT", member_url(self._url, resource_id), data, headers=headers)
+    async def _put(
+        self, resource_id: str, spellings: Sequence[bytes], condition: Mapping[str, str]
+    ) -> tuple[Response, bytes]:
+        """The answer to the first spelling that the server does not find invalid, else to the last."""
+        url, headers = member_url(self._url, resource_id), {**_CALENDAR_TYPE, **condition}
+        for data in spellings[:-1]:
+            response = await self._session.send("PUT", url, data, headers=headers)
+            if not finds_invalid(response):
+                return response, data
+        return await self._session.send("PUT", url, spellings[-1], headers=headers), spellings[-1]
 
     async def _written(self, resource_id: str, response: Response, data: bytes) -> Resource:
         """What was written, as a later reading will show it.

@@ -7,6 +7,7 @@ comment that names the server.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -16,11 +17,12 @@ from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Duration, EventTime
 from calendarsync.domain.timezones import zone_info
 
-# Radicale, sabre/dav (Nextcloud, ownCloud, Baikal) and Cyrus answer 403, Xandikos (its tokens are git hashes)
-# 412 to a token that they do not know. DAViCal, SOGo, Stalwart and Purelymail answer 207 with all that there
-# is and name no deletion: nothing tells such an answer from a long list of changes.
+# Radicale, sabre/dav (Nextcloud, ownCloud, Baikal) and Cyrus (UIDVALIDITY and a counter; Fastmail is Cyrus)
+# answer 403, Xandikos (its tokens are git hashes) 412 to a token that they do not know. DAViCal, SOGo, Stalwart
+# and Purelymail answer 207 with all that there is and name no deletion: nothing tells such an answer from a
+# long list of changes.
 _HONEST_TOKEN = re.compile(
-    r"http://radicale\.org/ns/sync/|http://sabre\.io/ns/sync/|https?://cyrusimap\.org/|[0-9a-f]{40}\Z"
+    r"http://radicale\.org/ns/sync/|http://sabre\.io/ns/sync/|data:,\d+-\d+\Z|[0-9a-f]{40}\Z"
 )
 _UNIX_SECONDS = re.compile(r"[1-9]\d{9}")
 _SETTLED = timedelta(seconds=2)
@@ -66,14 +68,29 @@ def ignores_preconditions(url: str) -> bool:
     return "/SOGo/" in urlsplit(url).path
 
 
-def adapted(copy: Copy, url: str) -> Copy:
-    """The copy as this server takes it. iCloud refuses events without a DTEND."""
+def spellings(copy: Copy, url: str) -> Iterator[Copy]:
+    """The copy as this server takes it; after that, how else it might where it finds the first one invalid.
+
+    iCloud refuses events without a DTEND. Cyrus 3.6 (that of Debian 12) refuses those that take no time,
+    however they are written; with a second's length it takes them, and nobody is busy any longer for it.
+    """
     host = urlsplit(url).hostname or ""
-    if not host.endswith("icloud.com"):
-        return copy
-    return replace(
-        copy, master=_with_end(copy.master), overrides=tuple(_with_end(part) for part in copy.overrides)
-    )
+    whole = _each(copy, _with_end) if host.endswith("icloud.com") else copy
+    yield whole
+    longer = _each(whole, _with_length)
+    if longer != whole:
+        yield longer
+
+
+def _each(copy: Copy, change: Callable[[CopyComponent], CopyComponent]) -> Copy:
+    return replace(copy, master=change(copy.master), overrides=tuple(map(change, copy.overrides)))
+
+
+def _with_length(component: CopyComponent) -> CopyComponent:
+    end = component.end or _end_of(component.start, component.duration or Duration())
+    if component.start.all_day or end.instant("UTC") > component.start.instant("UTC"):
+        return component
+    return replace(component, end=_end_of(component.start, Duration(seconds=1)), duration=None)
 
 
 def _with_end(component: CopyComponent) -> CopyComponent:

@@ -7,7 +7,10 @@ from calendarsync.providers.base import ProviderError, Refused, Unavailable
 from calendarsync.providers.caldav.session import meaning
 from calendarsync.providers.caldav.xml import caldav, dav, read_conditions
 
-UID_CONFLICT = caldav("no-uid-conflict")  # RFC 4791 section 5.3.2.1
+# RFC 4791 section 5.3.2.1: in the same calendar. RFC 6638 section 3.2.4.1: in any calendar of the same person;
+# Cyrus says so of every event, not of meetings alone.
+_UID_TAKEN = {caldav("no-uid-conflict"), caldav("unique-scheduling-object-resource")}
+_INVALID = {caldav("valid-calendar-data"), caldav("valid-calendar-object-resource")}
 NEED_PRIVILEGES = dav("need-privileges")  # RFC 3744 section 7.1.1
 
 _REASONS = {
@@ -39,6 +42,16 @@ _STATUSES = {
 def conditions(response: Response) -> frozenset[str]:
     """The preconditions that the answer says are violated."""
     return read_conditions(response.body)
+
+
+def uid_is_taken(response: Response) -> bool:
+    """Whether the answer says that another event has this one's UID."""
+    return not _UID_TAKEN.isdisjoint(conditions(response))
+
+
+def finds_invalid(response: Response) -> bool:
+    """Whether the answer says that the data is not what the server takes."""
+    return not _INVALID.isdisjoint(conditions(response))
 
 
 def names_a_reason(response: Response) -> bool:
