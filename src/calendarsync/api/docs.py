@@ -142,8 +142,8 @@ def _type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#schema-{name}">{name}</a>'
-    if "anyOf" in schema:
-        return " or ".join(_type(each) for each in schema["anyOf"])
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(_type(each) for each in choices)
     if "enum" in schema or "const" in schema:
         return " · ".join(
             f"<code>{escape(str(each))}</code>" for each in schema.get("enum", [schema.get("const")])

@@ -105,7 +105,7 @@ async def test_an_unchanged_feed_is_not_sent_again(feed: FeedServer, mirror: Mir
     feed.events["a"] = vevent("a")
     await mirror.refresh()
     await mirror.refresh()
-    assert feed.answers == [200, 304]
+    assert feed.answers == [200, 200, 304]
     clock.advance(hours=25)
     await mirror.refresh()
     assert feed.answers[-1] == 200, "once a day the server is not asked whether, but what"
@@ -117,8 +117,8 @@ async def test_last_modified_is_a_validator_too(feed: FeedServer, mirror: Mirror
     feed.events["a"] = vevent("a")
     await mirror.refresh()
     await mirror.refresh()
-    assert "If-Modified-Since" not in feed.asked[0]
-    assert feed.asked[1]["If-Modified-Since"] == "Sun, 01 Mar 2026 00:00:00 GMT"
+    assert "If-Modified-Since" not in feed.asked[1]
+    assert feed.asked[2]["If-Modified-Since"] == "Sun, 01 Mar 2026 00:00:00 GMT"
 
 
 @pytest.mark.parametrize("validators", [True, False])
@@ -140,6 +140,26 @@ async def test_a_feed_with_new_uids_and_stamps_at_every_reading_does_not_change(
         again = await mirror.refresh()
         assert again.nothing
         assert again.reading.listed == set(mirror.resources)
+
+
+async def test_ids_of_a_feed_with_new_uids_at_every_reading_outlive_the_database(
+    feed: FeedServer, mirror: Mirror, client: HttpClient, clock: Clock
+) -> None:
+    readings = itertools.count()
+    days = (3, 4, 5)
+
+    def render() -> str:
+        number = next(readings)
+        return vcalendar(*(vevent(f"{number}-{day}", f"2026030{day}T090000", None) for day in days))
+
+    feed.render = render
+    await mirror.refresh()
+    days = (3, 4, 5, 6)
+    await mirror.refresh()
+    anew = Mirror(opened(client, feed.url, clock))
+    await anew.refresh()
+    assert set(anew.resources) == set(mirror.resources)
+    assert len(anew.resources) == 4
 
 
 async def test_a_copy_in_a_feed_is_no_source(feed: FeedServer, mirror: Mirror) -> None:
@@ -262,7 +282,7 @@ async def test_contents_cost_no_request_after_a_reading_and_one_without(
     assert [event.contents[""].title for event in await mirror.calendar.fetch(["a", "a", "gone"])] == [
         "Standup"
     ]
-    assert mirror.calendar.requests == 1
+    assert mirror.calendar.requests == 2
 
     later = Mirror(opened(client, feed.url, clock), mirror.cursor, mirror.resources)
     await later.refresh()
@@ -279,6 +299,7 @@ async def test_contents_are_found_under_the_ids_of_the_index_when_the_uids_chang
     await mirror.refresh()
     later = Mirror(opened(client, feed.url, clock), mirror.cursor, mirror.resources)
     await later.refresh()
+    assert feed.answers[-1] == 304
     feed.events = {"b": vevent("b")}
     (fetched,) = await later.calendar.fetch(["a"])
     assert (fetched.id, fetched.version) == ("a", mirror.resources["a"].version)
@@ -303,7 +324,7 @@ async def test_a_feed_of_another_version_of_the_program_is_read_again(
     await mirror.refresh()
     monkeypatch.setattr("calendarsync.providers.ics.cursor.__version__", "another")
     await mirror.refresh()
-    assert feed.answers == [200, 200]
+    assert feed.answers == [200, 200, 200, 200]
 
 
 async def test_what_the_first_look_finds(client: HttpClient, feed: FeedServer, clock: Clock) -> None:

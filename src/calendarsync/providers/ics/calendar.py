@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
@@ -48,36 +48,40 @@ class IcsCalendar:
         self._owner = owner
         self._confined = confined
         self._known: Known = _nothing
-        self._aliases: Mapping[str, str] = {}
+        self._last = Cursor(0)
         self._events: dict[str, Resource] | None = None
 
     async def read(
         self, cursor: str | None, known: Known, on_batch: Callable[[Batch], Awaitable[None]]
     ) -> Reading:
-        """One request. What is left of a feed that breaks off, or of none, is an error, never a deletion.
+        """One request, and one more where there is no cursor: to see whether the UIDs stay.
 
-        A feed that held events and comes empty counts as unchanged until it has done so for `EMPTY_DOUBT`.
+        What is left of a feed that breaks off, or of none, is an error, never a deletion. A feed that held events
+        and comes empty counts as unchanged until it has done so for `EMPTY_DOUBT`.
         """
-        now = self._now()
-        last = Cursor.load(cursor) or Cursor(read_at=now.timestamp())
-        self._known, self._aliases, self._events = known, last.aliases, None
+        now, last = self._now(), Cursor.load(cursor)
+        before = None if last else await self._names()
+        last = last or Cursor(now.timestamp())
+        self._known, self._last, self._events = known, last, None
         response = await self._get(last.validators(now))
         if response is None:
             return Reading(cursor, listed=None)
-        fresh = _fresh(response, now, self._fingerprinter)
+        fresh = replace(last, **_seen(response, now), digest=self._fingerprinter.of_bytes(response.body))
         if fresh.digest == last.digest:
-            return Reading(replace(fresh, aliases=last.aliases).dump(), listed=None)
+            return Reading(fresh.dump(), listed=None)
         feed = await read(response, self._owner)
         if not feed.resources and last.doubts_emptiness(now) and await known():
             since = last.empty_since or now.timestamp()
-            return Reading(
-                replace(last, etag=None, last_modified=None, empty_since=since).dump(), listed=None
-            )
+            doubt = replace(last, etag=None, last_modified=None, empty_since=since)
+            return Reading(doubt.dump(), listed=None)
+        if before is not None:
+            self._last = replace(last, volatile=_is_volatile(before, feed))
         events, versions = await self._match(feed), await known()
         changed = [event for event in events.values() if versions.get(event.id) != event.version]
         for start in range(0, len(changed), BATCH):
             await on_batch(Batch(changed=changed[start : start + BATCH]))
-        return Reading(replace(fresh, aliases=self._aliases).dump(), frozenset(events))
+        memory = replace(fresh, volatile=self._last.volatile, aliases=self._last.aliases)
+        return Reading(memory.dump(), frozenset(events))
 
     async def fetch(self, ids: Sequence[str]) -> list[Resource]:
         """No request where the feed was read a moment ago, else one."""
@@ -105,13 +109,37 @@ class IcsCalendar:
         self.requests += 1
         return await download(self._client, self._address, validators, confined=self._confined, now=self._now)
 
+    async def _names(self) -> frozenset[str]:
+        response = await self._get({})
+        assert response is not None  # nothing was made conditional
+        feed = await read(response, self._owner)
+        return frozenset(event.id for event in feed.resources)
+
     async def _match(self, feed: Feed) -> dict[str, Resource]:
         sources = [event for event in feed.resources if not _is_copy(event)]
-        known = await self._known()
-        matched = await asyncio.to_thread(match, sources, known, self._aliases, self._fingerprinter)
-        self._aliases = matched.aliases
+        if self._last.volatile:
+            sources = [replace(event, id="") for event in sources]
+        known, aliases = await self._known(), self._last.aliases
+        matched = await asyncio.to_thread(match, sources, known, aliases, self._fingerprinter)
+        self._last = replace(self._last, aliases=matched.aliases)
         self._events = {event.id: event for event in matched.resources}
         return self._events
+
+
+def _seen(response: Response, now: datetime) -> dict[str, Any]:
+    """What a cursor remembers of an answer."""
+    headers = response.headers
+    validators = {"etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified")}
+    return {"read_at": now.timestamp(), "empty_since": None, **validators}
+
+
+def _is_volatile(before: frozenset[str], feed: Feed) -> bool:
+    """Whether the feed makes its UIDs anew at every reading.
+
+    They are no ids then: what a copy is known by would be lost together with our database (rule 4).
+    """
+    names = {event.id for event in feed.resources if event.id}
+    return len(names & before) * 2 < len(names)
 
 
 def _is_copy(event: Resource) -> bool:
@@ -120,15 +148,6 @@ def _is_copy(event: Resource) -> bool:
     The mark cannot tell, for it is bound to that calendar; and Google's feeds leave it out, and add to the id.
     """
     return looks_derived(event.uid.removesuffix("@google.com"))
-
-
-def _fresh(response: Response, now: datetime, fingerprinter: Fingerprinter) -> Cursor:
-    return Cursor(
-        read_at=now.timestamp(),
-        etag=response.headers.get("ETag"),
-        last_modified=response.headers.get("Last-Modified"),
-        digest=fingerprinter.of_bytes(response.body),
-    )
 
 
 async def _nothing() -> Mapping[str, str | None]:

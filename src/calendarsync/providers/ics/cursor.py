@@ -22,7 +22,7 @@ class Cursor:
     """`etag` and `last_modified` are the server's validators (RFC 9110 section 8.8), `digest` is ours of the body.
 
     `read_at` is when the feed was last read in full, `empty_since` since when it has come empty, in Unix
-    seconds. `aliases` are those of `matching`.
+    seconds. `volatile`: it gives its events new UIDs at every reading. `aliases` are those of `matching`.
     """
 
     read_at: float
@@ -30,6 +30,7 @@ class Cursor:
     last_modified: str | None = None
     digest: str | None = None
     empty_since: float | None = None
+    volatile: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def dump(self) -> str:
