@@ -6,6 +6,7 @@ calendar by other means.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Protocol
@@ -167,6 +168,36 @@ class ReadingContract:
         await mirror.refresh()
         await person.remove(only)
         assert (await mirror.refresh()).removed == {only}
+
+    async def test_what_a_person_does_to_own_writes_at_once_is_read(
+        self, mirror: Mirror, person: Person
+    ) -> None:
+        """The calendar is then as it was at the last reading, or would be but for the other copy."""
+        await mirror.refresh()
+        for number in range(2):
+            mirror.note(await mirror.calendar.create(copy_of(f"copy{number}")))
+        first, second = mirror.resources
+        await person.remove(first)
+        assert (await mirror.refresh()).removed == {first}
+        await person.edit(second, "Mine")
+        await mirror.refresh()
+        theirs = mirror.resources[second]
+        mirror.note(await mirror.calendar.update(second, theirs.version, copy_of("copy1")))
+        await person.edit(second, "Mine")
+        await mirror.refresh()
+        assert mirror.titles == {"Mine"}
+
+    async def test_many_writes_at_once(self, calendar: Calendar) -> None:
+        made = await asyncio.gather(*(calendar.create(copy_of(f"copy{number}")) for number in range(20)))
+        changes = [
+            calendar.update(copy.id, copy.version, copy_of(copy.uid, hour=11))
+            if number % 2
+            else calendar.delete(copy.id, copy.version)
+            for number, copy in enumerate(made)
+        ]
+        await asyncio.gather(*changes)
+        left = await calendar.fetch([copy.id for copy in made])
+        assert {copy.id for copy in left} == {copy.id for copy in made[1::2]}
 
     async def test_fetch_leaves_out_what_is_gone(self, calendar: Calendar, person: Person) -> None:
         there, gone = await person.add("Standup"), await person.add("Lunch")

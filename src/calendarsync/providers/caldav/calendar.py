@@ -26,7 +26,7 @@ from calendarsync.providers.base import (
 )
 from calendarsync.providers.caldav import quirks
 from calendarsync.providers.caldav.concurrency import aside, streamed
-from calendarsync.providers.caldav.cursor import Cursor
+from calendarsync.providers.caldav.cursor import Cursor, digest_of
 from calendarsync.providers.caldav.fetching import BATCH, Data, Fetcher
 from calendarsync.providers.caldav.hrefs import canonical_url, decode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry, Lister
@@ -98,7 +98,9 @@ class CalDavCalendar:
         last = Cursor.load(cursor)
         self._fetcher.multiget = last is None or last.multiget
         listing = await self._lister.list(last, known)
-        versions = await known() if listing.present or listing.removed else {}
+        token = listing.cursor.token if listing.cursor else None
+        asks = bool(listing.present or listing.removed) or quirks.names_a_state(token)
+        versions = await known() if asks else {}
         present = listing.present.keys() | listing.unreadable
         changed = [
             entry
@@ -111,11 +113,13 @@ class CalDavCalendar:
             await on_batch(Batch(removed=removed))
 
         one_at_a_time = asyncio.Lock()
+        read: dict[str, str | None] = {}
 
         async def fetch(batch: Sequence[Entry]) -> None:
             resources = await self._read_all(await self._fetcher.fetch(batch))
             async with one_at_a_time:
                 if resources:
+                    read.update((resource.id, resource.version) for resource in resources)
                     await on_batch(Batch(changed=resources))
 
         complete, next_cursor = listing.complete, listing.cursor
@@ -124,6 +128,10 @@ class CalDavCalendar:
         await streamed(_batches(changed), fetch, at_once=BATCHES_AT_ONCE)
         if next_cursor is not None:
             next_cursor = replace(next_cursor, multiget=self._fetcher.multiget)
+            if quirks.names_a_state(token):
+                gone = removed if listed is None else versions.keys() - listed
+                kept = {name: version for name, version in versions.items() if name not in gone}
+                next_cursor = replace(next_cursor, state=digest_of(kept | read))
         return Reading(next_cursor.dump() if next_cursor else None, listed)
 
     async def fetch(self, ids: Sequence[str]) -> list[Resource]:
@@ -176,11 +184,11 @@ class CalDavCalendar:
             if version is not None and current.etag != version:
                 raise _changed()
         url = member_url(self._url, resource_id)
-        response = await self._session.send("DELETE", url, headers=_if_match(version))
+        response = await self._session.write("DELETE", url, headers=_if_match(version))
         if response.status == 412:
             if not await self._may_be_overwritten(resource_id, version):
                 return
-            response = await self._session.send("DELETE", url)
+            response = await self._session.write("DELETE", url, headers={})
         if not (200 <= response.status < 300 or response.status in (404, 410)):
             raise await self._refused(response)
 
@@ -235,10 +243,10 @@ class CalDavCalendar:
         """The answer to the first spelling that the server does not find invalid, else to the last."""
         url, headers = member_url(self._url, resource_id), {**_CALENDAR_TYPE, **condition}
         for data in spellings[:-1]:
-            response = await self._session.send("PUT", url, data, headers=headers)
+            response = await self._session.write("PUT", url, data, headers=headers)
             if not finds_invalid(response):
                 return response, data
-        return await self._session.send("PUT", url, spellings[-1], headers=headers), spellings[-1]
+        return await self._session.write("PUT", url, spellings[-1], headers=headers), spellings[-1]
 
     async def _written(self, resource_id: str, response: Response, data: bytes) -> Resource:
         """What was written, as a later reading will show it.

@@ -24,6 +24,7 @@ from calendarsync.domain.timezones import zone_info
 _HONEST_TOKEN = re.compile(
     r"http://radicale\.org/ns/sync/|http://sabre\.io/ns/sync/|data:,\d+-\d+\Z|[0-9a-f]{40}\Z"
 )
+_GIT_TREE = re.compile(r"[0-9a-f]{40}")
 _UNIX_SECONDS = re.compile(r"[1-9]\d{9}")
 _SETTLED = timedelta(seconds=2)
 
@@ -31,6 +32,15 @@ _SETTLED = timedelta(seconds=2)
 def rejects_unknown_tokens(token: str) -> bool:
     """Whether the server that made this token is known to answer an error to one that it has forgotten."""
     return _HONEST_TOKEN.match(token) is not None
+
+
+def names_a_state(token: str | None) -> bool:
+    """Whether a calendar that comes back to an earlier state gets its earlier sync token back, as in Xandikos.
+
+    What such a server lists is the difference between two states. A copy that we wrote after the first and a
+    person deleted before the second is in neither, and nothing would ever tell of its end.
+    """
+    return token is not None and _GIT_TREE.fullmatch(token) is not None
 
 
 def is_clock(token: str) -> bool:

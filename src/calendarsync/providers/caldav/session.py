@@ -31,6 +31,7 @@ from calendarsync.providers.failures import no_answer
 LISTING_MAX_BYTES = 64 * 1024 * 1024  # 200,000 rows of a listing
 LISTING_TIMEOUT_SECONDS = 120.0  # some servers read every file for a listing
 LOOK_MAX_BYTES = 1024 * 1024  # what one collection says of itself
+TURN_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds before a write is tried again
 XML = "application/xml; charset=utf-8"
 
 
@@ -58,6 +59,8 @@ class DavSession:
         self._now = now
         self._confined = confined
         self._slots = asyncio.Semaphore(concurrency)
+        self._turn = asyncio.Lock()
+        self._queuing = False
 
     async def send(
         self,
@@ -96,6 +99,26 @@ class DavSession:
         self._raise_for_account(response)
         return response
 
+    async def write(
+        self, method: str, url: str, body: bytes | None = None, *, headers: Mapping[str, str]
+    ) -> Response:
+        """Send a PUT or DELETE, and again where it only met another one.
+
+        Xandikos writes one thing at a time: the others are answered 423, a DELETE 500. From then on all queue.
+        """
+        if not self._queuing:
+            response = await self.send(method, url, body, headers=headers)
+            if not _met_another(method, response):
+                return response
+            self._queuing = True
+        async with self._turn:
+            for pause in TURN_PAUSES:
+                response = await self.send(method, url, body, headers=headers)
+                if not _met_another(method, response):
+                    return response
+                await asyncio.sleep(pause)
+            return await self.send(method, url, body, headers=headers)
+
     async def multistatus(
         self,
         method: str,
@@ -123,6 +146,10 @@ class DavSession:
             raise Unavailable("The server is out of order at the moment.")
         if 300 <= status < 400:
             raise Unreachable("The server redirects to an address that is not followed.")
+
+
+def _met_another(method: str, response: Response) -> bool:
+    return response.status == 423 or (method == "DELETE" and response.status == 500)
 
 
 async def read_rows(response: Response, on_row: Callable[[Row], None]) -> str | None:
