@@ -14,7 +14,7 @@ from calendarsync.providers.base import Calendar, RateLimited, Refused, Unreacha
 from calendarsync.store import schedule
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import connections, pairs
-from calendarsync.sync import refresh
+from calendarsync.sync import round as rounds
 from calendarsync.sync.actions import FlowPlan
 from calendarsync.sync.apply import Applier
 from tests.sync.helpers import FIRST, LAST, WEEKLY, done, empty_unnamed, fill
@@ -128,15 +128,12 @@ async def test_rule_21_a_stop_in_the_middle_of_the_reading_does_not_lose_the_dou
     pair = await at.pair(direction="a_to_b")
     await at.app.sync(pair)
     empty_unnamed(at, "a")
-    store = refresh.update_connection
 
-    async def stopped(db: object, connection_id: str, **values: object) -> None:
-        if "cursor" in values:
-            raise asyncio.CancelledError
-        await store(db, connection_id, **values)  # type: ignore[arg-type]
+    async def stopped(*_: object, **__: object) -> None:
+        raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(refresh, "update_connection", stopped)
+        patched.setattr(rounds, "note_reading", stopped)
         with pytest.raises(asyncio.CancelledError):
             await at.app.run(pair)
     assert (await at.app.run(pair)).status == "failed"

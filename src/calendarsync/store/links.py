@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.store.tables import failures, kept_copies, links, pairs
+
+_STORED = [field.name for field in fields(Link) if field.name != "id"]
 
 
 async def load_links(db: AsyncConnection, pair_id: str) -> list[Link]:
@@ -33,16 +35,26 @@ async def save_links(db: AsyncConnection, pair_id: str, changed: Sequence[Link])
     )
 
 
-async def delete_links(db: AsyncConnection, pair_id: str, gone: Iterable[Link]) -> None:
-    for link in gone:
-        await db.execute(
-            delete(links).where(
-                links.c.pair_id == pair_id,
-                links.c.direction == link.direction.value,
-                links.c.source_resource == link.source_resource,
-                links.c.source_original == link.source_original,
-            )
-        )
+async def delete_links(db: AsyncConnection, pair_id: str, gone: Sequence[Link]) -> None:
+    if not gone:
+        return
+    statement = delete(links).where(
+        links.c.pair_id == pair_id,
+        links.c.direction == bindparam("of_direction"),
+        links.c.source_resource == bindparam("of_resource"),
+        links.c.source_original == bindparam("of_original"),
+    )
+    await db.execute(
+        statement,
+        [
+            {
+                "of_direction": link.direction.value,
+                "of_resource": link.source_resource,
+                "of_original": link.source_original,
+            }
+            for link in gone
+        ],
+    )
 
 
 async def settle_rules_version(db: AsyncConnection, pair_id: str, version: str) -> None:
@@ -134,17 +146,12 @@ async def replace_failures(
 
 
 def _values(pair_id: str, link: Link) -> dict[str, Any]:
-    values = asdict(link) | {"pair_id": pair_id, "holes": list(link.holes), "respected": list(link.respected)}
-    del values["id"]
-    return values
+    return {name: getattr(link, name) for name in _STORED} | {"pair_id": pair_id}
 
 
 def _link(row: Row[Any]) -> Link:
-    values = {field.name: getattr(row, field.name) for field in fields(Link)}
-    converted = {
-        "direction": Direction(row.direction),
-        "state": LinkState(row.state),
-        "holes": tuple(row.holes),
-        "respected": tuple(row.respected),
-    }
-    return Link(**values | converted)
+    values = row._asdict()
+    del values["pair_id"]
+    values["direction"], values["state"] = Direction(row.direction), LinkState(row.state)
+    values["holes"], values["respected"] = tuple(row.holes), tuple(row.respected)
+    return Link(**values)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal, or_, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -127,11 +127,21 @@ async def load_pair(db: AsyncConnection, pair_id: str) -> PairRecord | None:
     return None if row is None else PairRecord(**_columns(PairRecord, row))
 
 
+async def calendar_keys(db: AsyncConnection, pair_id: str) -> list[str]:
+    """The keys of a pair's two calendars; empty where there is no such pair."""
+    row = (
+        await db.execute(
+            select(_first.c.calendar_key, _second.c.calendar_key)
+            .select_from(_joined)
+            .where(pairs.c.id == pair_id)
+        )
+    ).one_or_none()
+    return [] if row is None else list(row)
+
+
 async def load_connection(db: AsyncConnection, connection_id: str) -> ConnectionRecord:
     """Raises sqlalchemy.exc.NoResultFound."""
-    row = (await db.execute(select(connections).where(connections.c.id == connection_id))).one()
-    values = _columns(ConnectionRecord, row)
-    return ConnectionRecord(**values | {"owner_addresses": tuple(row.owner_addresses)})
+    return _connection((await db.execute(select(connections).where(connections.c.id == connection_id))).one())
 
 
 async def carries_full_pair(db: AsyncConnection, connection_id: str) -> bool:
@@ -145,6 +155,12 @@ async def carries_full_pair(db: AsyncConnection, connection_id: str) -> bool:
 
 async def update_connection(db: AsyncConnection, connection_id: str, **values: Any) -> None:
     await db.execute(update(connections).where(connections.c.id == connection_id).values(**values))
+
+
+async def note_reading(db: AsyncConnection, connection_id: str, **values: Any) -> ConnectionRecord:
+    """Note what a reading led to; the connection as it is then."""
+    changed = update(connections).where(connections.c.id == connection_id).values(**values)
+    return _connection((await db.execute(changed.returning(*connections.c))).one())
 
 
 async def note_failure(db: AsyncConnection, connection: ConnectionRecord, **values: Any) -> None:
@@ -172,24 +188,25 @@ async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, unt
     )
 
 
-async def update_pair(db: AsyncConnection, pair_id: str, **values: Any) -> None:
-    await db.execute(update(pairs).where(pairs.c.id == pair_id).values(**values))
+async def settle_pair(db: AsyncConnection, pair_id: str, status: Mapping[str, Any], **values: Any) -> None:
+    """Write down a run's end. `status`, and why, is left alone in a pair that was paused meanwhile."""
+    unless_paused = {
+        name: case((pairs.c.status == "paused", pairs.c[name]), else_=literal(value, pairs.c[name].type))
+        for name, value in status.items()
+    }
+    await db.execute(update(pairs).where(pairs.c.id == pair_id).values(**unless_paused, **values))
 
 
-async def settle_status(db: AsyncConnection, pair_id: str, **values: Any) -> None:
-    """Set the status that a run leaves behind, and why; one that was paused meanwhile stays paused."""
-    await db.execute(update(pairs).where(pairs.c.id == pair_id, pairs.c.status != "paused").values(**values))
-
-
-async def put_off(db: AsyncConnection, pair: PairRecord, now: datetime, until: datetime) -> None:
-    """See to it that a pair that has just run is not due again at once, whatever became of the run."""
+async def settle_connections(
+    db: AsyncConnection, pair: PairRecord, now: datetime, until: datetime, **values: Any
+) -> None:
+    """The same for the pair's connections; whatever became of the run, it is not due again at once."""
+    due_at = connections.c.next_refresh_at
+    put_off = case((due_at <= now, literal(until, due_at.type)), else_=due_at)
     await db.execute(
         update(connections)
-        .where(
-            connections.c.id.in_((pair.connection_a_id, pair.connection_b_id)),
-            connections.c.next_refresh_at <= now,
-        )
-        .values(next_refresh_at=until)
+        .where(connections.c.id.in_((pair.connection_a_id, pair.connection_b_id)))
+        .values(next_refresh_at=put_off, **values)
     )
 
 
@@ -213,6 +230,11 @@ async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
         .where(or_(pairs.c.connection_a_id.in_(sharing), pairs.c.connection_b_id.in_(sharing)))
         .values(quiet_state=None)
     )
+
+
+def _connection(row: Row[Any]) -> ConnectionRecord:
+    values = _columns(ConnectionRecord, row)
+    return ConnectionRecord(**values | {"owner_addresses": tuple(row.owner_addresses)})
 
 
 def _columns(kind: type[ConnectionRecord | PairRecord], row: Row[Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +16,9 @@ from calendarsync.store.runs import save_run
 from calendarsync.store.schedule import (
     PairRecord,
     load_connection,
-    put_off,
+    settle_connections,
     settle_dirty,
-    settle_status,
-    update_connection,
-    update_pair,
+    settle_pair,
 )
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Outcome
@@ -34,6 +32,9 @@ QUIET = timedelta(minutes=15)
 
 RETRY_AFTER = timedelta(days=1)
 _HELD_BACK = frozenset({Refused.code, IdTaken.code})
+_LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
+_NOTED = [field.name for field in fields(Operation)]
+_IN_ORDER = {"status": "active", "attention_code": None, "attention_message": None}
 
 
 @dataclass(slots=True)
@@ -141,20 +142,17 @@ class Finisher:
     async def finish(self, pair: PairRecord, sync_id: str, trigger: str, ending: Ending) -> RunReport:
         """Write the log and what follows from the run, in one transaction."""
         report = ending.report(sync_id)
-        now = self.reader.now()
+        now, next_refresh = self.reader.now(), self.reader.next_refresh()
         async with self.reader.db.write() as db:
             await save_run(db, _log(pair, trigger, report) | {"created_at": now}, _rows(report))
             await settle_dirty(db, pair.id, pair.dirty_since)
-            await put_off(db, pair, now, self.reader.next_refresh())
             if report.status is RunStatus.FAILED:
-                await settle_status(db, pair.id, **self._stopped(ending))
-                await update_pair(db, pair.id, quiet_until=None)
-                return report
-            await settle_status(db, pair.id, status="active", attention_code=None, attention_message=None)
-            looked = await self._looked_at(db, pair, ending) if ending.planned else {}
-            await update_pair(db, pair.id, last_synced_at=now, **looked)
-            for connection_id in (pair.connection_a_id, pair.connection_b_id):
-                await update_connection(db, connection_id, last_synced_at=now)
+                await settle_pair(db, pair.id, self._stopped(ending), quiet_until=None)
+                await settle_connections(db, pair, now, next_refresh)
+            else:
+                looked = await self._looked_at(db, pair, ending) if ending.planned else {}
+                await settle_pair(db, pair.id, _IN_ORDER, last_synced_at=now, **looked)
+                await settle_connections(db, pair, now, next_refresh, last_synced_at=now)
         return report
 
     @staticmethod
@@ -183,9 +181,7 @@ class Finisher:
 
 
 def _log(pair: PairRecord, trigger: str, report: RunReport) -> dict[str, Any]:
-    values = asdict(report)
-    del values["operations"], values["error"]
-    return values | {
+    return {name: getattr(report, name) for name in _LOGGED} | {
         "account_id": pair.account_id,
         "mode": pair.mode,
         "pair_id": pair.id,
@@ -197,4 +193,4 @@ def _log(pair: PairRecord, trigger: str, report: RunReport) -> dict[str, Any]:
 
 
 def _rows(report: RunReport) -> list[dict[str, Any]]:
-    return [asdict(operation) | {"direction": str(operation.direction)} for operation in report.operations]
+    return [{name: getattr(operation, name) for name in _NOTED} for operation in report.operations]

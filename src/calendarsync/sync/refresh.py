@@ -12,7 +12,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.providers.base import Batch, Calendar
 from calendarsync.store import index
 from calendarsync.store.database import Database
-from calendarsync.store.schedule import ConnectionRecord, update_connection
+from calendarsync.store.schedule import ConnectionRecord, carries_full_pair, update_connection
 from calendarsync.sync.guards import EMPTIED
 
 RETRY_SECONDS = 86_400.0
@@ -50,13 +50,14 @@ class Refresher:
         calendar: Calendar,
         *,
         full: bool,
-        contents: Contents | None,
+        contents: Contents,
         now: datetime,
-    ) -> None:
+    ) -> str:
         """Bring the index up to date; `full` compares every resource. Raises ProviderError.
 
-        The index is written batch by batch and the cursor last: a reading that breaks off is done again from
-        the old cursor, and finds by their versions what it has already.
+        The index is written batch by batch. What is returned is to be noted as the connection's cursor at the
+        end: a reading that breaks off is done again from the old one, and finds by their versions what it has
+        already.
         """
         last = _Memory.load(connection.cursor)
         retry = (
@@ -77,8 +78,7 @@ class Refresher:
             emptied = bool(missing) and not reading.listed and len(versions) >= EMPTIED
             await writer.write(Batch(removed=list(missing)), emptied_at=now if emptied else None)
         memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
-        async with self.db.write() as db:
-            await update_connection(db, connection.id, cursor=json.dumps(asdict(memory)))
+        return json.dumps(asdict(memory))
 
 
 @dataclass(slots=True)
@@ -97,10 +97,13 @@ class _Known:
 
 
 class _IndexWriter:
-    def __init__(self, refresher: Refresher, connection_id: str, contents: Contents | None) -> None:
+    """Writes batches. `contents` remembers their texts if a pair in `full` mode has a use for them."""
+
+    def __init__(self, refresher: Refresher, connection_id: str, contents: Contents) -> None:
         self._refresher = refresher
         self._connection_id = connection_id
         self._contents = contents
+        self._keeps: bool | None = None
 
     async def write(self, batch: Batch, *, emptied_at: datetime | None = None) -> None:
         """`emptied_at` is noted together with the removals that it casts doubt on (rule 21)."""
@@ -114,7 +117,9 @@ class _IndexWriter:
                 db, self._connection_id, batch.changed, self._refresher.fingerprinter, version
             )
             await index.remove_resources(db, self._connection_id, batch.removed)
-        if self._contents is not None:
+            if self._keeps is None:
+                self._keeps = await carries_full_pair(db, self._connection_id)
+        if self._keeps:
             for resource in batch.changed:
                 self._contents.remember(resource)
 

@@ -48,7 +48,8 @@ class Remover:
         for attempt in range(MAX_ATTEMPTS):
             if not left:
                 return
-            side = await self.round_.read(target, again=attempt > 0)
+            (connection,) = await self.round_.admit(target)
+            side = await self.round_.read(connection, again=attempt > 0)
             standing = await self._standing(pair, side, left)
             await self._forget(pair, [link for link in left if link.copy_id not in standing])
             here = [link for link in left if link.copy_id in standing]

@@ -18,11 +18,10 @@ from calendarsync.providers.base import (
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import (
     ConnectionRecord,
-    carries_full_pair,
     hold_back_grant,
     load_connection,
     note_failure,
-    update_connection,
+    note_reading,
 )
 from calendarsync.sync.apply import Side
 from calendarsync.sync.refresh import Contents, Refresher
@@ -97,35 +96,37 @@ class Round:
         calendar = self._calendars.get(connection_id)
         return calendar.requests if calendar else 0
 
-    async def admit(self, connection_id: str) -> ConnectionRecord:
-        """The connection, if its provider may be asked now. Raises ConnectionFailed, and asks nothing."""
-        if connection_id in self._failed:
-            raise self._failed[connection_id]
+    async def admit(self, *connection_ids: str) -> list[ConnectionRecord]:
+        """The connections, if their providers may be asked now. Raises ConnectionFailed, and asks nothing.
+
+        What failed once in a round is not asked again in it.
+        """
         async with self._reader.db.read() as db:
-            connection = await load_connection(db, connection_id)
+            connections = [await load_connection(db, connection_id) for connection_id in connection_ids]
+        for connection in connections:
+            self._check(connection)
+        return connections
+
+    def _check(self, connection: ConnectionRecord) -> None:
+        if connection.id in self._failed:
+            raise self._failed[connection.id]
         if connection.status == "expired":
             # A password that was refused is not tried again: too many tries lock an account (rule 25).
             raise ConnectionFailed(connection, NotAuthorized("The connection needs new credentials."))
         if connection.not_before is not None and self._reader.now() < connection.not_before:
             until = f"{connection.not_before:%Y-%m-%dT%H:%M:%SZ}"
             raise ConnectionFailed(connection, RateLimited(f"The server asked to slow down, until {until}."))
-        return connection
 
-    async def read(self, connection_id: str, *, again: bool = False, full: bool = False) -> Side:
-        """The connection as it stands: read once in a round, unless `again` or `full`.
+    async def read(self, connection: ConnectionRecord, *, again: bool = False, full: bool = False) -> Side:
+        """An admitted connection as it stands: read once in a round, unless `again` or `full`.
 
-        Raises ConnectionFailed; what failed once in a round is not asked again in it.
+        Raises ConnectionFailed.
         """
-        connection = await self.admit(connection_id)
-        calendar = self._calendars.get(connection_id) or await self._open(connection)
-        contents = self._contents.setdefault(connection_id, Contents())
-        if again or full or connection_id not in self._read:
-            async with self._reader.db.read() as db:
-                keep = await carries_full_pair(db, connection_id)
-            await self._refresh(connection, calendar, contents if keep else None, full=full)
-            self._read.add(connection_id)
-            async with self._reader.db.read() as db:
-                connection = await load_connection(db, connection_id)
+        calendar = self._calendars.get(connection.id) or await self._open(connection)
+        contents = self._contents.setdefault(connection.id, Contents())
+        if again or full or connection.id not in self._read:
+            connection = await self._refresh(connection, calendar, contents, full=full)
+            self._read.add(connection.id)
         return Side(connection, calendar, contents)
 
     async def _open(self, connection: ConnectionRecord) -> Calendar:
@@ -145,19 +146,20 @@ class Round:
         return failed
 
     async def _refresh(
-        self, connection: ConnectionRecord, calendar: Calendar, contents: Contents | None, *, full: bool
-    ) -> None:
+        self, connection: ConnectionRecord, calendar: Calendar, contents: Contents, *, full: bool
+    ) -> ConnectionRecord:
         reader = self._reader
         try:
-            await reader.refresher.refresh(
+            cursor = await reader.refresher.refresh(
                 connection, calendar, full=full, contents=contents, now=reader.now()
             )
         except ProviderError as error:
             raise await self._fail(connection, error) from error
         async with reader.db.write() as db:
-            await update_connection(
+            return await note_reading(
                 db,
                 connection.id,
+                cursor=cursor,
                 status="active",
                 last_error_code=None,
                 last_error_message=None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_connection, load_pair
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, calendar_keys, load_pair
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier, Outcome, Side
@@ -77,9 +77,11 @@ class Engine:
     async def run(self, pair_id: str, order: Order, round_: Round) -> RunReport:
         """Run one pair, write its log, and tell the outcome. A pair that is gone or paused fails, unlogged."""
         started = time.monotonic()
-        calendar_keys = await self._calendar_keys(pair_id)
-        async with self._locks.hold(calendar_keys), self._places:
-            pair = await self._load(pair_id)
+        async with self._reader.db.read() as db:
+            keys = await calendar_keys(db, pair_id)
+        async with self._locks.hold(keys), self._places:
+            async with self._reader.db.read() as db:
+                pair = await load_pair(db, pair_id)
             if pair is None:
                 return _refused(order, RunError("not_found", "the pair does not exist any more"))
             ids = (pair.connection_a_id, pair.connection_b_id)
@@ -92,18 +94,6 @@ class Engine:
             if order.dry_run:
                 return ending.report(order.sync_id)
             return await self._finisher.finish(pair, order.sync_id, order.trigger, ending)
-
-    async def _calendar_keys(self, pair_id: str) -> list[str]:
-        async with self._reader.db.read() as db:
-            pair = await load_pair(db, pair_id)
-            if pair is None:
-                return []
-            ids = (pair.connection_a_id, pair.connection_b_id)
-            return [(await load_connection(db, connection_id)).calendar_key for connection_id in ids]
-
-    async def _load(self, pair_id: str) -> PairRecord | None:
-        async with self._reader.db.read() as db:
-            return await load_pair(db, pair_id)
 
     async def _run(self, pair: PairRecord, order: Order, round_: Round) -> Ending:
         ending = Ending()
@@ -157,11 +147,9 @@ class Engine:
                 return
 
     async def _read(self, pair: PairRecord, round_: Round, *, again: bool, full: bool) -> tuple[Side, Side]:
-        for connection_id in (pair.connection_a_id, pair.connection_b_id):
-            await round_.admit(connection_id)
+        admitted = await round_.admit(pair.connection_a_id, pair.connection_b_id)
         a, b = await asyncio.gather(
-            round_.read(pair.connection_a_id, again=again, full=full),
-            round_.read(pair.connection_b_id, again=again, full=full),
+            *(round_.read(connection, again=again, full=full) for connection in admitted),
             return_exceptions=True,
         )
         if isinstance(a, BaseException):
