@@ -169,36 +169,6 @@ class ReadingContract:
         await person.remove(only)
         assert (await mirror.refresh()).removed == {only}
 
-    async def test_what_a_person_does_to_own_writes_at_once_is_read(
-        self, mirror: Mirror, person: Person
-    ) -> None:
-        """The calendar is then as it was at the last reading, or would be but for the other copy."""
-        await mirror.refresh()
-        for number in range(2):
-            mirror.note(await mirror.calendar.create(copy_of(f"copy{number}")))
-        first, second = mirror.resources
-        await person.remove(first)
-        assert (await mirror.refresh()).removed == {first}
-        await person.edit(second, "Mine")
-        await mirror.refresh()
-        theirs = mirror.resources[second]
-        mirror.note(await mirror.calendar.update(second, theirs.version, copy_of("copy1")))
-        await person.edit(second, "Mine")
-        await mirror.refresh()
-        assert mirror.titles == {"Mine"}
-
-    async def test_many_writes_at_once(self, calendar: Calendar) -> None:
-        made = await asyncio.gather(*(calendar.create(copy_of(f"copy{number}")) for number in range(20)))
-        changes = [
-            calendar.update(copy.id, copy.version, copy_of(copy.uid, hour=11))
-            if number % 2
-            else calendar.delete(copy.id, copy.version)
-            for number, copy in enumerate(made)
-        ]
-        await asyncio.gather(*changes)
-        left = await calendar.fetch([copy.id for copy in made])
-        assert {copy.id for copy in left} == {copy.id for copy in made[1::2]}
-
     async def test_fetch_leaves_out_what_is_gone(self, calendar: Calendar, person: Person) -> None:
         there, gone = await person.add("Standup"), await person.add("Lunch")
         await person.remove(gone)
@@ -314,6 +284,36 @@ class CalendarContract(ReadingContract):
         again = await mirror.refresh()
         assert again.nothing
         assert (await mirror.refresh()).requests == 1
+
+    async def test_what_a_person_does_to_own_writes_at_once_is_read(
+        self, mirror: Mirror, person: Person
+    ) -> None:
+        """The calendar is then as it was at the last reading, or would be but for the other copy."""
+        await mirror.refresh()
+        for number in range(2):
+            mirror.note(await mirror.calendar.create(copy_of(f"copy{number}")))
+        first, second = mirror.resources
+        await person.remove(first)
+        assert (await mirror.refresh()).removed == {first}
+        await person.edit(second, "Mine")
+        await mirror.refresh()
+        theirs = mirror.resources[second]
+        mirror.note(await mirror.calendar.update(second, theirs.version, copy_of("copy1")))
+        await person.edit(second, "Mine")
+        await mirror.refresh()
+        assert mirror.titles == {"Mine"}
+
+    async def test_many_writes_at_once(self, calendar: Calendar) -> None:
+        made = await asyncio.gather(*(calendar.create(copy_of(f"copy{number}")) for number in range(20)))
+        changes = [
+            calendar.update(copy.id, copy.version, copy_of(copy.uid, hour=11))
+            if number % 2
+            else calendar.delete(copy.id, copy.version)
+            for number, copy in enumerate(made)
+        ]
+        await asyncio.gather(*changes)
+        left = await calendar.fetch([copy.id for copy in made])
+        assert {copy.id for copy in left} == {copy.id for copy in made[1::2]}
 
     async def test_a_create_that_is_repeated_finds_the_first(self, mirror: Mirror) -> None:
         written = await mirror.calendar.create(copy_of(title="First"))
