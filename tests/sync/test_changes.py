@@ -26,11 +26,11 @@ async def test_rule_15_again_at_once_writes_nothing_and_costs_a_request_a_connec
     pair = await at.pair()
     first = await at.app.sync(pair)
     assert (first.events_processed, first.events_created) == (10, 10)
-    before = at.server.list(at.a), at.server.list(at.b)
+    before = at.versions(at.a), at.versions(at.b)
     second = await at.app.sync(pair)
     assert second.provider_requests == 2
     assert (second.events_processed, second.events_created, second.events_updated) == (0, 0, 0)
-    assert (at.server.list(at.a), at.server.list(at.b)) == before
+    assert (at.versions(at.a), at.versions(at.b)) == before
 
 
 async def test_rule_16_a_changed_source_changes_its_copy_in_place(at: Desk) -> None:
@@ -63,7 +63,7 @@ async def test_rule_16_gone_and_back(at: Desk, extra: str | None) -> None:
     pair = await at.pair()
     await at.app.sync(pair)
     if extra is None:
-        at.server.delete(at.a, "one.ics")
+        at.delete(at.a, "one.ics")
     else:
         at.put_a("one", event("one", extra=extra))
     report = await at.app.sync(pair)
@@ -80,7 +80,7 @@ async def test_rule_17_an_edited_copy_is_put_right(at: Desk) -> None:
     pair = await at.pair()
     await at.app.sync(pair)
     ((name, text),) = at.copies(at.b).items()
-    at.server.put(at.b, name, _moved(text, "SUMMARY:Busy", "SUMMARY:Mine"))
+    at.put(at.b, name, _moved(text, "SUMMARY:Busy", "SUMMARY:Mine"))
     report = await at.app.sync(pair)
     assert [operation.reason for operation in report.operations] == ["copy_edited"]
     assert "SUMMARY:Busy" in at.copies_b()[0]
@@ -92,7 +92,7 @@ async def test_rule_17_a_reminder_that_a_person_adds_to_a_copy_stays(at: Desk) -
     await at.app.sync(pair)
     ((name, text),) = at.copies(at.b).items()
     alarm = "BEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:x\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\nEND:VEVENT"
-    at.server.put(at.b, name, _moved(text, "END:VEVENT", alarm))
+    at.put(at.b, name, _moved(text, "END:VEVENT", alarm))
     report = await at.app.sync(pair)
     assert report.operations == ()
     assert "VALARM" in at.copies_b()[0]
@@ -106,7 +106,7 @@ async def test_rule_17_two_restores_that_do_not_stick_are_accepted(at: Desk) -> 
     for _ in range(4):
         ((name, text),) = at.copies(at.b).items()
         if "SUMMARY:Busy" in text:
-            at.server.put(at.b, name, _moved(text, "SUMMARY:Busy", "SUMMARY:Mine"))
+            at.put(at.b, name, _moved(text, "SUMMARY:Busy", "SUMMARY:Mine"))
         report = await at.app.sync(pair)
         reasons.append([operation.reason for operation in report.operations])
     assert reasons == [["copy_edited"], ["copy_edited"], ["rewritten_by_provider"], []]
@@ -117,7 +117,7 @@ async def test_rule_17_a_deleted_copy_stays_away_until_its_source_moves(at: Desk
     pair = await at.pair(sync_mode="full")
     await at.app.sync(pair)
     (name,) = at.copies(at.b)
-    at.server.delete(at.b, name)
+    at.delete(at.b, name)
     report = await at.app.sync(pair)
     assert [operation.reason for operation in report.operations] == ["copy_deleted_by_person"]
     at.put_a("one", event("one", title="New title"))
@@ -191,17 +191,17 @@ async def test_rule_20_kept_copies_are_ordinary_events_from_then_on(at: Desk) ->
     await at.app.sync(pair)
     await at.app.change_pair(pair, removal="keep")
     await at.app.sync(pair)
-    third = at.server.make_calendar()
-    onward = await at.app.pair(at.conn_b, await at.app.connect(at.account, at.server, third))
+    third = at.make_calendar(at.a)
+    onward = await at.app.pair(at.conn_b, await at.connect(at.app, at.account, third))
     report = await at.app.sync(onward)
     assert report.events_created == 1
 
 
 async def test_rule_28_a_connection_is_read_once_a_round(at: Desk) -> None:
-    spokes = [at.server.make_calendar() for _ in range(3)]
+    spokes = [at.make_calendar(at.b) for _ in range(3)]
     hub = at.conn_a
     hub_pairs = [
-        await at.app.pair(hub, await at.app.connect(at.account, at.server, spoke), direction="a_to_b")
+        await at.app.pair(hub, await at.connect(at.app, at.account, spoke), direction="a_to_b")
         for spoke in spokes
     ]
     at.put_a("one", event("one"))

@@ -141,16 +141,17 @@ async def test_rule_6_copied(at: Desk, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "extra", "start"),
+    ("option", "source"),
     [
-        ({"include_free": True}, "TRANSP:TRANSPARENT", "20260304T090000"),
-        ({"include_tentative": False}, "STATUS:TENTATIVE", "20260304T090000"),
-        ({"include_unanswered": False}, BY_DEFAULT["unanswered"], "20260304T090000"),
-        ({"include_all_day": False}, "", "20260304"),
+        ({"include_free": True}, event("one", extra="TRANSP:TRANSPARENT")),
+        ({"include_tentative": False}, event("one", extra="STATUS:TENTATIVE")),
+        ({"include_unanswered": False}, event("one", extra=BY_DEFAULT["unanswered"])),
+        ({"include_all_day": False}, event("one", "20260304", "20260305")),
     ],
+    ids=["free", "tentative", "unanswered", "all-day"],
 )
-async def test_rule_6_options(at: Desk, option: dict[str, bool], extra: str, start: str) -> None:
-    at.put_a("one", event("one", start, None, extra=extra))
+async def test_rule_6_options(at: Desk, option: dict[str, bool], source: str) -> None:
+    at.put_a("one", source)
     await at.app.sync(await at.pair(**option))
     assert len(at.copies_b()) == (1 if option.get("include_free") else 0)
     if option.get("include_free"):
@@ -179,7 +180,7 @@ async def test_rule_7_a_copy_behind_the_window_is_history_unless_its_source_is_d
     await at.app.sync(pair)
     at.app.clock.advance(days=30)
     at.put_a("old", event("old", "20260304T090000", "20260304T100000", extra="TRANSP:TRANSPARENT"))
-    at.server.delete(at.a, "gone.ics")
+    at.delete(at.a, "gone.ics")
     report = await at.app.sync(pair)
     assert report.events_deleted == 1
     assert at.busy(at.b, copies=True) == [("2026-03-04 08:00", "2026-03-04 09:00")]
@@ -188,8 +189,8 @@ async def test_rule_7_a_copy_behind_the_window_is_history_unless_its_source_is_d
 async def test_rule_2_a_copy_is_no_source_in_any_pair(at: Desk) -> None:
     at.put_a("one", event("one"))
     there = await at.pair()
-    third = at.server.make_calendar()
-    conn_c = await at.app.connect(at.account, at.server, third)
+    third = at.make_calendar(at.a)
+    conn_c = await at.connect(at.app, at.account, third)
     onward = await at.app.pair(at.conn_b, conn_c)
     await at.app.sync(there)
     await at.app.sync(onward)

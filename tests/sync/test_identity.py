@@ -29,12 +29,12 @@ async def test_rule_1_a_copied_and_pasted_copy_is_an_ordinary_source(at: Desk) -
     await at.app.sync(pair)
     ((_, text),) = at.copies(at.b).items()
     pasted = text.replace(_uid(text), "pasted-uid").replace("20260304T", "20260306T")
-    at.server.put(at.b, "pasted.ics", pasted)
+    at.put(at.b, "pasted.ics", pasted)
     report = await at.app.sync(pair)
     assert report.events_created == 1
     assert ("2026-03-06 08:00", "2026-03-06 09:00") in at.busy(at.a, copies=True)
     assert (await at.app.sync(pair)).events_created == 0
-    at.server.delete(at.a, "one.ics")
+    at.delete(at.a, "one.ics")
     await at.app.sync(pair)
     assert "pasted.ics" in at.read(at.b)
 
@@ -44,7 +44,7 @@ async def test_rule_1_a_copy_without_its_mark_is_known_by_its_id(at: Desk) -> No
     pair = await at.pair()
     await at.app.sync(pair)
     ((name, text),) = at.copies(at.b).items()
-    at.server.put(at.b, name, without_mark(text.replace("\n", "\r\n").replace("\r\r", "\r").encode()))
+    at.put(at.b, name, without_mark(text.replace("\n", "\r\n").replace("\r\r", "\r").encode()))
     report = await at.app.sync(pair)
     assert (report.events_created, at.copies_a()) == (0, [])
     at.put_a("one", event("one", *TWO))
@@ -58,12 +58,9 @@ async def test_rule_1_a_stripped_copy_is_no_source_after_the_database_is_lost(
     at.put_a("one", event("one"))
     await at.app.sync(await at.pair())
     ((name, text),) = at.copies(at.b).items()
-    at.server.put(at.b, name, without_mark(text.encode()))
+    at.put(at.b, name, without_mark(text.encode()))
     async with installation(tmp_path / "new", secret=b"0" * 32) as app:
-        account = await app.account()
-        a = await app.connect(account, at.server, at.a)
-        b = await app.connect(account, at.server, at.b)
-        report = await app.run(await app.pair(a, b))
+        report = await app.run(await at.pair_in(app))
     assert report.events_created == 0
     assert (len(at.read(at.a)), len(at.read(at.b))) == (1, 1)
 
@@ -75,7 +72,7 @@ async def test_rule_1_a_forged_mark_changes_and_deletes_nothing(at: Desk) -> Non
     ((_, text),) = at.copies(at.b).items()
     replayed = event("victim", *TWO, extra=_mark(text))
     at.put_b("victim", replayed)
-    at.server.delete(at.a, "one.ics")
+    at.delete(at.a, "one.ics")
     await at.app.sync(pair)
     assert set(at.read(at.b)) == {"victim.ics"}
     assert len(at.copies_a()) == 1, "a replayed mark leaves an ordinary source"
@@ -87,10 +84,7 @@ async def test_rules_1_and_2_two_installations_on_the_same_calendars(at: Desk, t
     mine = await at.pair()
     await at.app.sync(mine)
     async with installation(tmp_path / "other") as other:
-        account = await other.account()
-        a = await other.connect(account, at.server, at.a)
-        b = await other.connect(account, at.server, at.b)
-        theirs = await other.pair(a, b)
+        theirs = await at.pair_in(other)
         report = await other.run(theirs)
         assert report.error is not None
         assert report.error.code == "needs_attention"
@@ -115,10 +109,7 @@ async def test_rule_3_a_created_copy_whose_answer_was_lost_is_found(at: Desk) ->
 async def test_rule_3_two_accounts_on_the_same_calendars_write_one_copy(at: Desk) -> None:
     at.put_a("one", event("one"))
     mine = await at.pair()
-    account = await at.app.account()
-    theirs = await at.app.pair(
-        await at.app.connect(account, at.server, at.a), await at.app.connect(account, at.server, at.b)
-    )
+    theirs = await at.pair_in(at.app)
     await at.app.sync(mine)
     report = await at.app.sync(theirs)
     assert [operation.reason for operation in report.operations] == ["copied_already"]
@@ -136,21 +127,15 @@ async def test_rule_4_a_lost_database_adopts_all_and_writes_none(at: Desk, tmp_p
     at.put_b("series", series)
     secret = b"the same secret of this installation"
     async with installation(tmp_path / "old", secret=secret) as app:
-        account = await app.account()
-        a = await app.connect(account, at.server, at.a)
-        b = await app.connect(account, at.server, at.b)
-        await app.sync(await app.pair(a, b))
-    before = at.server.list(at.a), at.server.list(at.b)
+        await app.sync(await at.pair_in(app))
+    before = at.versions(at.a), at.versions(at.b)
     async with installation(tmp_path / "new", secret=secret) as app:
-        account = await app.account()
-        a = await app.connect(account, at.server, at.a)
-        b = await app.connect(account, at.server, at.b)
-        pair = await app.pair(a, b)
+        pair = await at.pair_in(app)
         report = await app.sync(pair)
         assert {operation.action for operation in report.operations} == {"adopt"}
         assert len(report.operations) == 5
-        assert (at.server.list(at.a), at.server.list(at.b)) == before
-        at.server.delete(at.a, "a0.ics")
+        assert (at.versions(at.a), at.versions(at.b)) == before
+        at.delete(at.a, "a0.ics")
         assert (await app.sync(pair)).events_deleted == 1
 
 
@@ -160,10 +145,7 @@ async def test_rule_4_copies_out_of_date_are_rewritten_after_adoption(at: Desk, 
     at.put_a("two", event("two", *TWO))
     for folder in ("old", "new"):
         async with installation(tmp_path / folder, secret=secret) as app:
-            account = await app.account()
-            a = await app.connect(account, at.server, at.a)
-            b = await app.connect(account, at.server, at.b)
-            report = await app.sync(await app.pair(a, b))
+            report = await app.sync(await at.pair_in(app))
         at.put_a("one", event("one", "20260306T090000", "20260306T100000"))
     assert (report.events_created, report.events_updated) == (0, 1)
     assert len(at.copies_b()) == 2
@@ -174,10 +156,7 @@ async def test_rule_4_where_the_key_is_lost_too_a_person_is_asked(at: Desk, tmp_
     at.put_a("two", event("two", *TWO))
     await at.app.sync(await at.pair())
     async with installation(tmp_path / "new") as app:
-        account = await app.account()
-        a = await app.connect(account, at.server, at.a)
-        b = await app.connect(account, at.server, at.b)
-        pair = await app.pair(a, b)
+        pair = await at.pair_in(app)
         report = await app.run(pair)
         assert report.error is not None
         assert report.error.code == "needs_attention"
@@ -244,16 +223,16 @@ async def test_rule_5_a_declined_instance_there_is_copied_singly(at: Desk) -> No
 
 
 async def test_rule_5_one_meeting_from_two_calendars_is_one_copy(at: Desk) -> None:
-    third = at.server.make_calendar()
-    conn_c = await at.app.connect(at.account, at.server, third)
+    third = at.make_calendar(at.a)
+    conn_c = await at.connect(at.app, at.account, third)
     older = await at.pair(direction="a_to_b")
     newer = await at.app.pair(conn_c, at.conn_b, direction="a_to_b")
     at.put_a("one", event("meeting"))
-    at.server.put(third, "one.ics", event("meeting"))
+    at.put(third, "one.ics", event("meeting"))
     await at.app.sync(older)
     report = await at.app.sync(newer)
     assert report.events_created == 0
     assert len(at.copies_b()) == 1
-    at.server.delete(at.a, "one.ics")
+    at.delete(at.a, "one.ics")
     await at.app.sync(older)
     assert (await at.app.sync(newer)).events_created == 1

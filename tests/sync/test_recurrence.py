@@ -145,7 +145,7 @@ async def test_rule_17_a_deleted_instance_of_a_copy_stays_away(at: Desk) -> None
     without = (
         zone + "BEGIN:VEVENT" + body.replace("RRULE", "EXDATE;TZID=Europe/Berlin:20260311T090000\r\nRRULE", 1)
     )
-    at.server.put(at.b, name, without)
+    at.put(at.b, name, without)
     report = await at.app.sync(pair)
     assert [operation.reason for operation in report.operations] == ["instance_deleted_by_person"]
     assert len(at.busy(at.b, copies=True)) == 3

@@ -1,4 +1,4 @@
-"""Two calendars of one person on a real server, and a CalendarSync that keeps them in step."""
+"""Two calendars on real servers, and a CalendarSync that keeps them in step."""
 
 from __future__ import annotations
 
@@ -20,32 +20,61 @@ from tests.testbed.installation import Installation, installation
 _UNFOLD = re.compile(r"\r?\n ")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = datetime(2027, 6, 1, tzinfo=UTC)
+EMAILS = {"a": "alice@work.example", "b": "alice@home.example"}
 
 
 @dataclass
 class Desk:
-    """`a` and `b` are calendar URLs; `conn_a` and `conn_b` their connections."""
+    """`a` and `b` are calendar URLs; `conn_a` and `conn_b` their connections.
+
+    Every calendar is kept by a person of its own, so that they may hold the same meeting on any server.
+    """
 
     app: Installation
-    server: DavServer
-    a: str
-    b: str
     account: str
-    conn_a: str
-    conn_b: str
+    keepers: dict[str, DavServer]
+    a: str = ""
+    b: str = ""
+    conn_a: str = ""
+    conn_b: str = ""
 
     async def pair(self, **given: Any) -> str:
         return await self.app.pair(self.conn_a, self.conn_b, **given)
 
+    async def pair_in(self, app: Installation, **given: Any) -> str:
+        """The same two calendars, paired in another installation, or for another account of this one."""
+        account = await app.account()
+        a, b = [await self.connect(app, account, url) for url in (self.a, self.b)]
+        return await app.pair(a, b, **given)
+
+    def make_calendar(self, beside: str) -> str:
+        """A further calendar, on the server of another one; its URL."""
+        keeper = self.keepers[beside].newcomer()
+        url = keeper.make_calendar()
+        self.keepers[url] = keeper
+        return url
+
+    async def connect(self, app: Installation, account: str, calendar: str, **given: Any) -> str:
+        return await app.connect(account, self.keepers[calendar], calendar, **given)
+
     def put_a(self, name: str, data: str) -> None:
-        self.server.put(self.a, f"{name}.ics", data)
+        self.put(self.a, f"{name}.ics", data)
 
     def put_b(self, name: str, data: str) -> None:
-        self.server.put(self.b, f"{name}.ics", data)
+        self.put(self.b, f"{name}.ics", data)
+
+    def put(self, calendar: str, name: str, data: bytes | str) -> None:
+        self.keepers[calendar].put(calendar, name, data)
+
+    def delete(self, calendar: str, name: str) -> None:
+        self.keepers[calendar].delete(calendar, name)
+
+    def versions(self, calendar: str) -> dict[str, str]:
+        return self.keepers[calendar].list(calendar)
 
     def read(self, calendar: str) -> dict[str, str]:
         """Every resource of a calendar: name to text, unfolded."""
-        everything = self.server.read_all(calendar)
+        everything = self.keepers[calendar].read_all(calendar)
         return {name: _UNFOLD.sub("", data.decode()) for name, data in everything.items()}
 
     def copies(self, calendar: str) -> dict[str, str]:
@@ -78,11 +107,17 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(server: DavServer, folder: Path, **given: Any) -> AsyncIterator[Desk]:
-    """Fresh calendars on `server`, connected in a fresh installation; `given` goes to `installation()`."""
+async def desk(
+    server: DavServer, folder: Path, server_b: DavServer | None = None, **given: Any
+) -> AsyncIterator[Desk]:
+    """Fresh calendars, b's on `server_b` where one is given, connected in a fresh installation.
+
+    `given` goes to `installation()`.
+    """
     async with installation(folder, **given) as app:
-        a, b = server.make_calendar(), server.make_calendar()
-        account = await app.account()
-        conn_a = await app.connect(account, server, a, email="alice@work.example")
-        conn_b = await app.connect(account, server, b, email="alice@home.example")
-        yield Desk(app, server, a, b, account, conn_a, conn_b)
+        keeper_a, keeper_b = server.newcomer(), (server_b or server).newcomer()
+        a, b = keeper_a.make_calendar(), keeper_b.make_calendar()
+        made = Desk(app, await app.account(), {a: keeper_a, b: keeper_b}, a, b)
+        made.conn_a = await made.connect(app, made.account, a, email=EMAILS["a"])
+        made.conn_b = await made.connect(app, made.account, b, email=EMAILS["b"])
+        yield made
