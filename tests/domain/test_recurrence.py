@@ -488,7 +488,20 @@ def test_no_rule_takes_long(rule: str) -> None:
             ],
             False,
         ),
-        ([event("2026-01-05T09:00:00Z", "FREQ=DAILY", exdates=(at("2026-01-06"),))], False),
+        ([event("2026-01-05T09:00:00Z", "FREQ=DAILY", exdates=(at("2026-01-06"),))], True),
+        ([event("2026-01-05", "FREQ=DAILY", exdates=(at("2026-01-06T08:00:00"),))], True),
+        ([event("2026-01-05T09:00:00Z", "FREQ=DAILY;BYHOUR=9,10", exdates=(at("2026-01-06"),))], False),
+        (
+            [
+                event(
+                    "2026-01-05T09:00:00Z",
+                    rdates=(RecurrenceDate(at("2026-01-06T10:00:00Z")),),
+                    exdates=(at("2026-01-06"),),
+                )
+            ],
+            False,
+        ),
+        ([SERIES, override("2026-01-12", "2026-01-12T10:00:00Z")], False),
         ([event("2026-01-05T09:00:00Z", "FREQ=DAILY", exrules=("FREQ=WEEKLY",))], False),
         ([event("2026-01-05T09:00:00Z", "FREQ=DAILY", "FREQ=WEEKLY")], False),
         ([event("2026-01-05T09:00:00Z", "FREQ=HOURLY")], False),

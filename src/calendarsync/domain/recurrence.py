@@ -29,6 +29,8 @@ from calendarsync.domain.recurrence_series import (
 
 __all__ = ["LIMIT", "Instance", "RecurrenceError", "expand", "holdable", "occurs_in", "span", "validate"]
 
+_CLOCK = ("byhour", "byminute", "bysecond")
+
 
 def expand(
     components: Sequence[Component], first: datetime, last: datetime, floating: str, *, limit: int = LIMIT
@@ -97,8 +99,9 @@ def holdable(components: Sequence[Component]) -> bool:
     """Whether a CalDAV target can hold this as one series: RRULE, RDATE, EXDATE and overrides of one kind.
 
     Not so for what readers read differently or not at all: several RRULEs, EXRULE, RDATE with a PERIOD,
-    THISANDFUTURE, rules by the hour or finer, dates among times, a DTSTART that its rule does not match or
-    that lies past its UNTIL.
+    THISANDFUTURE, rules by the hour or finer, a DTSTART that its rule does not match or that lies past its
+    UNTIL; nor for what has no one form: a date that leaves out several times of its day, an override named by
+    the other kind of time.
     """
     master = master_of(components)
     if master is None or any(component.this_and_future for component in components):
@@ -108,16 +111,26 @@ def holdable(components: Sequence[Component]) -> bool:
         return False
     if any(extra.end is not None or extra.duration is not None for extra in recurrence.rdates):
         return False
-    times = [extra.start for extra in recurrence.rdates]
-    times += recurrence.exdates
-    times += [component.recurrence_id for component in components if component.recurrence_id is not None]
-    if any(value.all_day != master.start.all_day for value in times):
-        return False
     try:
         rules = [rule_for(text, master.start) for text in recurrence.rrules]
     except RecurrenceError:
         return False
+    if not _of_one_form(components, master, recurrence, rules):
+        return False
     return all(rule.written_freq < HOURLY and _in_step(rule, master.start) for rule in rules)
+
+
+def _of_one_form(
+    components: Sequence[Component], master: Component, recurrence: Recurrence, rules: Sequence[Rule]
+) -> bool:
+    """Whether all times that name instances can be written in the form of DTSTART, and mean the same."""
+    names = [component.recurrence_id for component in components if component.recurrence_id is not None]
+    if any(name.all_day != master.start.all_day for name in names):
+        return False
+    if master.start.all_day or not any(exdate.all_day for exdate in recurrence.exdates):
+        return True
+    once_a_day = all(len(rule.by.get(part, ())) < 2 for rule in rules for part in _CLOCK)
+    return once_a_day and not recurrence.rdates
 
 
 def _in_step(rule: Rule, start: EventTime) -> bool:

@@ -22,6 +22,7 @@ from calendarsync.domain.event import (
     master_of,
 )
 from calendarsync.domain.recurrence_rule import HOURLY, Rule, occurrences, parse_rule, too_dense
+from calendarsync.domain.times import in_form_of
 from calendarsync.domain.timezones import zone_info
 
 LIMIT = 10_000
@@ -150,18 +151,7 @@ class Series:
     def localised(self, value: EventTime) -> datetime:
         """A time that names an instance, in the master's terms."""
         assert self.master is not None
-        start = self.master.start
-        if value.all_day:
-            return value.local if start.all_day else datetime.combine(value.local.date(), self.zero.time())
-        local = value.local
-        if start.all_day:
-            # 00:00 in UTC is a date in disguise; another time in UTC is midnight somewhere else.
-            if value.zone == "UTC" and local.time() != time.min:
-                local = value.instant(self.floating).astimezone(self.zone)
-            return datetime(local.year, local.month, local.day)  # noqa: DTZ001 - local time
-        if value.zone is None or value.zone == start.zone:
-            return local
-        return value.instant(self.floating).astimezone(self.zone).replace(tzinfo=None)
+        return in_form_of(value, self.master.start, self.floating).local
 
     def instances(self, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime, Instance]]:
         """Instances that may overlap [first, last), with their starts and ends in UTC; unsorted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from datetime import time as clock
 
 from calendarsync.domain.event import EventTime
 from calendarsync.domain.timezones import zone_info
@@ -24,13 +25,21 @@ def moment_key(time: EventTime, floating: str) -> str:
 
 
 def in_form_of(time: EventTime, model: EventTime, floating: str) -> EventTime:
-    """`time` written as `model` is: as a date, or in its zone (RFC 5545 sections 3.8.4.4 and 3.8.5.1)."""
+    """A time that names an instance, written as `model` is: as a date, or in its zone.
+
+    RFC 5545 sections 3.8.4.4, 3.8.5.1 and 3.8.5.2 want the two alike. A date among times is that day at the
+    model's time; a floating time beside one with a zone is read on the same clock.
+    """
+    local = time.local
     if model.all_day:
-        return time if time.all_day else EventTime(time.local.date())
+        # 00:00 in UTC is a date in disguise; another time in UTC is midnight somewhere else.
+        if time.zone == "UTC" and local.time() != clock.min:
+            local = time.instant(floating).astimezone(zone_info(floating))
+        return time if time.all_day else EventTime(local.date())
     if time.all_day:
-        return EventTime(datetime.combine(time.local.date(), model.local.time()), model.zone)
-    if time.zone == model.zone:
-        return time
+        return EventTime(datetime.combine(local.date(), model.local.time()), model.zone)
+    if time.zone is None or time.zone == model.zone:
+        return EventTime(local, model.zone)
     zone = zone_info(model.zone or floating)
     return EventTime(time.instant(floating).astimezone(zone).replace(tzinfo=None), model.zone)
 
