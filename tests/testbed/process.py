@@ -35,7 +35,11 @@ def free_port() -> int:
 @contextmanager
 def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
     """Start `command`, wait until `port` accepts connections, and end the process with the block."""
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    # A session of its own, for Cyrus ends with itself all that is in its process group.
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as process,
+    ):
         try:
             _wait_for(process, port, log)
             yield
