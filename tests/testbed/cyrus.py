@@ -105,9 +105,10 @@ def cyrus_server() -> Iterator[CyrusServer]:
         command = [str(_MASTER)]
         for option, file in options.items():
             command += [option, str(folder / file)]
-        with running(command, http, folder / "log"):
+        with running(command, http, folder / "log") as service:
             _create_mailboxes(imap, *USERS)
-            yield CyrusServer(f"http://127.0.0.1:{http}/", "", "", "", imap, folder).user("alice")
+            url = f"http://127.0.0.1:{http}/"
+            yield CyrusServer(url, "", "", "", imap, folder, service=service).user("alice")
 
 
 def _prepare(folder: Path, *, http: int, imap: int) -> None:

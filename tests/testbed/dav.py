@@ -7,10 +7,12 @@ import http.client
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urljoin, urlsplit
 
 from lxml import etree
+
+from tests.testbed.process import Service
 
 _LISTING = '<propfind xmlns="DAV:"><prop><getetag/></prop></propfind>'
 _DATA = "{urn:ietf:params:xml:ns:caldav}calendar-data"
@@ -38,6 +40,7 @@ class DavServer:
     home: str
     username: str
     password: str
+    service: Service | None = field(default=None, kw_only=True, repr=False)
 
     def newcomer(self) -> DavServer:
         """The view of a person who has nothing here yet, where the server minds what one person has."""

@@ -7,15 +7,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from calendarsync.store.database import Database
-from tests.testbed.cyrus import CyrusServer, cyrus_server, missing
+from tests.testbed.cyrus import cyrus_server, missing
 from tests.testbed.dav import DavServer
-from tests.testbed.radicale import RadicaleServer, radicale_server
-from tests.testbed.xandikos import XandikosServer, xandikos_server
+from tests.testbed.radicale import radicale_server
+from tests.testbed.xandikos import xandikos_server
 
 SERVERS = ("radicale", "xandikos", "cyrus")
 
@@ -24,33 +25,39 @@ _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 @pytest.fixture(scope="session")
-def radicale() -> Iterator[RadicaleServer]:
+def radicale() -> Iterator[DavServer]:
     """A Radicale seen as alice; `radicale.make_calendar()` returns a fresh calendar's URL."""
-    with (
-        tempfile.TemporaryDirectory(dir=_MEMORY) as folder,
-        radicale_server(Path(folder) / "radicale") as server,
-    ):
+    with own_server("radicale") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def xandikos() -> Iterator[XandikosServer]:
+def xandikos() -> Iterator[DavServer]:
     """A Xandikos seen as alice; `xandikos.make_calendar()` returns a fresh calendar's URL."""
-    with (
-        tempfile.TemporaryDirectory(dir=_MEMORY) as folder,
-        xandikos_server(Path(folder) / "xandikos") as server,
-    ):
+    with own_server("xandikos") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def cyrus() -> Iterator[CyrusServer]:
+def cyrus() -> Iterator[DavServer]:
     """A Cyrus seen as alice; `cyrus.make_calendar()` returns a fresh calendar's URL."""
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
-    with cyrus_server() as server:
+    with own_server("cyrus") as server:
         yield server
+
+
+@contextmanager
+def own_server(name: str) -> Iterator[DavServer]:
+    """One of `SERVERS`, seen as alice, for one test alone; the test is skipped where it cannot run here."""
+    with ExitStack() as stack:
+        if name == "cyrus":
+            reason = missing()
+            if reason is not None:
+                pytest.skip(reason)
+            yield stack.enter_context(cyrus_server())
+            return
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY)))
+        start = radicale_server if name == "radicale" else xandikos_server
+        yield stack.enter_context(start(folder / name))
 
 
 def server_named(request: pytest.FixtureRequest, name: str) -> DavServer:

@@ -32,23 +32,45 @@ def free_port() -> int:
     raise RuntimeError("no port is free")
 
 
-@contextmanager
-def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
-    """Start `command`, wait until `port` accepts connections, and end the process with the block."""
-    # A session of its own, for Cyrus ends with itself all that is in its process group.
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True) as process,
-    ):
+class Service:
+    """A server's process, which may be stopped and started again; it listens on `port`."""
+
+    def __init__(self, command: Sequence[str], port: int, log: Path) -> None:
+        self._command = command
+        self._port = port
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        with self._log.open("ab") as output:
+            # A session of its own, for Cyrus ends with itself all that is in its process group.
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, start_new_session=True
+            )
+        _wait_for(self._process, self._port, self._log)
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
         try:
-            _wait_for(process, port, log)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, log: Path) -> Iterator[Service]:
+    """A service that runs as long as the block."""
+    service = Service(command, port, log)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

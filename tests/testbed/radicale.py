@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.testbed.dav import DavServer
@@ -35,7 +36,8 @@ class RadicaleServer(DavServer):
     """Radicale as one user sees it; `user()` gives another user's view."""
 
     def user(self, username: str) -> RadicaleServer:
-        return RadicaleServer(self.url, f"{self.url}{username}/", username, f"{username}-password")
+        home = f"{self.url}{username}/"
+        return replace(self, home=home, username=username, password=f"{username}-password")
 
 
 @contextmanager
@@ -52,9 +54,9 @@ def radicale_server(
     config = folder / "config"
     config.write_text(_CONFIG.format(port=port, folder=folder, server=server, storage=storage, extra=extra))
     command = [sys.executable, "-m", "radicale", "--config", str(config)]
-    with running(command, port, folder / "log"):
+    with running(command, port, folder / "log") as service:
         url = f"http://127.0.0.1:{port}/"
-        alice = RadicaleServer(url, f"{url}alice/", "alice", "alice-password")
+        alice = RadicaleServer(url, "", "", "", service=service).user("alice")
         for user in USERS:  # Radicale makes a user's home at the first look at it
             assert alice.user(user).list(f"{url}{user}/") == {}
         yield alice

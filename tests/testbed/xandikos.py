@@ -31,6 +31,6 @@ def xandikos_server(folder: Path) -> Iterator[XandikosServer]:
         ),
         *("-l", "127.0.0.1", "-p", str(port)),
     ]
-    with running(command, port, folder / "log"):
+    with running(command, port, folder / "log") as service:
         url = f"http://127.0.0.1:{port}/"
-        yield XandikosServer(url, f"{url}alice/calendars/", "alice", "unused")
+        yield XandikosServer(url, f"{url}alice/calendars/", "alice", "unused", service=service)
