@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.testbed.desk import Desk, desk
+from tests.testbed.dav import DavServer
+from tests.testbed.desk import Desk, FeedKeeper, desk
+from tests.testbed.feed import feed_server
 from tests.testbed.fixtures import SERVERS, server_named
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
 PAIRS = list(product(SERVERS, SERVERS))
+ONE_WAY = list(product((*SERVERS, "feed"), SERVERS))
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)
@@ -20,6 +24,25 @@ async def at(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterato
     """Two fresh calendars, on every ordered pair of servers in turn, and a fresh installation."""
     server_a, server_b = (server_named(request, name) for name in request.param)
     async with desk(server_a, quick_folder, server_b) as made:
+        yield made
+
+
+@pytest.fixture(params=ONE_WAY, ids="-".join)
+async def one_way(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterator[Desk]:
+    """The same for stories in which a is only read: it may be a feed too."""
+    name_a, name_b = request.param
+    async with AsyncExitStack() as stack:
+        if name_a == "feed":
+            keeper: DavServer | FeedKeeper = FeedKeeper(await stack.enter_async_context(feed_server()))
+        else:
+            keeper = server_named(request, name_a)
+        yield await stack.enter_async_context(desk(keeper, quick_folder, server_named(request, name_b)))
+
+
+@pytest.fixture(params=SERVERS)
+async def beside(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterator[Desk]:
+    """Two fresh calendars on one server, each of them in turn."""
+    async with desk(server_named(request, request.param), quick_folder) as made:
         yield made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,46 @@ from calendarsync.domain.recurrence import expand
 from calendarsync.domain.rules import is_busy
 from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
 from tests.testbed.dav import DavServer
+from tests.testbed.events import vcalendar
+from tests.testbed.feed import FeedServer
 from tests.testbed.installation import Installation, installation
 
+_EVENTS = re.compile(r"BEGIN:VEVENT.*?END:VEVENT\r?\n", re.DOTALL)
 _UNFOLD = re.compile(r"\r?\n ")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = datetime(2027, 6, 1, tzinfo=UTC)
 EMAILS = {"a": "alice@work.example", "b": "alice@home.example"}
+
+
+@dataclass
+class FeedKeeper:
+    """Whose calendar others can only read, as a feed."""
+
+    feed: FeedServer
+    resources: dict[str, str] = field(default_factory=dict)
+
+    def newcomer(self) -> FeedKeeper:
+        return self
+
+    def make_calendar(self) -> str:
+        self.feed.render = self._render
+        return self.feed.url
+
+    def _render(self) -> str:
+        events = "".join(_EVENTS.findall("".join(self.resources.values()))).replace("\r\n", "\n")
+        return vcalendar(events)
+
+    def put(self, calendar: str, name: str, data: bytes | str) -> None:
+        self.resources[name] = data if isinstance(data, str) else data.decode()
+
+    def delete(self, calendar: str, name: str) -> None:
+        del self.resources[name]
+
+    def list(self, calendar: str) -> dict[str, str]:
+        return dict(self.resources)
+
+    def read_all(self, calendar: str) -> dict[str, bytes]:
+        return {name: data.encode() for name, data in self.resources.items()}
 
 
 @dataclass
@@ -32,7 +66,7 @@ class Desk:
 
     app: Installation
     account: str
-    keepers: dict[str, DavServer]
+    keepers: dict[str, DavServer | FeedKeeper]
     a: str = ""
     b: str = ""
     conn_a: str = ""
@@ -55,7 +89,10 @@ class Desk:
         return url
 
     async def connect(self, app: Installation, account: str, calendar: str, **given: Any) -> str:
-        return await app.connect(account, self.keepers[calendar], calendar, **given)
+        keeper = self.keepers[calendar]
+        if isinstance(keeper, FeedKeeper):
+            return await app.connect_feed(account, calendar, **given)
+        return await app.connect(account, keeper, calendar, **given)
 
     def put_a(self, name: str, data: str) -> None:
         self.put(self.a, f"{name}.ics", data)
@@ -108,7 +145,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    server: DavServer, folder: Path, server_b: DavServer | None = None, **given: Any
+    server: DavServer | FeedKeeper, folder: Path, server_b: DavServer | None = None, **given: Any
 ) -> AsyncIterator[Desk]:
     """Fresh calendars, b's on `server_b` where one is given, connected in a fresh installation.
 
