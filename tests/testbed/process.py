@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 30.0
+STOP_SECONDS = 3.0
 
 
 def free_port() -> int:
@@ -56,9 +58,10 @@ class Service:
             return
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            # Cyrus waits for its children, and they for clients that keep their connections.
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
