@@ -17,6 +17,7 @@ from calendarsync.domain.event import (
     Status,
     Visibility,
 )
+from calendarsync.domain.recurrence import holdable
 from calendarsync.providers.icalendar import read_feed, read_resource
 
 OWNER = frozenset({"ann@example.com", "ann.b@example.org"})
@@ -338,6 +339,28 @@ def test_of_two_components_for_one_instance_the_newer_counts() -> None:
     )
     assert {content.title for content in resource.contents.values()} == {"new"}
     assert len(resource.components) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["RECURRENCE-ID:20260106T000000Z", "RECURRENCE-ID;TZID=Asia/Tokyo:20260106T000000"]
+)
+def test_midnight_names_a_day_of_an_all_day_series(name: str) -> None:
+    newest = [name, "SEQUENCE:2", "SUMMARY:new"]
+    older = ["RECURRENCE-ID;VALUE=DATE:20260106", "SEQUENCE:1", "SUMMARY:old"]
+    moved = "DTSTART;VALUE=DATE:20260107"
+    resource = all_day_overrides([*newest, moved], [*older, moved])
+    assert [str(component.recurrence_id) for component in resource.components] == ["None", "2026-01-06"]
+    assert resource.contents["2026-01-06"].title == "new"
+    assert holdable(resource.components)
+
+
+def all_day_overrides(*events: list[str]) -> Resource:
+    master = ["UID:one", "DTSTART;VALUE=DATE:20260105", "RRULE:FREQ=DAILY;COUNT=5"]
+    blocks = [
+        "\r\n".join(["BEGIN:VEVENT", *lines, "END:VEVENT"])
+        for lines in (master, *(["UID:one", *e] for e in events))
+    ]
+    return read_resource("id", "v1", "\r\n".join(["BEGIN:VCALENDAR", *blocks, "END:VCALENDAR", ""]).encode())
 
 
 def test_an_override_that_a_newer_master_leaves_out_is_deleted() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from itertools import islice
 
 from calendarsync.domain.event import (
@@ -120,6 +121,7 @@ def resource_of(resource_id: str, version: str | None, events: Events, owner: fr
             if key not in latest or revision >= latest[key][0]:
                 latest[key] = (revision, component, event)
         kept = _without_deleted(sorted(latest.values(), key=lambda entry: entry[1].recurrence_id is not None))
+        kept = _named_by_dates(kept)
         components = tuple(component for _, component, _ in kept)
         problem = validate(components)
     except UnusableError as error:
@@ -141,6 +143,24 @@ def _without_deleted(entries: list[_Revised]) -> list[_Revised]:
         or entry[0][0] >= sequence
         or entry[1].recurrence_id.instant("UTC") not in gone
     ]
+
+
+def _named_by_dates(entries: list[_Revised]) -> list[_Revised]:
+    """Overrides of an all-day series by dates, as RFC 5545 section 3.8.4.4 wants: midnight is how some write it."""
+    if not entries[0][1].start.all_day or entries[0][1].recurrence_id is not None:
+        return entries
+    latest: dict[str, _Revised] = {}
+    for revision, component, event in entries:
+        named = replace(component, recurrence_id=_date_of(component.recurrence_id))
+        if named.original not in latest or revision >= latest[named.original][0]:
+            latest[named.original] = (revision, named, event)
+    return list(latest.values())
+
+
+def _date_of(name: EventTime | None) -> EventTime | None:
+    if name is None or name.all_day or name.local.time() != time.min:
+        return name
+    return EventTime(name.local.date())
 
 
 def _mark(events: Iterable[Node]) -> str | None:
