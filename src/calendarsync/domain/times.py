@@ -38,7 +38,9 @@ def in_form_of(time: EventTime, model: EventTime, floating: str) -> EventTime:
         return time if time.all_day else EventTime(local.date())
     if time.all_day:
         return EventTime(datetime.combine(local.date(), model.local.time()), model.zone)
-    if time.zone is None or time.zone == model.zone:
+    # Beside a floating time, a time in UTC with the very same reading of the clock got its Z by mistake.
+    mistaken = model.zone is None and time.zone == "UTC" and local.time() == model.local.time()
+    if time.zone is None or time.zone == model.zone or mistaken:
         return EventTime(local, model.zone)
     zone = zone_info(model.zone or floating)
     return EventTime(time.instant(floating).astimezone(zone).replace(tzinfo=None), model.zone)
