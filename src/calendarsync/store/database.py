@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from calendarsync.settings import sqlite_path
-from calendarsync.store.sqlite_driver import connector
+from calendarsync.store.sqlite_driver import begin_with_next_statement, connector
 
 _BUSY_SECONDS = 30
 _READERS = 10
@@ -105,7 +105,7 @@ def _engine(path: Path, begin: str, pragmas: Mapping[str, str], *, size: int) ->
         cursor.close()
 
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        begin_with_next_statement(connection, begin)
 
     event.listen(engine.sync_engine, "connect", set_up)
     event.listen(engine.sync_engine, "begin", start)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -56,11 +56,31 @@ class PairRecord:
     quiet_until: datetime | None
     dirty_since: datetime | None
 
+    @property
+    def in_order(self) -> bool:
+        return self.status == "active" and self.attention_code is None
+
 
 _first = connections.alias("first")
 _second = connections.alias("second")
 _joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
     _second, pairs.c.connection_b_id == _second.c.id
+)
+
+
+# Built once: SQLAlchemy takes longer to build a statement than SQLite to execute it, and each run needs these.
+_CALENDAR_KEYS = (
+    select(_first.c.calendar_key, _second.c.calendar_key)
+    .select_from(_joined)
+    .where(pairs.c.id == bindparam("pair_id"))
+)
+_PAIR = select(*(pairs.c[field.name] for field in fields(PairRecord))).where(
+    pairs.c.id == bindparam("pair_id")
+)
+_CONNECTION_COLUMNS = [connections.c[field.name] for field in fields(ConnectionRecord)]
+_CONNECTION = select(*_CONNECTION_COLUMNS).where(connections.c.id == bindparam("connection_id"))
+_READING = (
+    update(connections).where(connections.c.id == bindparam("connection_id")).returning(*_CONNECTION_COLUMNS)
 )
 
 
@@ -123,25 +143,19 @@ async def resume_pairs(db: AsyncConnection, now: datetime) -> None:
 
 
 async def load_pair(db: AsyncConnection, pair_id: str) -> PairRecord | None:
-    row = (await db.execute(select(pairs).where(pairs.c.id == pair_id))).one_or_none()
-    return None if row is None else PairRecord(**_columns(PairRecord, row))
+    row = (await db.execute(_PAIR, {"pair_id": pair_id})).one_or_none()
+    return None if row is None else PairRecord(*row)
 
 
 async def calendar_keys(db: AsyncConnection, pair_id: str) -> list[str]:
     """The keys of a pair's two calendars; empty where there is no such pair."""
-    row = (
-        await db.execute(
-            select(_first.c.calendar_key, _second.c.calendar_key)
-            .select_from(_joined)
-            .where(pairs.c.id == pair_id)
-        )
-    ).one_or_none()
+    row = (await db.execute(_CALENDAR_KEYS, {"pair_id": pair_id})).one_or_none()
     return [] if row is None else list(row)
 
 
 async def load_connection(db: AsyncConnection, connection_id: str) -> ConnectionRecord:
     """Raises sqlalchemy.exc.NoResultFound."""
-    return _connection((await db.execute(select(connections).where(connections.c.id == connection_id))).one())
+    return _connection((await db.execute(_CONNECTION, {"connection_id": connection_id})).one())
 
 
 async def carries_full_pair(db: AsyncConnection, connection_id: str) -> bool:
@@ -159,8 +173,7 @@ async def update_connection(db: AsyncConnection, connection_id: str, **values: A
 
 async def note_reading(db: AsyncConnection, connection_id: str, **values: Any) -> ConnectionRecord:
     """Note what a reading led to; the connection as it is then."""
-    changed = update(connections).where(connections.c.id == connection_id).values(**values)
-    return _connection((await db.execute(changed.returning(*connections.c))).one())
+    return _connection((await db.execute(_READING, {"connection_id": connection_id, **values})).one())
 
 
 async def note_failure(db: AsyncConnection, connection: ConnectionRecord, **values: Any) -> None:
@@ -233,9 +246,4 @@ async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
 
 
 def _connection(row: Row[Any]) -> ConnectionRecord:
-    values = _columns(ConnectionRecord, row)
-    return ConnectionRecord(**values | {"owner_addresses": tuple(row.owner_addresses)})
-
-
-def _columns(kind: type[ConnectionRecord | PairRecord], row: Row[Any]) -> dict[str, Any]:
-    return {field.name: getattr(row, field.name) for field in fields(kind)}
+    return ConnectionRecord(**row._asdict() | {"owner_addresses": tuple(row.owner_addresses)})

@@ -151,7 +151,8 @@ class Finisher:
                 await settle_connections(db, pair, now, next_refresh)
             else:
                 looked = await self._looked_at(db, pair, ending) if ending.planned else {}
-                await settle_pair(db, pair.id, _IN_ORDER, last_synced_at=now, **looked)
+                status = {} if pair.in_order else _IN_ORDER
+                await settle_pair(db, pair.id, status, last_synced_at=now, **looked)
                 await settle_connections(db, pair, now, next_refresh, last_synced_at=now)
         return report
 
