@@ -23,6 +23,7 @@ from calendarsync.providers.base import (
 from calendarsync.providers.caldav import CalDavCalendar, canonical_url, discover, discovery, xml
 from tests.providers.caldav.helpers import credentials_of
 from tests.testbed.dav import DavServer
+from tests.testbed.fixtures import SERVERS, server_named
 from tests.testbed.proxy import Answer, Forward, Proxy, Request, proxy_of
 from tests.testbed.radicale import RadicaleServer
 
@@ -38,19 +39,19 @@ TASKS = (
 )
 
 
-@pytest.mark.parametrize("server_name", ["radicale", "xandikos"])
+@pytest.mark.parametrize("server_name", SERVERS)
 @pytest.mark.parametrize("start", ["root", "well-known", "home", "principal"])
 async def test_every_address_leads_to_the_calendars(
     start: str, server_name: str, client: HttpClient, request: pytest.FixtureRequest
 ) -> None:
-    server: DavServer = request.getfixturevalue(server_name)
+    server = server_named(request, server_name)
     name = f"Team {uuid.uuid4().hex[:6]} & Co"
     url = server.make_calendar(properties=f"<displayname>{name.replace('&', '&amp;')}</displayname>")
     address = {
         "root": server.url.rstrip("/"),
         "well-known": f"{server.url}.well-known/caldav",
         "home": server.home,
-        "principal": f"{server.url}alice/",
+        "principal": server.url + ("dav/principals/user/alice/" if server_name == "cyrus" else "alice/"),
     }[start]
     calendars = await discover(client, address, credentials_of(server))
     found = next(calendar for calendar in calendars if calendar.id == canonical_url(url))
@@ -59,11 +60,11 @@ async def test_every_address_leads_to_the_calendars(
     assert found.timezone is None
 
 
-@pytest.mark.parametrize("server_name", ["radicale", "xandikos"])
+@pytest.mark.parametrize("server_name", SERVERS)
 async def test_a_calendars_own_address_leads_to_it_alone(
     server_name: str, client: HttpClient, request: pytest.FixtureRequest
 ) -> None:
-    server: DavServer = request.getfixturevalue(server_name)
+    server = server_named(request, server_name)
     url = server.make_calendar()
     server.make_calendar()
     found = await discover(client, url.rstrip("/"), credentials_of(server))
@@ -87,9 +88,23 @@ async def test_radicales_user_address_is_a_path_and_no_address(
     assert calendar.owner_addresses == ()
 
 
-async def test_a_wrong_password_is_told(client: HttpClient, radicale: RadicaleServer) -> None:
+async def test_cyrus_knows_the_addresses_under_which_its_people_are_invited(
+    client: HttpClient, cyrus: DavServer
+) -> None:
+    found = await discover(client, cyrus.url, credentials_of(cyrus))
+    assert {calendar.owner_addresses for calendar in found} == {("alice@example.com",)}
+    assert not [calendar for calendar in found if "box" in calendar.id], (
+        "the boxes of messages are no calendars"
+    )
+
+
+@pytest.mark.parametrize("server_name", ["radicale", "cyrus"])
+async def test_a_wrong_password_is_told(
+    server_name: str, client: HttpClient, request: pytest.FixtureRequest
+) -> None:
+    server = server_named(request, server_name)
     with pytest.raises(NotAuthorized) as raised:
-        await discover(client, radicale.url, BasicCredentials("alice", "guess-7261"))
+        await discover(client, server.url, BasicCredentials("alice", "guess-7261"))
     assert "guess" not in raised.value.message
 
 
