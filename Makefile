@@ -56,6 +56,10 @@ openapi: env ## Write openapi.json from the code
 bench: env ## Measure speed and memory beside a physical limit
 	$(BIN)/python -m benchmarks
 
+.PHONY: corpus-table
+corpus-table: env ## Write the tables of docs/reference/corpus.md from the corpus in ../shared
+	CALENDARSYNC_WRITE_TABLES=1 $(BIN)/python -m pytest tests/corpus
+
 .PHONY: lock
 lock: env ## Renew the hashed requirements locks from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra demo -o requirements.lock pyproject.toml
