@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 from calendarsync.domain.event import Component, Problem, master_of
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -34,20 +34,30 @@ class Entry:
         return self.mark is not None and self.mark.kind is MarkKind.OWN
 
     def meaning(self, fingerprinter: Fingerprinter) -> str:
-        """A fingerprint of all that we write into a copy, as this resource shows it (rule 17).
-
-        Reminders, colours and whatever a person adds beside our fields are no part of it.
-        """
-        parts = [
-            f"{component}{self.content_hashes.get(component.original)}"
-            for component in sorted(map(_ours, self.components), key=lambda component: component.original)
-        ]
-        return fingerprinter.of("meaning", *parts)
+        return meaning(self.components, self.content_hashes, fingerprinter)
 
 
-def _ours(component: Component) -> Component:
-    """The component without what the owner's addresses decide, which may become known later."""
-    return replace(component, response=None, organized_by_owner=None, has_attendees=False)
+# What the owner's addresses decide may become known later.
+_MEANT = [
+    field.name
+    for field in fields(Component)
+    if field.name not in {"response", "organized_by_owner", "has_attendees"}
+]
+
+
+def meaning(
+    components: Iterable[Component], content_hashes: Mapping[str, str], fingerprinter: Fingerprinter
+) -> str:
+    """A fingerprint of all that we write into a copy, as its components and texts show it (rule 17).
+
+    Reminders, colours and whatever a person adds beside our fields are no part of it.
+    """
+    shown = {component.original: component for component in components}
+    parts = [
+        repr([*(getattr(shown[original], name) for name in _MEANT), content_hashes.get(original)])
+        for original in sorted(shown)
+    ]
+    return fingerprinter.of("meaning", *parts)
 
 
 def ordinary(entries: Iterable[Entry], copies: Container[str], kept: Container[str]) -> Iterator[Entry]:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.domain.entry import Entry
+from calendarsync.domain.entry import Entry, meaning
 from calendarsync.domain.event import (
     Component,
     Content,
@@ -145,28 +145,13 @@ def _rows(
     return rows
 
 
-def entry_of(
-    resource: Resource,
-    calendar_key: str,
-    mark_keys: Sequence[bytes],
-    fingerprinter: Fingerprinter,
-) -> Entry:
-    """The entry that a resource becomes once it is in the index."""
-    contents = {key: resource.contents.get(key, Content()) for key in _originals(resource)}
-    return Entry(
-        id=resource.id,
-        version=resource.version,
-        uid=resource.uid,
-        components=resource.components,
-        content_hashes={key: fingerprinter.of_content(content) for key, content in contents.items()},
-        people_hashes={key: fingerprinter.of_people(content) for key, content in contents.items()},
-        mark=read_mark(resource.mark, resource.uid, calendar_key, mark_keys),
-        problem=resource.problem,
-    )
-
-
-def _originals(resource: Resource) -> list[str]:
-    return [component.original for component in resource.components]
+def meaning_of(resource: Resource, fingerprinter: Fingerprinter) -> str:
+    """The meaning of the entry that a resource becomes once it is in the index."""
+    texts = {
+        component.original: fingerprinter.of_content(resource.contents.get(component.original, Content()))
+        for component in resource.components
+    }
+    return meaning(resource.components, texts, fingerprinter)
 
 
 def _entry(rows: Sequence[Row[Any]], calendar_key: str, mark_keys: Sequence[bytes]) -> Entry:

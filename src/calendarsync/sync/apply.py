@@ -31,7 +31,7 @@ from calendarsync.sync.report import Operation
 _log = structlog.get_logger(__name__)
 
 WRITES_IN_FLIGHT = 8
-_CHUNK = 100
+_CHUNK = 128
 _NOTE_AFTER = 50
 _OUTAGES = 3
 
@@ -256,10 +256,8 @@ class Applier:
                 return replace(write.link, state=LinkState.RESPECTED, times_hash=None), True
             return write.link, False
         assert resource is not None
-        entry = index.entry_of(
-            resource, self._flow.target_calendar, self._mark_keys, self._refresher.fingerprinter
-        )
-        return replace(write.link, copy_hash=entry.meaning(self._refresher.fingerprinter)), True
+        meaning = index.meaning_of(resource, self._refresher.fingerprinter)
+        return replace(write.link, copy_hash=meaning), True
 
     def _log(self, link: Link, action: str, reason: str) -> None:
         self._outcome.operations.append(

@@ -19,21 +19,42 @@ RETRY_SECONDS = 86_400.0
 """How often a resource that could not be read is fetched again though it did not change (rule 22)."""
 
 
+CONTENTS_MAX_CHARACTERS = 16 * 1024 * 1024
+"""How much text of one calendar a round keeps; a character takes 1 to 4 bytes. The rest is fetched once more."""
+
+
 @dataclass(slots=True)
 class Contents:
-    """The texts that a round has read: by resource, with the version that they belong to. Memory only."""
+    """Texts that a round has read: by resource, with the version that they belong to. Memory only."""
 
     _by_resource: dict[str, tuple[str | None, Mapping[str, Content]]] = field(
         default_factory=dict, repr=False
     )
+    _characters: int = 0
 
     def remember(self, resource: Resource) -> None:
-        self._by_resource[resource.id] = (resource.version, resource.contents)
+        """Keep the texts, if there is room for them."""
+        _, outdated = self._by_resource.pop(resource.id, (None, {}))
+        self._characters += _length(resource.contents) - _length(outdated)
+        if self._characters <= CONTENTS_MAX_CHARACTERS:
+            self._by_resource[resource.id] = (resource.version, resource.contents)
+        else:
+            self._characters -= _length(resource.contents)
 
     def of(self, resource_id: str, version: str | None) -> Mapping[str, Content] | None:
         """The texts of exactly this version; None where they are not at hand."""
         held = self._by_resource.get(resource_id)
         return held[1] if held is not None and held[0] == version else None
+
+
+def _length(contents: Mapping[str, Content]) -> int:
+    return sum(
+        len(content.title)
+        + len(content.description)
+        + len(content.location)
+        + sum(map(len, (*content.categories, *content.attendees)))
+        for content in contents.values()
+    )
 
 
 @dataclass(frozen=True, slots=True)
