@@ -143,17 +143,37 @@ async def test_a_meeting_that_the_owner_is_invited_to(at: Desk, meeting: Meeting
     assert at.copies_b() == []
 
 
-async def test_a_copy_to_which_a_person_invites_somebody(at: Desk, server: CyrusServer) -> None:
+def _invite_to_the_copy(at: Desk, meeting: Meeting) -> str:
+    """The keeper of b invites the guest to the one copy; its name."""
+    ((name, text),) = at.copies(at.b).items()
+    organizer = f"{_keeper(at, at.b).username}@example.com"
+    people = f"ORGANIZER:mailto:{organizer}\r\nATTENDEE:mailto:{meeting.address}\r\n"
+    meeting.guest.list(meeting.guest.home)
+    at.put(at.b, name, text.replace("END:VEVENT", f"{people}END:VEVENT"))
+    assert len(meeting.guest.list(meeting.invited)) == 1
+    return name
+
+
+async def test_rule_10_guests_of_a_copy_hear_nothing_of_what_we_do_to_it(at: Desk, meeting: Meeting) -> None:
     at.put_a("4", event("uid-4", *FUTURE))
     pair = await at.pair(direction="a_to_b", future_days=1000)
     await at.app.sync(pair)
-    ((name, text),) = at.copies(at.b).items()
-    organizer = f"{_keeper(at, at.b).username}@example.com"
-    people = f"ORGANIZER:mailto:{organizer}\r\nATTENDEE:mailto:{server.newcomer().username}@example.com\r\n"
-    at.put(at.b, name, text.replace("END:VEVENT", f"{people}END:VEVENT"))
+    _invite_to_the_copy(at, meeting)
+    invitation = meeting.guest.read_all(meeting.invited)
     assert (await at.app.sync(pair)).operations == ()
-    assert "ORGANIZER" in at.copies_b()[0]
+    assert "ORGANIZER" in at.copies_b()[0], "guests are nothing that would be put right"
+    at.put_a("4", event("uid-4", "20280305T090000", "20280305T100000"))
+    assert (await at.app.sync(pair)).events_updated == 1
+    assert "ORGANIZER" not in at.copies_b()[0]
+    assert meeting.guest.read_all(meeting.invited) == invitation
+
+
+async def test_rule_20_kept_copies_keep_their_guests(at: Desk, meeting: Meeting) -> None:
+    at.put_a("4", event("uid-4", *FUTURE))
+    pair = await at.pair(direction="a_to_b", future_days=1000)
+    await at.app.sync(pair)
+    name = _invite_to_the_copy(at, meeting)
     await at.app.change_pair(pair, removal="keep")
     await at.app.sync(pair)
     assert at.copies_b() == []
-    assert "ORGANIZER" in at.read(at.b)[name]
+    assert meeting.address in at.read(at.b)[name]
