@@ -43,7 +43,6 @@ DIFFERENT = {
         "issue_526_calendar_with_shuffeled_events.ics",
         "issue_722_missing_VTIMEZONE_custom.ics",
     },
-    "A custom zone at the change of its clocks": {"issue_722_timezone_transition_ambiguity.ics"},
     "An end before the start": {"end_before_start_event.ics", "issue_132_swapped_start_and_end.ics"},
     "A damaged calendar": {
         "timezone_same_start_and_offset.ics",

@@ -13,7 +13,7 @@ import pytest
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from calendarsync.domain.timezone_windows import WINDOWS_ZONES
-from calendarsync.domain.timezones import Observance, ZoneDefinition, resolve_zone, zone_info
+from calendarsync.domain.timezones import Observance, ZoneDefinition, moment_of, resolve_zone, zone_info
 
 NOW = datetime(2026, 1, 5)
 FIRST, LAST = datetime(1, 1, 1), datetime(9999, 12, 31)
@@ -152,6 +152,29 @@ def test_the_windows_names_are_those_of_cldr() -> None:
 )
 def test_custom_zones(definition: ZoneDefinition, expected: str | None) -> None:
     assert resolve_zone("Custom", definition, NOW, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("local", "moment"),
+    [
+        ("2026-01-05T09:00", "2026-01-05T14:00"),
+        ("2026-03-08T01:59", "2026-03-08T06:59"),
+        ("2026-03-08T02:30", "2026-03-08T07:30"),  # in the gap, read with the offset before it
+        ("2026-03-08T03:00", "2026-03-08T07:00"),
+        ("2026-12-06T00:59", "2026-12-06T04:59"),
+        ("2026-12-06T01:30", "2026-12-06T05:30"),  # the first of two
+        ("2026-12-06T02:00", "2026-12-06T07:00"),
+        ("1960-01-05T09:00", "1960-01-05T14:00"),  # before all its rules
+    ],
+)
+def test_a_moment_by_custom_rules_alone(local: str, moment: str) -> None:
+    rules = (OWN.observances[0], yearly("1970-12-06T02:00", -4, -5, "BYMONTH=12;BYDAY=1SU"))
+    assert moment_of(rules, datetime.fromisoformat(local)) == datetime.fromisoformat(moment)
+
+
+def test_broken_rules_say_no_moment() -> None:
+    assert moment_of((), NOW) is None
+    assert moment_of((yearly("1970-01-01T00:00", 1, 1, "BYMONTH=99"),), NOW) is None
 
 
 @pytest.mark.parametrize(

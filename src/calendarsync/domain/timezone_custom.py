@@ -101,6 +101,27 @@ def matching_zone(observances: Sequence[Observance], first: datetime, last: date
     return None
 
 
+def moment_of(observances: Sequence[Observance], local: datetime) -> datetime | None:
+    """The moment (UTC, naive) of a reading of the clock by these rules alone; None where they are broken.
+
+    In a gap it is read with the offset before it, of two equal readings it is the first (RFC 5545 section 3.3.5).
+    """
+    if not _sound(observances):
+        return None
+    try:
+        onsets = _onsets(observances, local - 2 * _DAY, local + 2 * _DAY)
+    except (ValueError, KeyError, OverflowError):
+        return None
+    _, offset = onsets[0]
+    for instant, next_offset in onsets[1:]:
+        if local - offset < instant:
+            break
+        if local - next_offset < instant:  # the gap that this change makes
+            break
+        offset = next_offset
+    return local - offset
+
+
 def _naive(value: datetime) -> datetime:
     value = value.replace(tzinfo=None)
     return min(max(value, _new_year(1000)), _new_year(9800))

@@ -11,11 +11,25 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
-from calendarsync.domain.timezone_custom import Observance, ZoneDefinition, fixed_zone, matching_zone
+from calendarsync.domain.timezone_custom import (
+    Observance,
+    ZoneDefinition,
+    fixed_zone,
+    matching_zone,
+    moment_of,
+)
 from calendarsync.domain.timezone_display import zone_of_display
 from calendarsync.domain.timezone_windows import WINDOWS_ZONES
 
-__all__ = ["Observance", "ZoneDefinition", "is_exact", "resolve_zone", "zone_info", "zone_of_name"]
+__all__ = [
+    "Observance",
+    "ZoneDefinition",
+    "is_exact",
+    "moment_of",
+    "resolve_zone",
+    "zone_info",
+    "zone_of_name",
+]
 
 _MAX_NAME = 255
 _UTC_NAMES = frozenset({

@@ -234,6 +234,35 @@ def test_an_unknown_owner() -> None:
     assert (component.response, component.organized_by_owner) == (None, None)
 
 
+OWN_ZONE = """BEGIN:VTIMEZONE\r
+TZID:Own\r
+BEGIN:STANDARD\r
+DTSTART:20200101T000000\r
+TZOFFSETFROM:+1200\r
+TZOFFSETTO:+1200\r
+END:STANDARD\r
+BEGIN:DAYLIGHT\r
+DTSTART:20260505T080000\r
+TZOFFSETFROM:+1200\r
+TZOFFSETTO:+1000\r
+END:DAYLIGHT\r
+END:VTIMEZONE\r
+"""
+
+
+def test_an_event_that_does_not_recur_needs_no_zone_that_equals_its_own() -> None:
+    lines = ("DTSTART;TZID=Own:20260505T055959", "DTEND;TZID=Own:20260505T083000")
+    once, weekly = (
+        read_resource(
+            "id", None, calendar(*event).replace(b"BEGIN:VEVENT", OWN_ZONE.encode() + b"BEGIN:VEVENT")
+        )
+        for event in (lines, (*lines, "RRULE:FREQ=WEEKLY"))
+    )
+    (component,) = once.components
+    assert (str(component.start), str(component.end)) == ("2026-05-04T17:59:59Z", "2026-05-04T22:30:00Z")
+    assert weekly.problem is Problem.UNKNOWN_ZONE
+
+
 def test_texts() -> None:
     resource = read(
         START,

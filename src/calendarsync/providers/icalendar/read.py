@@ -44,6 +44,7 @@ from calendarsync.providers.icalendar.zones import Zones
 
 _MAX_COMPONENTS = 5000
 _DAY = timedelta(days=1)
+_RECURRING = ("RRULE", "RDATE", "EXRULE", "EXDATE", "RECURRENCE-ID")
 _NO_PARAMETERS: Mapping[str, str] = {}
 
 _STATUS = {"TENTATIVE": Status.TENTATIVE, "CANCELLED": Status.CANCELLED}
@@ -108,12 +109,15 @@ def resource_of(resource_id: str, version: str | None, events: Events, owner: fr
             raise UnusableError(Problem.TOO_LARGE)
         if any(event.broken for event in nodes):
             raise UnusableError(Problem.UNREADABLE)
+        recurs = len(nodes) > 1 or any(nodes[0].first(name) for name in _RECURRING)
         zones: dict[int, ZoneResolver] = {}
         latest: dict[datetime | None, _Revised] = {}
         for timezones, event in events:
             resolve = zones.get(id(timezones))
             if resolve is None:
-                resolve = zones[id(timezones)] = Zones(timezones, lambda: _lifetime(nodes)).resolve
+                resolve = zones[id(timezones)] = Zones(
+                    timezones, lambda: _lifetime(nodes), recurs=recurs
+                ).time
             component = _component(event, uid, resolve, owner)
             # Two components for one instance: the newer revision counts (RFC 5546 section 2.1.5).
             key = component.recurrence_id.instant("UTC") if component.recurrence_id is not None else None

@@ -19,8 +19,8 @@ YEARS = range(1000, 9900)
 
 _MAX_DURATION_DAYS = 366 * 200
 
-ZoneResolver = Callable[[str], str | None]
-"""From a TZID to an IANA key or `"UTC"`, or None."""
+ZoneResolver = Callable[[str, datetime], EventTime | None]
+"""From a TZID and a reading of the clock to the time that they mean; None where the TZID says nothing."""
 
 
 class UnusableError(Exception):
@@ -45,10 +45,10 @@ def read_time(
     tzid = parameters.get("TZID")
     if not tzid:
         return EventTime(local)
-    zone = resolve(tzid)
-    if zone is None:
+    time = resolve(tzid, local)
+    if time is None:
         raise UnusableError(Problem.UNKNOWN_ZONE)
-    return EventTime(local, zone)
+    return time
 
 
 def read_local(value: str, problem: Problem, years: range = YEARS) -> tuple[date | datetime, bool]:

@@ -6,8 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from calendarsync.domain.event import Problem
-from calendarsync.domain.timezones import Observance, ZoneDefinition, is_exact, resolve_zone, zone_of_name
+from calendarsync.domain.event import EventTime, Problem
+from calendarsync.domain.timezones import (
+    Observance,
+    ZoneDefinition,
+    is_exact,
+    moment_of,
+    resolve_zone,
+    zone_of_name,
+)
 from calendarsync.providers.icalendar import quirks
 from calendarsync.providers.icalendar.lines import Node
 from calendarsync.providers.icalendar.values import YEARS, UnusableError, read_local
@@ -18,28 +25,42 @@ _MAX_DATES = 2000
 
 
 class Zones:
-    """Resolves the TZIDs of one calendar object: its VTIMEZONEs speak for nothing outside it."""
+    """Resolves the TZIDs of one calendar object: its VTIMEZONEs speak for nothing outside it.
+
+    `lifetime` is asked only where a VTIMEZONE's rules are needed. An event that does not recur needs no zone:
+    where no zone equals its VTIMEZONE, its times are the moments that the VTIMEZONE says.
+    """
 
     def __init__(
-        self, timezones: Sequence[Node], lifetime: Callable[[], tuple[datetime, datetime | None]]
+        self,
+        timezones: Sequence[Node],
+        lifetime: Callable[[], tuple[datetime, datetime | None]],
+        *,
+        recurs: bool,
     ) -> None:
         self._timezones = timezones
         self._lifetime = lifetime
-        self._found: dict[str, str | None] = {}
+        self._recurs = recurs
+        self._found: dict[str, tuple[str | None, ZoneDefinition | None]] = {}
         self._custom = 0
 
-    def resolve(self, tzid: str) -> str | None:
-        """An IANA key, `"UTC"`, or None. `lifetime` is asked only where a VTIMEZONE's rules are needed."""
+    def time(self, tzid: str, local: datetime) -> EventTime | None:
+        """The reading of a clock as a time; None where there is no telling what the TZID stands for."""
         key = zone_of_name(tzid)
         if key is not None and is_exact(tzid):
-            return key
+            return EventTime(local, key)
         if tzid not in self._found:
             self._custom += 1
-            self._found[tzid] = self._resolve_custom(tzid) if self._custom <= _MAX_CUSTOM else None
-        return self._found[tzid]
+            self._found[tzid] = self._resolve(tzid) if self._custom <= _MAX_CUSTOM else (None, None)
+        key, definition = self._found[tzid]
+        if key is not None:
+            return EventTime(local, key)
+        moment = moment_of(definition.observances, local) if definition and not self._recurs else None
+        return EventTime(moment, "UTC") if moment is not None else None
 
-    def _resolve_custom(self, tzid: str) -> str | None:
-        return resolve_zone(tzid, self._definition(tzid), *self._lifetime())
+    def _resolve(self, tzid: str) -> tuple[str | None, ZoneDefinition | None]:
+        definition = self._definition(tzid)
+        return resolve_zone(tzid, definition, *self._lifetime()), definition
 
     def _definition(self, tzid: str) -> ZoneDefinition | None:
         wanted = tzid.strip().strip('"')
