@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.testbed.dav import DavServer
 from tests.testbed.desk import desk
 from tests.testbed.events import event
-from tests.testbed.radicale import RadicaleServer
+from tests.testbed.fixtures import SERVERS, server_named
 
-EVENTS = 300
+EVENTS = 100
 SECRET = "a secret that outlives every kill"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,13 +43,13 @@ async def _killed_worker(folder: Path, pair: str, delay: float) -> bool:
     return worker.returncode == -signal.SIGKILL
 
 
-async def _trial(radicale: RadicaleServer, source: str, folder: Path, delay: float | None) -> float | None:
+async def _trial(server: DavServer, source: str, folder: Path, delay: float | None) -> float | None:
     """Kill a first sync after `delay` seconds, then run it to its end.
 
     The seconds that the run to the end took; None where there was nothing left to kill.
     """
-    async with desk(radicale, folder, secret=SECRET.encode()) as at:
-        source_connection = await at.app.connect(at.account, radicale, source)
+    async with desk(server, folder, secret=SECRET.encode()) as at:
+        source_connection = await at.app.connect(at.account, server, source)
         pair = await at.app.pair(source_connection, at.conn_b, direction="a_to_b", future_days=3650)
         if delay is not None and not await _killed_worker(folder, pair, delay):
             return None
@@ -62,23 +63,20 @@ async def _trial(radicale: RadicaleServer, source: str, folder: Path, delay: flo
         return took
 
 
-async def _killed(radicale: RadicaleServer, tmp_path: Path, times: int) -> None:
-    source = radicale.make_calendar()
+async def _killed(server: DavServer, folder: Path, times: int) -> None:
+    source = server.make_calendar()
     for number in range(EVENTS):
         day, hour = 3 + number % 25, 6 + number // 25
-        radicale.put(
-            source,
-            f"{number}.ics",
-            event(f"uid-{number}", f"202603{day:02}T{hour:02}0000", f"202603{day:02}T{hour:02}3000"),
-        )
-    longest = await _trial(radicale, source, tmp_path / "undisturbed", None)
+        start, end = f"202603{day:02}T{hour:02}0000", f"202603{day:02}T{hour:02}3000"
+        server.put(source, f"{number}.ics", event(f"uid-{number}", start, end))
+    longest = await _trial(server, source, folder / "undisturbed", None)
     assert longest is not None
     chance = random.Random(2026)
     killed = 0
     for number in range(times * 2):
         if killed == times:
             break
-        if await _trial(radicale, source, tmp_path / f"{number}", chance.uniform(0, longest)) is None:
+        if await _trial(server, source, folder / f"{number}", chance.uniform(0, longest)) is None:
             longest *= 0.8  # the machine has become quicker since
         else:
             killed += 1
@@ -86,10 +84,16 @@ async def _killed(radicale: RadicaleServer, tmp_path: Path, times: int) -> None:
 
 
 @pytest.mark.timeout(900)
-async def test_killed_at_ten_random_moments(radicale: RadicaleServer, tmp_path: Path) -> None:
-    await _killed(radicale, tmp_path, 10)
+@pytest.mark.parametrize("name", SERVERS)
+async def test_killed_at_four_random_moments(
+    name: str, request: pytest.FixtureRequest, quick_folder: Path
+) -> None:
+    await _killed(server_named(request, name).newcomer(), quick_folder, 4)
 
 
 @pytest.mark.long
-async def test_killed_at_two_hundred_random_moments(radicale: RadicaleServer, tmp_path: Path) -> None:
-    await _killed(radicale, tmp_path, 200)
+@pytest.mark.parametrize("name", SERVERS)
+async def test_killed_at_a_hundred_random_moments(
+    name: str, request: pytest.FixtureRequest, quick_folder: Path
+) -> None:
+    await _killed(server_named(request, name).newcomer(), quick_folder, 100)
