@@ -84,6 +84,17 @@ _READING = (
 )
 
 
+_SETTLE_PAIR = update(pairs).where(pairs.c.id == bindparam("pair_id"))
+_next = connections.c.next_refresh_at
+_SETTLE_CONNECTIONS = (
+    update(connections)
+    .where(connections.c.id.in_((bindparam("a_id"), bindparam("b_id"))))
+    .values(
+        next_refresh_at=case((_next <= bindparam("now"), bindparam("until", type_=_next.type)), else_=_next)
+    )
+)
+
+
 def _at_work(now: datetime) -> ColumnElement[bool]:
     """Pairs that the schedule may run: not paused, grants alive, no provider that asked for a pause.
 
@@ -207,20 +218,16 @@ async def settle_pair(db: AsyncConnection, pair_id: str, status: Mapping[str, An
         name: case((pairs.c.status == "paused", pairs.c[name]), else_=literal(value, pairs.c[name].type))
         for name, value in status.items()
     }
-    await db.execute(update(pairs).where(pairs.c.id == pair_id).values(**unless_paused, **values))
+    statement = _SETTLE_PAIR.values(unless_paused) if unless_paused else _SETTLE_PAIR
+    await db.execute(statement, {"pair_id": pair_id, **values})
 
 
 async def settle_connections(
     db: AsyncConnection, pair: PairRecord, now: datetime, until: datetime, **values: Any
 ) -> None:
     """The same for the pair's connections; whatever became of the run, it is not due again at once."""
-    due_at = connections.c.next_refresh_at
-    put_off = case((due_at <= now, literal(until, due_at.type)), else_=due_at)
-    await db.execute(
-        update(connections)
-        .where(connections.c.id.in_((pair.connection_a_id, pair.connection_b_id)))
-        .values(next_refresh_at=put_off, **values)
-    )
+    ids = {"a_id": pair.connection_a_id, "b_id": pair.connection_b_id}
+    await db.execute(_SETTLE_CONNECTIONS, {**ids, "now": now, "until": until, **values})
 
 
 async def settle_dirty(db: AsyncConnection, pair_id: str, as_of: datetime | None) -> None:
