@@ -87,7 +87,8 @@ class ApiRoute(APIRoute):
         return handle_strictly
 
 
-def caller_of(request: Request) -> Identity:
+# A dependency that is no coroutine would cost a trip to a thread.
+async def caller_of(request: Request) -> Identity:
     identity: Identity = request.state.identity
     return identity
 

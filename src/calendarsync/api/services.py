@@ -76,4 +76,9 @@ def services_of(request: Request) -> Services:
     return services
 
 
-ServicesParam = Annotated[Services, Depends(services_of)]
+async def _services(request: Request) -> Services:
+    """A dependency that is no coroutine would cost a trip to a thread."""
+    return services_of(request)
+
+
+ServicesParam = Annotated[Services, Depends(_services)]

@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import connections, pairs
 
 CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
 """To be written with every change of what a pair does: what its last run saw no longer says anything."""
+
+# Built once: a trigger asks it, and SQLAlchemy takes longer to build it than SQLite to answer.
+_ONE = select(pairs).where(
+    pairs.c.account_id == bindparam("of_account"),
+    pairs.c.mode == bindparam("of_mode"),
+    pairs.c.id == bindparam("of_id"),
+)
 
 
 def _bound(account_id: str, mode: str) -> ColumnElement[bool]:
@@ -38,8 +45,8 @@ async def list_pairs(connection: AsyncConnection, account_id: str, mode: str) ->
 async def get_pair(
     connection: AsyncConnection, account_id: str, mode: str, pair_id: str
 ) -> RowMapping | None:
-    query = select(pairs).where(_bound(account_id, mode), pairs.c.id == pair_id)
-    return (await connection.execute(query)).mappings().one_or_none()
+    of = {"of_account": account_id, "of_mode": mode, "of_id": pair_id}
+    return (await connection.execute(_ONE, of)).mappings().one_or_none()
 
 
 async def pairs_of_connection(
