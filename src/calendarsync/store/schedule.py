@@ -67,7 +67,6 @@ _joined = pairs.join(_first, pairs.c.connection_a_id == _first.c.id).join(
     _second, pairs.c.connection_b_id == _second.c.id
 )
 
-
 # Built once: SQLAlchemy takes longer to build a statement than SQLite to execute it, and each run needs these.
 _CALENDAR_KEYS = (
     select(_first.c.calendar_key, _second.c.calendar_key)
@@ -82,8 +81,6 @@ _CONNECTION = select(*_CONNECTION_COLUMNS).where(connections.c.id == bindparam("
 _READING = (
     update(connections).where(connections.c.id == bindparam("connection_id")).returning(*_CONNECTION_COLUMNS)
 )
-
-
 _SETTLE_PAIR = update(pairs).where(pairs.c.id == bindparam("pair_id"))
 _next = connections.c.next_refresh_at
 _SETTLE_CONNECTIONS = (
