@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import pytest
+from sqlalchemy.event import listen
 
 from calendarsync.sync import refresh
 from tests.testbed.desk import Desk
@@ -47,6 +48,26 @@ async def test_requests_of_a_first_run_a_quiet_one_and_one_with_one_change(besid
     report = await beside.app.sync(pair)
     assert (report.events_processed, report.events_updated) == (1, 1)
     assert report.provider_requests <= 5
+
+
+async def test_a_run_without_a_change_asks_the_database_little_and_the_index_nothing(
+    at_memory: MemoryDesk,
+) -> None:
+    at = at_memory
+    at.store("a").put("meeting.ics", meeting(1))
+    pair = await at.pair(sync_mode="full", direction="a_to_b")
+    await at.app.sync(pair)
+    await at.app.sync(pair)
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    for engine in (at.app.db._reader, at.app.db._writer):
+        listen(engine.sync_engine, "before_cursor_execute", note)
+    await at.app.sync(pair)
+    assert 0 < len(statements) <= 10, statements
+    assert not any("event_index" in statement or "links" in statement for statement in statements)
 
 
 async def test_texts_that_find_no_room_are_fetched_in_few_requests(
