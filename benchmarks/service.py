@@ -1,0 +1,94 @@
+"""A real `calendarsync serve`, driven through its API, and what its process uses."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks.bare import Place
+from calendarsync.demo.client import Api
+from calendarsync.demo.processes import calendarsync, installation
+
+_A_DAY = 86_400
+_LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class FirstSync:
+    """`seconds` of the wall, `cpu` seconds of our process; `peak` and `idle` are its resident MB."""
+
+    pair: str
+    seconds: float
+    cpu: float
+    requests: int
+    peak: float
+    idle: float
+
+
+@dataclass(frozen=True)
+class Service:
+    api: Api
+    process: int
+
+    def pair(self, a: Place, b: Place, events: int) -> FirstSync:
+        """Pair two calendars, and wait until the schedule has synced them."""
+        ids = [self._connect(place) for place in (a, b)]
+        idle = self._memory("VmRSS")
+        Path(f"/proc/{self.process}/clear_refs").write_text("5")  # begins the peak anew
+        started, cpu = perf_counter(), self._cpu()
+        wanted = {"sync_mode": "full", "direction": "a_to_b"}
+        pair: str = self.api.post(
+            "/sync-pairs", {"connection_a_id": ids[0], "connection_b_id": ids[1], **wanted}
+        )["id"]
+        while not (logs := self.logs(pair)):
+            time.sleep(_LOOK_SECONDS)
+        seconds, cpu = perf_counter() - started, self._cpu() - cpu
+        assert (logs[0]["status"], logs[0]["events_created"]) == ("success", events), self._skipped(logs[0])
+        return FirstSync(pair, seconds, cpu, logs[0]["provider_requests"], self._memory("VmHWM"), idle)
+
+    def trigger(self, pair: str) -> float:
+        """Seconds until a trigger is answered."""
+        started = perf_counter()
+        answer = self.api.post(f"/sync-pairs/{pair}/trigger")
+        seconds = perf_counter() - started
+        assert answer["success"] is True, answer
+        return seconds
+
+    def logs(self, pair: str) -> list[dict[str, Any]]:
+        """The runs of a pair, the newest first."""
+        found: list[dict[str, Any]] = self.api.get(f"/logs?pair_id={pair}")["logs"]
+        return found
+
+    def _skipped(self, log: dict[str, Any]) -> list[dict[str, Any]]:
+        operations = self.api.get(f"/logs/{log['id']}")["operations"]
+        return [log, *(operation for operation in operations if operation["action"] == "skip")]
+
+    def _connect(self, place: Place) -> str:
+        server, url = place.server, place.calendar
+        access = {"provider": "caldav", "username": server.username, "password": server.password}
+        connection: str = self.api.post("/connections", access | {"url": url, "calendar_id": url})["id"]
+        return connection
+
+    def _memory(self, name: str) -> float:
+        lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+
+    def _cpu(self) -> float:
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime and stime
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[Service]:
+    """An installation of its own in the new `folder`, whose schedule polls once a day."""
+    own = installation(folder, _A_DAY)
+    with calendarsync(own) as server:
+        own.command("accounts", "create", "--email", "bench@example.com")
+        key = own.command("keys", "create", "--account", "bench@example.com")
+        yield Service(Api(server.url, key), server.process.pid)
