@@ -12,7 +12,7 @@ from time import perf_counter
 
 from benchmarks.bare import Place
 
-# Made by: echo vdirsyncer | uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -
+# echo vdirsyncer | uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -
 _LOCK = Path(__file__).parent / "vdirsyncer.lock"
 
 _CONFIG = """
