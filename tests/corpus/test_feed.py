@@ -48,7 +48,6 @@ class Target(MemoryCalendar):
 class Bench:
     app: Installation
     server: FeedServer
-    account: str
     targets: dict[str, MemoryStore] = field(default_factory=dict)
 
     async def sync(self, number: int, data: bytes, zone: str) -> tuple[RunReport, dict[str, bytes]]:
@@ -56,8 +55,9 @@ class Bench:
         self.server.body = lambda: data  # type: ignore[method-assign]
         url = f"{NOWHERE.home}{number}/"
         store = self.targets[url] = MemoryStore()
-        source = await self.app.connect_feed(self.account, f"{self.server.url}&file={number}", timezone=zone)
-        target = await self.app.connect(self.account, NOWHERE, url)
+        account = await self.app.account()
+        source = await self.app.connect_feed(account, self.server.url, calendar_key="feed", timezone=zone)
+        target = await self.app.connect(account, NOWHERE, url)
         pair = await self.app.pair(source, target, sync_mode="full", direction="a_to_b", **WIDE_OPEN)
         report = await self.app.run(pair)
         return report, {name: copy for name, (_, copy) in store.resources.items()}
@@ -71,7 +71,7 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
         return Target(targets[connection.calendar_id]) if connection.provider == "caldav" else calendar
 
     async with installation(folder, clock=Clock(NOW), wrap=opened) as app, feed_server() as server:
-        yield Bench(app, server, await app.account(), targets)
+        yield Bench(app, server, targets)
 
 
 async def test_every_file_as_a_feed(tmp_path: Path) -> None:

@@ -116,7 +116,10 @@ class Installation:
             **{"email": email, "read_only": False, "timezone": "Europe/Berlin", **values},
         )
 
-    async def connect_feed(self, account_id: str, url: str, **values: Any) -> str:
+    async def connect_feed(
+        self, account_id: str, url: str, *, calendar_key: str | None = None, **values: Any
+    ) -> str:
+        """`calendar_key` spares the tenth of a second that it takes to make one."""
         address = FeedAddress.parse(url)
         return await self._insert(
             {"url": address.text},
