@@ -111,6 +111,13 @@ BOMBS = {
     "quote and semicolons": calendar('DTSTART;A="' + ";=" * 1_000_000 + ":x"),
     "parameters": calendar("DTEND" + ";X=1" * 500_000 + ":20260105T100000Z"),
     "spaces": calendar("DTEND;" + " " * 3_000_000 + "=:20260105T100000Z"),
+    "spaces in a parameter": calendar("DTEND;A" + " " * 2_000 + ":20260105T100000Z"),
+    "spaces before a quote": calendar("DTEND;a=" + " " * 20_000 + '"x:20260105T100000Z'),
+    "one parameter": calendar("ATTENDEE;" + "a" * 3_000_000 + ":mailto:a@example.com"),
+    "rules in a custom zone": calendar(
+        *(f"RDATE;TZID=Zone {number}:20260105T090000" for number in range(16)),
+        *["RRULE:FREQ=DAILY;COUNT=10000"] * 200,
+    ),
     "backslashes": calendar("CATEGORIES:" + "\\" * 3_000_000),
     "categories": calendar("CATEGORIES:" + "," * 3_000_000),
     "exdates": calendar("RRULE:FREQ=DAILY", "EXDATE:" + "20260105T090000Z," * 300_000),

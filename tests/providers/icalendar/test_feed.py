@@ -6,7 +6,8 @@ import pytest
 
 from calendarsync.domain.event import Problem
 from calendarsync.providers.icalendar import FeedError, NoCalendarError, read_feed
-from tests.testbed.events import vcalendar, vevent
+from calendarsync.providers.icalendar.feed import FeedTooLargeError
+from tests.testbed.events import BERLIN, vcalendar, vevent
 
 
 def ids(text: str) -> list[str]:
@@ -33,13 +34,29 @@ def test_events_that_share_a_uid_are_told_apart_by_their_start() -> None:
     assert {resource.uid for resource in found} == {"same"}
 
 
-def test_an_older_revision_of_an_event_is_left_out() -> None:
+def test_a_higher_sequence_replaces_only_an_event_at_the_same_times() -> None:
     text = vcalendar(
-        vevent("one", "20260304T090000", "20260304T100000", title="Old", extra="SEQUENCE:1"),
-        vevent("one", "20260305T090000", "20260305T100000", title="New", extra="SEQUENCE:2"),
+        vevent("one", title="Old", extra="SEQUENCE:1"),
+        vevent("one", title="New", extra="SEQUENCE:2"),
+        vevent("one", "20260305T090000", "20260305T100000", title="Other", extra="SEQUENCE:7"),
     )
-    (only,) = read_feed(text.encode()).resources
-    assert (only.id, only.contents[""].title) == ("one", "New")
+    found = read_feed(text.encode()).resources
+    assert [resource.contents[""].title for resource in found] == ["New", "Other"]
+
+
+def test_names_do_not_depend_on_the_order() -> None:
+    events = [
+        vevent("one", "20260304T090000", end, title=end) for end in ("20260304T100000", "20260304T170000")
+    ]
+    names = [
+        {
+            resource.contents[""].title: resource.id
+            for resource in read_feed(vcalendar(*order).encode()).resources
+        }
+        for order in (events, events[::-1])
+    ]
+    assert names[0] == names[1]
+    assert len(set(names[0].values())) == 2
 
 
 def test_the_same_event_twice_is_one() -> None:
@@ -47,18 +64,26 @@ def test_the_same_event_twice_is_one() -> None:
 
 
 def test_overrides_belong_to_the_event_that_recurs() -> None:
-    text = vcalendar(
-        vevent("same", "20260301T090000", "20260301T100000"),
-        vevent("same", "20260304T090000", "20260304T100000", extra="RRULE:FREQ=WEEKLY;COUNT=3"),
-        vevent(
-            "same",
-            "20260311T110000",
-            "20260311T120000",
-            extra="RECURRENCE-ID;TZID=Europe/Berlin:20260311T090000",
-        ),
-    )
-    single, series = read_feed(text.encode()).resources
-    assert (len(single.components), len(series.components)) == (1, 2)
+    """And of several that do, to the last that began before."""
+
+    def moved(day: str) -> str:
+        times = f"202603{day}T110000", f"202603{day}T120000"
+        return vevent("same", *times, extra=f"RECURRENCE-ID;TZID=Europe/Berlin:202603{day}T090000")
+
+    def weekly(day: str) -> str:
+        times = f"202603{day}T090000", f"202603{day}T100000"
+        return vevent("same", *times, extra="RRULE:FREQ=WEEKLY;COUNT=2")
+
+    single = vevent("same", "20260327T090000", "20260327T100000")
+    text = vcalendar(moved("25"), weekly("04"), single, weekly("18"), moved("11"), moved("18"))
+    parts = {resource.id: len(resource.components) for resource in read_feed(text.encode()).resources}
+    assert parts == {"same 20260304T090000": 2, "same 20260318T090000": 3, "same 20260327T090000": 1}
+
+
+def test_a_name_holds_nothing_but_digits_of_what_stands_at_a_start() -> None:
+    text = vcalendar(vevent("one"), vevent("one", "20260305T090000", None))
+    text = text.replace("DTSTART;TZID=", "DTSTART;X-LABEL=canary;TZID=").replace("T090000", "T090000canary")
+    assert "canary" not in "".join(ids(text))
 
 
 def test_events_without_a_uid_stand_for_themselves() -> None:
@@ -70,6 +95,18 @@ def test_the_calendar_names_itself_and_the_zone_of_its_floating_times() -> None:
     head = "PRODID:-//x//EN\nX-WR-CALNAME:Trips\\, mine\nX-WR-TIMEZONE:W. Europe Standard Time"
     feed = read_feed(vcalendar(vevent("a")).replace("PRODID:", f"{head}\nX-OLD:", 1).encode())
     assert (feed.name, feed.timezone) == ("Trips, mine", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["BEGIN:VALARM", "BEGIN:9am", "BEGIN:VEVENT", "BEGIN:A\r\n" * 20, "DTSTART nonsense"],
+)
+def test_a_component_that_is_wrongly_nested_breaks_the_event_around_it(damage: str) -> None:
+    text = vcalendar(vevent("a"), vevent("b"), vevent("c"))
+    text = text.replace("UID:b\r\n", f"UID:b\r\n{damage}\r\n", 1)
+    found = read_feed(text.encode()).resources
+    assert {"a", "c"} <= {resource.uid for resource in found if resource.problem is None}
+    assert [resource.uid for resource in found if resource.problem is Problem.UNREADABLE] == ["b"]
 
 
 def test_one_event_that_cannot_be_read_leaves_the_others() -> None:
@@ -106,6 +143,23 @@ def test_a_feed_that_breaks_off_is_refused_wherever_it_does() -> None:
     assert len(read_feed(whole[: end + len("END:VCALENDAR")]).resources) == 2
 
 
-def test_a_feed_past_the_bounds_is_refused() -> None:
-    with pytest.raises(FeedError, match="too large"):
-        read_feed(b"BEGIN:VCALENDAR\n" + b"X-A:b\n" * 500_001 + b"END:VCALENDAR\n")
+@pytest.mark.parametrize("line", [b"X-A:b\n" * 500_001, b"X-A:" + b"b" * 17_000_000 + b"\n"])
+def test_a_feed_past_the_bounds_is_refused(line: bytes) -> None:
+    with pytest.raises(FeedTooLargeError):
+        read_feed(b"BEGIN:VCALENDAR\n" + line + b"END:VCALENDAR\n")
+
+
+def test_the_owners_answers_count() -> None:
+    attendee = "ATTENDEE;PARTSTAT=DECLINED:mailto:alice@example.com"
+    text = vcalendar(vevent("a", extra=attendee), vevent("b", extra=attendee).replace("UID:b\n", ""))
+    found = read_feed(text.encode(), owner=frozenset({"alice@example.com"})).resources
+    assert [resource.components[0].response for resource in found] == ["declined", "declined"]
+
+
+def test_zones_that_no_zone_equals_are_looked_at_a_hundred_times() -> None:
+    """For all events together: what is bounded for an event alone would still add up."""
+    own = "BEGIN:VTIMEZONE\nTZID:Zone {n}\n" + BERLIN.split("TZID:Europe/Berlin\n")[1]
+    zones = "".join(own.replace("{n}", str(n)) for n in range(150))
+    events = [vevent(str(n), zone=f"Zone {n}") for n in range(150)]
+    found = read_feed(vcalendar(*events).replace(BERLIN.replace("\n", "\r\n"), zones).encode()).resources
+    assert [resource.problem for resource in found] == [None] * 100 + [Problem.UNKNOWN_ZONE] * 50

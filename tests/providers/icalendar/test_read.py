@@ -119,7 +119,6 @@ def test_ends(lines: list[str], expected: str) -> None:
         ([START, "RECURRENCE-ID:once"], Problem.BAD_RECURRENCE),
         ([START, "RRULE FREQ=DAILY"], Problem.UNREADABLE),
         ([START, "RRULE"], Problem.UNREADABLE),
-        ([START, "END:VTODO"], Problem.UNREADABLE),
         ([START, "BEGIN:VALARM"], Problem.UNREADABLE),
     ],
 )
@@ -146,6 +145,15 @@ def test_half_an_event_is_no_event() -> None:
     whole = calendar(START, "DTEND:20260105T100000Z", "RRULE:FREQ=DAILY;UNTIL=20260110T000000Z", "SUMMARY:x")
     for length in range(len(whole) - 2):
         assert read_resource("id", None, whole[:length]).problem is Problem.UNREADABLE, length
+
+
+@pytest.mark.parametrize(
+    "line", ["END:VTODO", "End: 17:00", "END of the month: report", "Begin: nine o'clock"]
+)
+def test_a_line_that_only_looks_like_structure_is_passed_over(line: str) -> None:
+    """The rest of a description whose line break was not escaped."""
+    resource = read(START, "DESCRIPTION:Agenda", line, "SUMMARY:Kept")
+    assert (resource.problem, resource.contents[""].title) == (None, "Kept")
 
 
 def test_other_components_are_no_events() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +22,10 @@ class FeedError(ValueError):
 
 class NoCalendarError(FeedError):
     """The text is something else than a calendar, or nothing at all."""
+
+
+class FeedTooLargeError(FeedError):
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,7 @@ def read_feed(data: bytes, *, owner: frozenset[str] = frozenset()) -> Feed:
             nameless.append([found])
     resources = []
     for uid, events in named.items():
-        parts = _told_apart(events)
-        for start, part in parts.items():
-            resources.append(resource_of(uid if len(parts) == 1 else f"{uid} {start}", None, part, owner))
+        resources += [resource_of(name, None, part, owner) for name, part in _told_apart(uid, events)]
     resources += [resource_of("", None, events, owner) for events in nameless]
     calendar = next((node for node in root.children if node.name == "VCALENDAR"), root)
     # NAME is RFC 7986 section 5.1; the X- properties are what everybody writes.
@@ -67,44 +71,55 @@ def _parsed(data: bytes) -> Node:
     try:
         root = parse(data, max_bytes=FEED_MAX_BYTES, max_lines=FEED_MAX_LINES)
     except TooLargeError:
-        raise FeedError("The feed is too large to be read.") from None
+        raise FeedTooLargeError("The feed is too large to be read.") from None
     except MalformedError:
-        raise FeedError("The feed breaks off before its end, or is damaged.") from None
+        raise FeedError("The feed breaks off before its end.") from None
     if not any(node.name in {"VCALENDAR", "VEVENT"} for node in root.children):
         raise NoCalendarError("The address answers with something that is not a calendar.")
     return root
 
 
-def _told_apart(events: Events) -> dict[str, Events]:
-    """The events of one UID by their start, where they are several events.
+def _told_apart(uid: str, events: Events) -> list[tuple[str, Events]]:
+    """The events of one UID, each with its name, where they are several events.
 
-    Many feeds give every event the same UID, or write a series out as single events that share one; calendar
-    programs that take them for revisions of one event (RFC 5545 section 3.8.4.7) lose all but one. So a master
-    is an older revision only where another one has a higher SEQUENCE, or the same start. Overrides belong to
-    the master that recurs.
+    Many feeds give every event the same UID, or write a series out as single events that share one; readers that
+    take them for revisions of one event (RFC 5545 section 3.8.4.7) lose all but one. A feed shows what is, not
+    what was: so masters are one event only where they are at the same times. Overrides belong to the series that
+    began last before them.
     """
-    masters = [event for _, event in events if not event.value("RECURRENCE-ID")]
-    newest = max((_sequence(event) for event in masters), default=0)
-    starts = {_start(event): event for event in masters if _sequence(event) == newest}
-    if len(starts) < 2:
-        return {"": events}
-    recurring = (start for start, event in starts.items() if event.value("RRULE") or event.value("RDATE"))
-    home = next(recurring, next(iter(starts)))
-    parts: dict[str, Events] = {start: [] for start in starts}
+    masters: dict[tuple[str, ...], Events] = {}
+    overrides: Events = []
     for found in events:
-        _, event = found
-        if event.value("RECURRENCE-ID"):
-            parts[home].append(found)
-        elif _sequence(event) == newest:
-            parts[_start(event)].append(found)
+        if found[1].value("RECURRENCE-ID"):
+            overrides.append(found)
+        else:
+            masters.setdefault(_times(found[1]), []).append(found)
+    if len(masters) < 2:
+        return [(uid, events)]
+    series = sorted(times for times in masters if any(times[_RULES:])) or sorted(masters)
+    starts = [times[0] for times in series]
+    for found in overrides:
+        place = bisect_right(starts, _digits(found[1].value("RECURRENCE-ID")) + "~") - 1
+        masters[series[max(place, 0)]].append(found)
+    names = Counter[str]()
+    parts = []
+    for times in sorted(masters):
+        names[times[0]] += 1
+        number = f" {names[times[0]]}" if names[times[0]] > 1 else ""
+        parts.append((f"{uid} {times[0]}{number}", masters[times]))
     return parts
 
 
-def _start(event: Node) -> str:
-    found = event.first("DTSTART")
-    return f"{found.raw_parameters}:{found.value.strip()}" if found else ""
+_RULES = 3
 
 
-def _sequence(event: Node) -> int:
-    text = event.value("SEQUENCE")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+def _times(event: Node) -> tuple[str, ...]:
+    """When a master is; from `_RULES` on, how it recurs."""
+    start, end = _digits(event.value("DTSTART")), _digits(event.value("DTEND"))
+    rules = (" ".join(found.value for found in event.all(name)) for name in ("RRULE", "RDATE"))
+    return start, end, event.value("DURATION"), *rules
+
+
+def _digits(value: str) -> str:
+    """A date or time as it sorts, and nothing else that may stand there."""
+    return "".join(character for character in value if character in "0123456789TZ")[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -17,13 +17,10 @@ MARK_PROPERTY = "X-CALENDARSYNC-MARK"
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _BLANK_LINES = re.compile(rb"\n[\r\n]+")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+\Z")
-_PARAMETER = re.compile(r"\s*([^=;\"]+?)\s*=\s*((?:\"[^\"]*\"|[^;\"])*)(?:;|\Z)")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _UNESCAPED_COMMA = re.compile(r"(?<!\\)((?:\\\\)*),")
 # A line with one of these names that cannot be read changes what an event means: it must not be passed over.
 _MEANINGFUL = (
-    "BEGIN",
-    "END",
     "DTSTART",
     "DTEND",
     "DURATION",
@@ -33,10 +30,12 @@ _MEANINGFUL = (
     "EXRULE",
     "RECURRENCE-ID",
 )
+_TOP = frozenset({"VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VTIMEZONE"})
+"""Components that never stand within one another."""
 
 
 class MalformedError(Exception):
-    """The text is cut off, wrongly nested or no iCalendar at all."""
+    """The text is cut off."""
 
 
 class TooLargeError(Exception):
@@ -55,9 +54,10 @@ class Property:
     def parameters(self) -> Mapping[str, str]:
         """The parameters by upper-case name, without quotes; of a repeated one, the first."""
         found: dict[str, str] = {}
-        if self.raw_parameters:
-            for name, value in _PARAMETER.findall(self.raw_parameters):
-                found.setdefault(name.upper(), value.strip().replace('"', ""))
+        for part in _unquoted_parts(self.raw_parameters):
+            name, equals, value = part.partition("=")
+            if equals:
+                found.setdefault(name.strip().upper(), value.strip().replace('"', ""))
         return found
 
     @property
@@ -100,6 +100,21 @@ class Node:
                 yield child
             else:
                 yield from child.walk(name)
+
+
+def _unquoted_parts(text: str) -> list[str]:
+    """The text split at semicolons outside quotes."""
+    if '"' not in text:
+        return text.split(";") if text else []
+    parts: list[list[str]] = [[]]
+    for number, piece in enumerate(text.split('"')):
+        if number % 2:
+            parts[-1].append(piece)
+            continue
+        first, *others = piece.split(";")
+        parts[-1].append(first)
+        parts += [[other] for other in others]
+    return ["".join(pieces) for pieces in parts]
 
 
 def unescape(value: str) -> str:
@@ -147,8 +162,11 @@ def parse(data: bytes, *, max_bytes: int = MAX_BYTES, max_lines: int = MAX_LINES
 
 
 def _tree(text: str) -> Node:
-    root = node = Node("")
-    stack = [root]
+    """Raises MalformedError where a component of the outermost level does not end: the text is cut off.
+
+    What is wrongly nested further in breaks the event around it, and no other.
+    """
+    stack = [Node("")]
     for line in text.split("\n"):
         line = line.rstrip("\r")  # noqa: PLW2901 - the rest of a CRLF
         if not line or line.isspace():
@@ -156,32 +174,45 @@ def _tree(text: str) -> Node:
         found = _content_line(line)
         if found is None:
             continue
-        name = found.name
-        if name == "BEGIN":
-            if len(stack) > MAX_DEPTH:
-                raise TooLargeError
-            node = Node(found.value.strip().upper())
-            stack[-1].children.append(node)
-            stack.append(node)
-        elif name == "END":
-            if len(stack) == 1 or found.value.strip().upper() != node.name:
-                raise MalformedError
-            stack.pop()
-            node = stack[-1]
-        elif not name:
-            node.broken = True
+        if found.name == "BEGIN":
+            _begin(stack, found.value.strip().upper())
+        elif found.name == "END":
+            _end(stack, found.value.strip().upper())
+        elif not found.name:
+            stack[-1].broken = True
         elif len(stack) > 1:
-            node.properties.setdefault(name, []).append(found)
+            stack[-1].properties.setdefault(found.name, []).append(found)
     if len(stack) > 1:
         raise MalformedError
-    return root
+    return stack[0]
+
+
+def _begin(stack: list[Node], name: str) -> None:
+    if name in _TOP and (open_event := _innermost(stack, _TOP)):
+        _end(stack, stack[open_event].name, complete=False)
+    if len(stack) > MAX_DEPTH:
+        stack[-1].broken = True
+        return
+    node = Node(name)
+    stack[-1].children.append(node)
+    stack.append(node)
+
+
+def _end(stack: list[Node], name: str, *, complete: bool = True) -> None:
+    """Close the innermost open component of this name, and what is open within it; a stray END is no END."""
+    place = _innermost(stack, {name})
+    if place:
+        stack[place].broken |= place < len(stack) - 1 or not complete
+        del stack[place:]
+
+
+def _innermost(stack: Sequence[Node], names: Container[str]) -> int:
+    """Where the innermost open component of one of these names stands; 0, the root's place, for none."""
+    return next((place for place in range(len(stack) - 1, 0, -1) if stack[place].name in names), 0)
 
 
 def _content_line(line: str) -> Property | None:
-    """One unfolded line; None for what is no content line; without a name where that loses meaning.
-
-    Raises MalformedError where it loses the nesting.
-    """
+    """One unfolded line; None for what is no content line; without a name where that loses meaning."""
     head, colon, value = line.partition(":")
     if '"' in head:
         colon_at = _colon(line)
@@ -189,10 +220,10 @@ def _content_line(line: str) -> Property | None:
     name, _, parameters = head.partition(";")
     name = name.strip().upper()
     if colon and _NAME.match(name):
-        return Property(name, parameters, value)
+        structural = name in {"BEGIN", "END"}
+        # "End: 17:00" is the rest of a description with a line break in it.
+        return None if structural and not _NAME.match(value.strip()) else Property(name, parameters, value)
     word = re.split(r"[^A-Z-]", name, maxsplit=1)[0] if name.startswith(_MEANINGFUL) else ""
-    if word in {"BEGIN", "END"}:
-        raise MalformedError
     return Property("", "", "") if word in _MEANINGFUL else None
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
-from itertools import islice
+from datetime import datetime, time, timedelta
 
 from calendarsync.domain.event import (
     Component,
@@ -21,9 +20,9 @@ from calendarsync.domain.event import (
     Status,
     Visibility,
 )
-from calendarsync.domain.recurrence import LIMIT, validate
-from calendarsync.domain.recurrence_rule import occurrences, parse_rule
+from calendarsync.domain.recurrence import validate
 from calendarsync.providers.icalendar import quirks
+from calendarsync.providers.icalendar.lifetime import lifetime
 from calendarsync.providers.icalendar.lines import (
     MARK_PROPERTY,
     MalformedError,
@@ -36,11 +35,11 @@ from calendarsync.providers.icalendar.lines import (
 from calendarsync.providers.icalendar.values import (
     UnusableError,
     ZoneResolver,
+    listed,
     read_duration,
-    read_local,
     read_time,
 )
-from calendarsync.providers.icalendar.zones import Zones
+from calendarsync.providers.icalendar.zones import Definitions, Zones
 
 _MAX_COMPONENTS = 5000
 _DAY = timedelta(days=1)
@@ -49,7 +48,7 @@ _NO_PARAMETERS: Mapping[str, str] = {}
 
 _STATUS = {"TENTATIVE": Status.TENTATIVE, "CANCELLED": Status.CANCELLED}
 _CLASS = {"": Visibility.PUBLIC, "PUBLIC": Visibility.PUBLIC, "CONFIDENTIAL": Visibility.CONFIDENTIAL}
-Events = list[tuple[Sequence[Node], Node]]
+Events = list[tuple[Definitions, Node]]
 """VEVENTs, each with the VTIMEZONEs of the VCALENDAR around it."""
 _Revised = tuple[tuple[int, str], Component, Node]
 """SEQUENCE and time of change, the component, and where it was read from."""
@@ -89,7 +88,7 @@ def events_of(root: Node) -> Events:
     found: Events = []
     for calendar in (root, *root.children):
         if calendar is root or calendar.name == "VCALENDAR":
-            timezones = [child for child in calendar.children if child.name == "VTIMEZONE"]
+            timezones = Definitions(calendar)
             events = root.children if calendar is root else calendar.walk("VEVENT")
             found += [(timezones, event) for event in events if event.name == "VEVENT"]
     return found
@@ -115,9 +114,7 @@ def resource_of(resource_id: str, version: str | None, events: Events, owner: fr
         for timezones, event in events:
             resolve = zones.get(id(timezones))
             if resolve is None:
-                resolve = zones[id(timezones)] = Zones(
-                    timezones, lambda: _lifetime(nodes), recurs=recurs
-                ).time
+                resolve = zones[id(timezones)] = Zones(timezones, lambda: lifetime(nodes), recurs=recurs).time
             component = _component(event, uid, resolve, owner)
             # Two components for one instance: the newer revision counts (RFC 5546 section 2.1.5).
             key = component.recurrence_id.instant("UTC") if component.recurrence_id is not None else None
@@ -255,23 +252,14 @@ def _recurrence_id(event: Node, resolve: ZoneResolver) -> tuple[EventTime | None
 def _recurrence(event: Node, resolve: ZoneResolver) -> Recurrence | None:
     rrules = tuple(quirks.rule_text(found.value) for found in event.all("RRULE"))
     exrules = tuple(quirks.rule_text(found.value) for found in event.all("EXRULE"))
-    rdates = tuple(_recurrence_date(found, value, resolve) for found, value in _listed(event.all("RDATE")))
+    rdates = tuple(_recurrence_date(found, value, resolve) for found, value in listed(event.all("RDATE")))
     exdates = tuple(
         read_time(value, found.parameters, resolve, Problem.BAD_RECURRENCE)
-        for found, value in _listed(event.all("EXDATE"))
+        for found, value in listed(event.all("EXDATE"))
     )
     if not (rrules or rdates or exrules or exdates):
         return None
     return Recurrence(tuple(rule for rule in rrules if rule), rdates, exdates, tuple(filter(None, exrules)))
-
-
-def _listed(properties: Sequence[Property]) -> list[tuple[Property, str]]:
-    found: list[tuple[Property, str]] = []
-    for one in properties:
-        found += [(one, value) for value in one.value.split(",") if quirks.is_listed(value)]
-        if len(found) > LIMIT:
-            raise UnusableError(Problem.TOO_MANY_INSTANCES)
-    return found
 
 
 def _recurrence_date(found: Property, value: str, resolve: ZoneResolver) -> RecurrenceDate:
@@ -336,38 +324,3 @@ def _content(event: Node) -> Content:
 def _name(attendee: Property) -> str:
     parameters = attendee.parameters
     return parameters.get("CN") or quirks.mail_address(attendee.value, parameters.get("EMAIL"))
-
-
-def _lifetime(events: Sequence[Node]) -> tuple[datetime, datetime | None]:
-    """From the first to the last moment that the components name, to a day or so; None for an endless series.
-
-    Zones are not known yet: this is what they are looked up with.
-    """
-    times = [datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)] if not events else []
-    endless = False
-    for event in events:
-        for name in ("DTSTART", "DTEND", "RECURRENCE-ID", "RDATE"):
-            for _, value in _listed(event.all(name)):
-                times.append(_roughly(value.partition("/")[0]))
-        for found in event.all("RRULE"):
-            last = _last_of(quirks.rule_text(found.value), _roughly(event.value("DTSTART")))
-            endless |= last is None
-            times += [last] if last is not None else []
-    return min(times), None if endless else max(times)
-
-
-def _roughly(value: str) -> datetime:
-    local = read_local(value, Problem.NO_START)[0]
-    return EventTime(local).local
-
-
-def _last_of(text: str, start: datetime) -> datetime | None:
-    try:
-        rule = parse_rule(text)
-    except (ValueError, KeyError) as error:
-        raise UnusableError(Problem.BAD_RECURRENCE) from error
-    if rule.until is not None:
-        return EventTime(rule.until).local.replace(tzinfo=None)
-    if rule.count is None or rule.count > LIMIT:
-        return None
-    return max(islice(occurrences(rule, start, start, datetime.max), LIMIT), default=start)  # noqa: DTZ901

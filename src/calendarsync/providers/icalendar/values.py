@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from calendarsync.domain.event import Duration, EventTime, Problem
+from calendarsync.domain.recurrence import LIMIT
 from calendarsync.providers.icalendar import quirks
+from calendarsync.providers.icalendar.lines import Property
 
 _DURATION = re.compile(
     r"([+-]?)P(?:(\d{1,6})W)?(?:(\d{1,7})D)?(?:T(?:(\d{1,8})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?",
@@ -107,3 +109,13 @@ def write_local(value: date | datetime) -> str:
 def write_duration(duration: Duration) -> str:
     time = f"T{duration.seconds}S" if duration.seconds or not duration.days else ""
     return f"P{duration.days}D{time}" if duration.days else f"P{time}"
+
+
+def listed(properties: Sequence[Property]) -> list[tuple[Property, str]]:
+    """The values of properties that hold lists, each with its property. Raises UnusableError for too many."""
+    found: list[tuple[Property, str]] = []
+    for one in properties:
+        found += [(one, value) for value in one.value.split(",") if quirks.is_listed(value)]
+        if len(found) > LIMIT:
+            raise UnusableError(Problem.TOO_MANY_INSTANCES)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from calendarsync.domain.event import EventTime, Problem
@@ -21,7 +21,32 @@ from calendarsync.providers.icalendar.values import YEARS, UnusableError, read_l
 
 _OFFSET = re.compile(r"([+-]?)(\d\d):?(\d\d)(?::?(\d\d))?")
 _MAX_CUSTOM = 16
+_MAX_DEFINITIONS = 100
 _MAX_DATES = 2000
+
+
+class Definitions:
+    """The VTIMEZONEs of one VCALENDAR, by TZID. At most `_MAX_DEFINITIONS` are looked at for all its events."""
+
+    def __init__(self, calendar: Node) -> None:
+        self._nodes: dict[str, Node] = {}
+        for child in calendar.children:
+            if child.name == "VTIMEZONE":
+                self._nodes.setdefault(_bare(child.text("TZID")), child)
+        self._read: dict[str, ZoneDefinition | None] = {}
+
+    def of(self, tzid: str) -> ZoneDefinition | None:
+        name = _bare(tzid)
+        if name not in self._read:
+            node = self._nodes.get(name)
+            if node is None or len(self._read) >= _MAX_DEFINITIONS:
+                return None
+            self._read[name] = read_definition(node)
+        return self._read[name]
+
+
+def _bare(tzid: str) -> str:
+    return tzid.strip().strip('"')
 
 
 class Zones:
@@ -33,13 +58,14 @@ class Zones:
 
     def __init__(
         self,
-        timezones: Sequence[Node],
+        definitions: Definitions,
         lifetime: Callable[[], tuple[datetime, datetime | None]],
         *,
         recurs: bool,
     ) -> None:
-        self._timezones = timezones
-        self._lifetime = lifetime
+        self._definitions = definitions
+        self._ask_lifetime = lifetime
+        self._lifetime: tuple[datetime, datetime | None] | None = None
         self._recurs = recurs
         self._found: dict[str, tuple[str | None, ZoneDefinition | None]] = {}
         self._custom = 0
@@ -59,15 +85,9 @@ class Zones:
         return EventTime(moment, "UTC") if moment is not None else None
 
     def _resolve(self, tzid: str) -> tuple[str | None, ZoneDefinition | None]:
-        definition = self._definition(tzid)
-        return resolve_zone(tzid, definition, *self._lifetime()), definition
-
-    def _definition(self, tzid: str) -> ZoneDefinition | None:
-        wanted = tzid.strip().strip('"')
-        for node in self._timezones:
-            if node.text("TZID").strip().strip('"') == wanted:
-                return read_definition(node)
-        return None
+        definition = self._definitions.of(tzid)
+        self._lifetime = self._lifetime or self._ask_lifetime()
+        return resolve_zone(tzid, definition, *self._lifetime), definition
 
 
 def read_definition(node: Node) -> ZoneDefinition | None:
