@@ -44,6 +44,16 @@ def test_a_higher_sequence_replaces_only_an_event_at_the_same_times() -> None:
     assert [resource.contents[""].title for resource in found] == ["New", "Other"]
 
 
+def test_single_dates_of_a_series_change_with_its_revisions() -> None:
+    weekly = "RRULE:FREQ=WEEKLY;COUNT=4\r\n"
+    text = vcalendar(
+        vevent("one", title="Old", extra=f"{weekly}RDATE;TZID=Europe/Berlin:20260305T090000\r\nSEQUENCE:1"),
+        vevent("one", title="New", extra=f"{weekly}RDATE;TZID=Europe/Berlin:20260306T090000\r\nSEQUENCE:2"),
+    )
+    (resource,) = read_feed(text.encode()).resources
+    assert [content.title for content in resource.contents.values()] == ["New"]
+
+
 def test_names_do_not_depend_on_the_order() -> None:
     events = [
         vevent("one", "20260304T090000", end, title=end) for end in ("20260304T100000", "20260304T170000")

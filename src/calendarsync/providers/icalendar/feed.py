@@ -84,8 +84,8 @@ def _told_apart(uid: str, events: Events) -> list[tuple[str, Events]]:
 
     Many feeds give every event the same UID, or write a series out as single events that share one; readers that
     take them for revisions of one event (RFC 5545 section 3.8.4.7) lose all but one. A feed shows what is, not
-    what was: so masters are one event only where they are at the same times. Overrides belong to the series that
-    began last before them.
+    what was: so masters are one event only where they are at the same times, single dates of a series aside,
+    which come and go with its revisions. Overrides belong to the series that began last before them.
     """
     masters: dict[tuple[str, ...], Events] = {}
     overrides: Events = []
@@ -96,7 +96,8 @@ def _told_apart(uid: str, events: Events) -> list[tuple[str, Events]]:
             masters.setdefault(_times(found[1]), []).append(found)
     if len(masters) < 2:
         return [(uid, events)]
-    series = sorted(times for times in masters if any(times[_RULES:])) or sorted(masters)
+    recurring = (times for times, part in masters.items() if any(map(_recurs, part)))
+    series = sorted(recurring) or sorted(masters)
     starts = [times[0] for times in series]
     for found in overrides:
         place = bisect_right(starts, _digits(found[1].value("RECURRENCE-ID")) + "~") - 1
@@ -110,14 +111,13 @@ def _told_apart(uid: str, events: Events) -> list[tuple[str, Events]]:
     return parts
 
 
-_RULES = 3
-
-
 def _times(event: Node) -> tuple[str, ...]:
-    """When a master is; from `_RULES` on, how it recurs."""
     start, end = _digits(event.value("DTSTART")), _digits(event.value("DTEND"))
-    rules = (" ".join(found.value for found in event.all(name)) for name in ("RRULE", "RDATE"))
-    return start, end, event.value("DURATION"), *rules
+    return start, end, event.value("DURATION"), " ".join(found.value for found in event.all("RRULE"))
+
+
+def _recurs(found: tuple[Sequence[Node], Node]) -> bool:
+    return found[1].first("RRULE") is not None or found[1].first("RDATE") is not None
 
 
 def _digits(value: str) -> str:
