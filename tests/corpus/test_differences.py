@@ -20,7 +20,10 @@ DIFFERENT = {
         "src__icalendar__tests__calendars__example.ics",
         "Germany_Holidays.ics",
     },
-    "A DTEND of another kind than DTSTART": {"issue_201_mixed_datetime_and_date.ics"},
+    "A DTEND of another kind than DTSTART": {
+        "issue_201_mixed_datetime_and_date.ics",
+        "issue_201_test_matrix.ics",
+    },
     "Several events with one UID": {"docs__tutorials__example.ics"},
     "A date in RDATE where the event has times": {
         "issue_1633_rdate_with_dates.ics",
@@ -47,7 +50,6 @@ DIFFERENT = {
     "A damaged calendar": {
         "timezone_same_start_and_offset.ics",
         "issue_178_custom_component_contains_other.ics",
-        "issue_201_test_matrix.ics",
     },
     "Lines that can be read all the same": {"issue_165_missing_event.ics", "parsing_error.ics"},
     "Files that they refuse for one event or line": {
