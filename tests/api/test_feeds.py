@@ -99,7 +99,7 @@ async def test_discover(client: Client, feed: FeedServer) -> None:
 
 async def test_one_feed_is_connected_once_whatever_its_spelling(client: Client, feed: FeedServer) -> None:
     await connect(client, feed)
-    for url in (feed.url, feed.url.replace("http://", "webcal://"), feed.url + "#here"):
+    for url in (feed.url, feed.url.replace("calendar", "%63alendar"), f" {feed.url}#here"):
         answer = await client.post(URL, {"provider": "ics", "url": url})
         assert (answer.status, answer.error["code"]) == (409, "conflict"), url
 
@@ -162,6 +162,17 @@ async def test_a_new_address_is_a_new_credential(world: World, client: Client, f
     assert secret == {"url": renewed}
     assert row["calendar_key"] == before["calendar_key"]
     assert row["grant_hash"] != before["grant_hash"]
+
+
+async def test_a_feed_that_moved_is_not_connected_twice(client: Client, feed: FeedServer) -> None:
+    first = await connect(client, feed)
+    moved, third = (feed.url.replace("secret-token", name) for name in ("moved", "third"))
+    assert (await client.patch(f"{URL}/{first['id']}", {"url": moved})).status == 200
+    assert (await client.post(URL, {"provider": "ics", "url": moved})).status == 409
+    other = await client.post(URL, {"provider": "ics", "url": third})
+    assert (await client.patch(f"{URL}/{other.json['id']}", {"url": moved})).status == 409
+    assert (await client.patch(f"{URL}/{other.json['id']}", {"url": third})).status == 200
+    assert (await client.patch(f"{URL}/{other.json['id']}", {"calendar_name": "Third"})).status == 200
 
 
 @pytest.mark.parametrize("field", ["username", "password"])

@@ -2,7 +2,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from calendarsync.net import BasicCredentials, Response, TooManyRedirects
+from calendarsync.net import BasicCredentials, InsecureCredentials, Response, TooManyRedirects
 from calendarsync.net.redirects import keeps_credentials, redirected_method
 from tests.net.conftest import Servers
 
@@ -135,6 +135,19 @@ async def test_secrets_end_at_the_domain_and_do_not_come_back(
         ("caldav.icloud.com", False),
     ]
     assert response.permanent_url is None  # the caller would send its password there
+
+
+async def test_a_secret_address_is_not_taken_from_https_to_http(
+    servers: Servers, site: Site, tls: int
+) -> None:
+    client = await servers.client()
+    url = "https://caldav.icloud.com/301?to=http://plain.icloud.com/secret"
+    with pytest.raises(InsecureCredentials) as caught:
+        await client.request("GET", url, secret_url=True)
+    assert "/secret" not in str(caught.value)
+    assert len(site.seen) == 1
+    sideways = "https://caldav.icloud.com/301?to=https://p42-caldav.icloud.com/secret"
+    assert (await client.request("GET", sideways, secret_url=True)).status == 200
 
 
 async def test_secrets_are_not_taken_from_https_to_http(servers: Servers, site: Site, tls: int) -> None:

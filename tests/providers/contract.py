@@ -60,7 +60,7 @@ class Mirror:
         """Enter what a write returned."""
         self.resources[resource.id] = resource
 
-    async def refresh(self) -> Round:
+    async def refresh(self, *, full: bool = False) -> Round:
         """Read once, and keep what was read."""
         before = self.calendar.requests
         batches: list[Batch] = []
@@ -68,7 +68,7 @@ class Mirror:
         async def on_batch(batch: Batch) -> None:
             batches.append(batch)
 
-        reading = await self.calendar.read(self.cursor, self.known, on_batch)
+        reading = await self.calendar.read(self.cursor, self.known, on_batch, full=full)
         self.cursor = reading.cursor
         changed = {resource.id: resource for batch in batches for resource in batch.changed}
         removed = {name for batch in batches for name in batch.removed}
@@ -198,6 +198,15 @@ class ReadingContract:
         assert again.reading.listed == {kept}
         assert again.changed == {}
         assert again.removed == {gone}
+
+    async def test_a_full_reading_compares_everything_and_finds_nothing_new(
+        self, mirror: Mirror, person: Person
+    ) -> None:
+        added = {await person.add("Standup"), await person.add("Lunch")}
+        await mirror.refresh()
+        full = await mirror.refresh(full=True)
+        assert full.reading.listed == added
+        assert full.nothing
 
     async def test_an_empty_index_reads_everything_again(self, mirror: Mirror, person: Person) -> None:
         added = await person.add("Standup")

@@ -79,7 +79,10 @@ class MemoryCalendar:
         cursor: str | None,
         known: Known,
         on_batch: Callable[[Batch], Awaitable[None]],
+        *,
+        full: bool = False,
     ) -> Reading:
+        cursor = None if full else cursor
         token = int(cursor) if cursor is not None and int(cursor) >= self.store.oldest_token else None
         names = self.store.resources if token is None else dict.fromkeys(self.store.journal[token:])
         await self._call(lambda: None)

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
 _VERSION = "1"
+_DERIVED = re.compile(r"cs[0-9a-v]{32}")
+_MARK = re.compile(r"1;[0-9a-f]{40};[0-9]{1,9};[0-9a-f]{32,64};[0-9a-f]{32}")
 _GLOBAL_OBJECT_ID = "040000008200e00074c5b7101a82e008"
 _VCAL_UID_MARKER = b"vCal-Uid\x01\x00\x00\x00".hex()
 
@@ -53,7 +56,12 @@ def copy_id(origin: str, target_calendar: str, generation: int) -> str:
 
 def looks_derived(uid: str) -> bool:
     """Whether a UID has the form of a copy's id; that alone proves nothing."""
-    return len(uid) == 34 and uid.startswith("cs")
+    return _DERIVED.fullmatch(uid) is not None
+
+
+def looks_marked(text: str | None) -> bool:
+    """Whether a property has the form of a mark, whatever event it stands on."""
+    return _MARK.fullmatch(text or "") is not None
 
 
 def write_mark(key: bytes, origin: str, generation: int, fingerprint: str, target_calendar: str) -> str:

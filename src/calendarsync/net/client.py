@@ -80,6 +80,7 @@ class _Hop:
     credentials: BasicCredentials | None
     max_bytes: int
     confined: bool
+    secret_url: bool
 
     @property
     def has_secrets(self) -> bool:
@@ -158,6 +159,7 @@ class HttpClient:
         timeout_seconds: float = 30,
         follow_redirects: bool = True,
         confined: bool = False,
+        secret_url: bool = False,
     ) -> Response:
         """Send a request and read the whole answer, whatever its status; raises NetError where there is none.
 
@@ -168,14 +170,22 @@ class HttpClient:
         Up to five redirects are followed with method and body (303 after a write: with GET). Credentials, and
         the headers Authorization and Cookie, stay within the registrable domain and are never taken from
         https to http; beyond that a chain goes on without them. A write (any method but GET, HEAD, OPTIONS,
-        PROPFIND, REPORT, SEARCH) is not carried there: the redirect itself is returned.
+        PROPFIND, REPORT, SEARCH) is not carried there: the redirect itself is returned. With `secret_url`, for
+        resources that whoever knows the URL can read, no redirect leads from https to http.
 
         Credentials are sent as Basic at once over https and inside the allowed networks, and as Digest (RFC
         7616) where the server asks for that; over plain http to any other host only Digest is answered, and
         whatever else would show a secret raises InsecureCredentials.
         """
         hop = _Hop(
-            method.upper(), parse_url(url), dict(headers or ()), body, credentials, max_bytes, confined
+            method.upper(),
+            parse_url(url),
+            dict(headers or ()),
+            body,
+            credentials,
+            max_bytes,
+            confined,
+            secret_url,
         )
         if credentials is not None and any(name.lower() == "authorization" for name in hop.headers):
             raise ValueError("pass either credentials or an Authorization header")
@@ -199,6 +209,8 @@ class HttpClient:
             if not keeps and method not in SAFE_METHODS:
                 break
             downgraded = hop.url.scheme == "https" and target.scheme == "http"
+            if downgraded and hop.secret_url:
+                raise _exposed(hop.url)
             permanent &= (
                 answer.status in PERMANENT_STATUSES and not downgraded and (keeps or not hop.has_secrets)
             )
@@ -315,6 +327,12 @@ def _advance(hop: _Hop, method: str, target: URL, keeps_credentials: bool) -> No
         dropped |= BODY_HEADERS
     hop.headers = {name: value for name, value in hop.headers.items() if name.lower() not in dropped}
     hop.method, hop.url = method, target
+
+
+def _exposed(url: URL) -> InsecureCredentials:
+    return InsecureCredentials(
+        "insecure_credentials", f"{host_label(url)} redirects to http, where anybody could read the address."
+    )
 
 
 def _insecure(url: URL) -> InsecureCredentials:

@@ -130,8 +130,10 @@ class Calendar(Protocol):
         cursor: str | None,
         known: Known,
         on_batch: Callable[[Batch], Awaitable[None]],
+        *,
+        full: bool = False,
     ) -> Reading:
-        """Read what differs from what is `known`: since `cursor`, or all of it where that is None.
+        """Read what differs from what is `known`: since `cursor`, or all of it where that is None or with `full`.
 
         A cursor that the provider rejects leads to a full reading, not to an error (rule 26). A resource whose
         version equals the known one is not fetched. A resource that cannot be parsed comes with a `problem`.

@@ -53,6 +53,16 @@ async def get_connection(
     return (await connection.execute(query)).mappings().one_or_none()
 
 
+async def shares_grant(
+    connection: AsyncConnection, account_id: str, mode: str, grant_hash: str, *, other_than: str
+) -> bool:
+    """Whether another connection of the account is made with the same credentials."""
+    query = select(connections.c.id).where(
+        _bound(account_id, mode), connections.c.grant_hash == grant_hash, connections.c.id != other_than
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
 async def update_connection(
     connection: AsyncConnection, account_id: str, mode: str, connection_id: str, values: Mapping[str, Any]
 ) -> None:

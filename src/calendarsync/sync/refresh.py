@@ -90,7 +90,7 @@ class Refresher:
                 unread = await index.unreadable_ids(db, connection.id)
         known = _Known(self.db, connection.id)
         writer = _IndexWriter(self, connection.id, contents)
-        reading = await calendar.read(None if full else last.cursor, known, writer.write)
+        reading = await calendar.read(last.cursor, known, writer.write, full=full)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
         if reading.listed is not None:

@@ -18,6 +18,9 @@ from calendarsync.providers.ics import FeedAddress
         ("https://bo:secret@example.com/a.ics", "https://example.com/a.ics"),
         ("webcal://bo:secret@example.com/a.ics", "https://example.com/a.ics"),
         ("https://example.com/a@b.ics", "https://example.com/a@b.ics"),
+        (" https://example.com/a.ics\n", "https://example.com/a.ics"),
+        ("webcal:https://example.com/a.ics", "https://example.com/a.ics"),
+        ("https://bo:p@ss@example.com/a.ics", "https://example.com/a.ics"),
     ],
 )
 def test_the_url(text: str, url: str) -> None:
@@ -40,8 +43,14 @@ def test_nothing_of_an_address_is_shown_but_its_host() -> None:
 
 
 def test_one_feed_has_one_key_whatever_the_spelling() -> None:
-    spellings = ["https://example.com/a?k=1", "webcal://EXAMPLE.com/a?k=1", "http://example.com:80/a?k=1"]
+    spellings = ["https://example.com/a?k=1", "webcal://EXAMPLE.com/a?k=1", "http://example.com:80/%61?k=1"]
     assert len({FeedAddress.parse(text).make_key() for text in spellings}) == 1
     others = ["https://example.com/a?k=2", "https://example.com/b?k=1", "https://example.com:81/a?k=1"]
     others += ["https://example.org/a?k=1", "https://bo@example.com/a?k=1"]
     assert len({FeedAddress.parse(text).make_key() for text in [*spellings, *others]}) == 6
+
+
+def test_an_address_is_read_again_as_it_was_kept() -> None:
+    for text in ("https://b%40o:p%3A%20w%40@example.com/a.ics?k=%20", "http://example.com/a.ics"):
+        address = FeedAddress.parse(text)
+        assert FeedAddress.parse(address.text) == address

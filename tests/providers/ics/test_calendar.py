@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.domain.origin import copy_id
-from calendarsync.net import HttpClient
+from calendarsync.domain.origin import copy_id, write_mark
+from calendarsync.net import ConnectFailed, HttpClient, Response
 from calendarsync.providers.base import (
     Batch,
     CalendarNotFound,
@@ -302,7 +302,7 @@ async def test_contents_are_found_under_the_ids_of_the_index_when_the_uids_chang
     assert feed.answers[-1] == 304
     feed.events = {"b": vevent("b")}
     (fetched,) = await later.calendar.fetch(["a"])
-    assert (fetched.id, fetched.version) == ("a", mirror.resources["a"].version)
+    assert (fetched.id, fetched.uid) == ("a", "b")
 
 
 async def test_nothing_is_written(calendar: IcsCalendar) -> None:
@@ -336,14 +336,128 @@ async def test_what_the_first_look_finds(client: HttpClient, feed: FeedServer, c
     assert (found.calendar.read_only, found.calendar.timezone) == (True, "Europe/Berlin")
 
 
-async def test_webcal_is_read_over_http_where_nobody_answers_https(
-    client: HttpClient, feed: FeedServer, clock: Clock
+@pytest.mark.parametrize(
+    ("url", "code", "asked"),
+    [
+        ("webcal://example.com/a.ics", "connection_refused", ["https", "http"]),
+        ("webcal://example.com/a.ics", "tls_failed", ["https"]),
+        ("webcal://example.com/a.ics", "connect_failed", ["https"]),
+        ("webcals://example.com/a.ics", "connection_refused", ["https"]),
+        ("https://example.com/a.ics", "connection_refused", ["https"]),
+    ],
+)
+async def test_webcal_falls_back_to_http_only_where_nothing_listens_for_https(
+    client: HttpClient, clock: Clock, monkeypatch: pytest.MonkeyPatch, url: str, code: str, asked: list[str]
 ) -> None:
-    webcal = feed.url.replace("http://", "webcal://")
-    found = await find_feed(client, webcal, confined=False, now=clock)
-    assert found.address.url == feed.url
+    """Whoever can break TLS would get the address otherwise."""
+    schemes = []
+
+    async def nobody(_: HttpClient, method: str, url: str, **given: object) -> Response:
+        schemes.append(url.split(":", maxsplit=1)[0])
+        raise ConnectFailed(code, "nobody there")
+
+    monkeypatch.setattr(HttpClient, "request", nobody)
     with pytest.raises(Unavailable):
-        await find_feed(client, feed.url.replace("http://", "https://"), confined=False, now=clock)
+        await find_feed(client, url, confined=False, now=clock)
+    assert schemes == asked
+
+
+async def test_an_unknown_address_is_asked_without_the_validators_of_the_old_one(
+    client: HttpClient, feed: FeedServer, mirror: Mirror, clock: Clock
+) -> None:
+    feed.events["a"] = vevent("a")
+    await mirror.refresh()
+    moved = Mirror(opened(client, feed.url + "&moved", clock), mirror.cursor, mirror.resources)
+    assert (await moved.refresh()).nothing
+    assert feed.answers[-1] == 200
+    await moved.refresh()
+    assert feed.answers[-1] == 304
+
+
+async def test_a_full_reading_asks_for_all_and_forgets_no_id(feed: FeedServer, mirror: Mirror) -> None:
+    feed.events = {"a": vevent("a")}
+    await mirror.refresh()
+    feed.events = {"b": vevent("b")}
+    await mirror.refresh()
+    feed.events = {"b": vevent("b", title="Other")}
+    again = await mirror.refresh(full=True)
+    assert (set(again.changed), again.removed) == ({"a"}, set())
+    await mirror.refresh(full=True)
+    assert feed.answers[-2:] == [200, 200]
+
+
+async def test_full_readings_do_not_prolong_the_doubt_about_an_empty_feed(
+    feed: FeedServer, mirror: Mirror, clock: Clock
+) -> None:
+    feed.events["a"] = vevent("a")
+    await mirror.refresh()
+    feed.events.clear()
+    for _ in range(3):
+        assert (await mirror.refresh(full=True)).nothing
+        clock.advance(minutes=25)
+    assert (await mirror.refresh(full=True)).removed == {"a"}
+
+
+async def test_a_clock_that_was_set_back_shortens_no_doubt(
+    feed: FeedServer, mirror: Mirror, clock: Clock
+) -> None:
+    feed.events["a"] = vevent("a")
+    await mirror.refresh()
+    feed.events.clear()
+    await mirror.refresh()
+    clock.advance(hours=-5)
+    assert (await mirror.refresh()).nothing
+
+
+@pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
+async def test_a_validator_that_cannot_be_sent_back_is_none(
+    feed: FeedServer, mirror: Mirror, header: str
+) -> None:
+    feed.validators, feed.events["a"] = False, vevent("a")
+    feed.headers[header] = '"caf\xe9"'
+    for _ in range(3):
+        await mirror.refresh()
+    assert set(feed.answers) == {200}
+
+
+async def test_a_marked_event_is_a_copy_whatever_its_uid(feed: FeedServer, mirror: Mirror) -> None:
+    mark = write_mark(b"k" * 32, "0123456789" * 4, 0, FINGERPRINTER.of("written"), "some calendar")
+    feed.events = {"a": vevent("a", extra=f"X-CALENDARSYNC-MARK:{mark}"), "b": vevent("b")}
+    await mirror.refresh()
+    assert set(mirror.resources) == {"b"}
+
+
+async def test_only_the_operators_networks_are_reached_in_test_mode(client: HttpClient, clock: Clock) -> None:
+    address = FeedAddress.parse("https://192.88.98.1/a.ics")
+    confined = IcsCalendar(client, address, fingerprinter=FINGERPRINTER, now=clock, confined=True)
+    with pytest.raises(Unreachable):
+        await Mirror(confined).refresh()
+
+
+async def test_a_feed_past_the_bounds_is_told_so(feed: FeedServer, mirror: Mirror) -> None:
+    for body in ("BEGIN:VCALENDAR\n" + "X:y\n" * 500_001 + "END:VCALENDAR\n", "x" * (16 * 1024 * 1024 + 1)):
+        feed.render = lambda body=body: body  # type: ignore[misc]
+        with pytest.raises(Unreachable, match="too large"):
+            await mirror.refresh()
+
+
+async def test_the_owners_answers_are_read(client: HttpClient, feed: FeedServer, clock: Clock) -> None:
+    feed.events["a"] = vevent("a", extra="ATTENDEE;PARTSTAT=DECLINED:mailto:alice@example.com")
+    owner = frozenset({"alice@example.com"})
+    address = FeedAddress.parse(feed.url)
+    calendar = IcsCalendar(client, address, fingerprinter=FINGERPRINTER, now=clock, owner=owner)
+    mirror = Mirror(calendar)
+    await mirror.refresh()
+    assert mirror.resources["a"].components[0].response == "declined"
+
+
+async def test_a_feed_of_which_most_uids_stay_is_known_by_them(feed: FeedServer, mirror: Mirror) -> None:
+    numbers = itertools.count()
+    feed.render = lambda: vcalendar(
+        vevent("a"), vevent("b", title="B"), vevent(f"{next(numbers)}", title="C")
+    )
+    await mirror.refresh()
+    assert {"a", "b"} < set(mirror.resources)
 
 
 async def test_batches_are_small(feed: FeedServer, calendar: IcsCalendar) -> None:

@@ -25,6 +25,11 @@ def matched(resources: list[Resource], before: Matched | None = None) -> Matched
     return match(resources, known, before.aliases if before else {}, FINGERPRINTER)
 
 
+def says(version: str | None) -> str:
+    """The part of a version that its content makes; the rest is its UID's."""
+    return (version or "").rpartition(".")[0]
+
+
 def by_title(found: Matched) -> dict[str, str]:
     return {event.contents[""].title: event.id for event in found.resources}
 
@@ -52,6 +57,9 @@ def test_every_text_and_time_is_a_change() -> None:
         vevent("a", extra="TRANSP:TRANSPARENT"),
         vevent("a", extra="STATUS:TENTATIVE"),
         vevent("a", extra="RRULE:FREQ=DAILY;COUNT=2"),
+        vevent("a", "20260304T090000", "20260304T113000"),
+        vevent("a", extra="RRULE:FREQ=NEVER"),
+        vevent("a", extra="X-CALENDARSYNC-MARK:x"),
         vevent("a", extra="CATEGORIES:Trip"),
         vevent("a", extra="ATTENDEE;CN=Bo:mailto:bo@example.com"),
         vevent("a", extra="CLASS:PRIVATE"),
@@ -76,8 +84,8 @@ def test_a_feed_that_numbers_its_events_through_may_lose_one() -> None:
     second = matched(
         feed(*(vevent(str(n), f"2026030{day}T090000", None) for n, day in enumerate(days[1:]))), first
     )
-    versions = {event.id: event.version for event in first.resources}
-    assert {event.id: event.version for event in second.resources} == {
+    versions = {event.id: says(event.version) for event in first.resources}
+    assert {event.id: says(event.version) for event in second.resources} == {
         event_id: version for event_id, version in versions.items() if event_id != "0"
     }
 
@@ -126,6 +134,29 @@ def test_a_uid_that_cannot_be_shown_or_is_long_becomes_a_digest() -> None:
     ]
 
 
+def test_a_nameless_event_that_cannot_be_read_any_more_keeps_its_id() -> None:
+    nameless = [vevent("?", f"2026030{day}T090000", None).replace("UID:?\n", "") for day in (3, 4)]
+    first = matched(feed(*nameless))
+    broken = nameless[1].replace("SUMMARY", "RRULE:FREQ=NEVER\nSUMMARY")
+    second = matched(feed(nameless[0], broken), first)
+    assert {event.id for event in second.resources} == {event.id for event in first.resources}
+
+
+def test_a_new_uid_alone_is_a_new_version_of_the_same_event() -> None:
+    """The same meeting in two calendars is known by its UID (rule 5)."""
+    first = matched(feed(vevent("a")))
+    second = matched(feed(vevent("b")), first)
+    (event,) = second.resources
+    assert (event.id, event.uid) == ("a", "b")
+    assert event.version != first.resources[0].version
+
+
+def test_many_equal_events_without_a_uid_take_no_time() -> None:
+    text = vevent("?").replace("UID:?\n", "")
+    found = matched(feed(*[text] * 20_000))
+    assert len({event.id for event in found.resources}) == 20_000
+
+
 _DAYS = st.lists(st.integers(1, 9), max_size=8)
 
 
@@ -149,8 +180,8 @@ def test_a_feed_that_says_the_same_keeps_its_ids(days: list[int], data: st.DataO
     second = matched(feed(*texts), first)
     ids = [event.id for event in second.resources]
     assert len(ids) == len(set(ids)) == sum(left.values())
-    before = {event.id: event.version for event in first.resources}
-    assert all(before[event.id] == event.version for event in second.resources)
+    before = {event.id: says(event.version) for event in first.resources}
+    assert all(before[event.id] == says(event.version) for event in second.resources)
 
 
 @given(st.lists(_DAYS, min_size=2, max_size=5), st.data())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +54,7 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
     }
     try:
         async with services.db.write() as connection:
+            await _refuse_twin(connection, caller, values)
             await store.insert_connection(connection, caller.account_id, caller.mode, values)
             return await _get(connection, caller, connection_id)
     except IntegrityError:
@@ -74,6 +76,7 @@ async def change(
     if not values:
         return row
     async with services.db.write() as connection:
+        await _refuse_twin(connection, caller, {**row, **values})
         await store.update_connection(connection, caller.account_id, caller.mode, connection_id, values)
         if renewed:
             await pair_store.mark_dirty(
@@ -112,6 +115,14 @@ async def disconnect(
             return row
         await store.delete_connection(connection, caller.account_id, caller.mode, connection_id)
     return None
+
+
+async def _refuse_twin(connection: AsyncConnection, caller: Identity, values: Mapping[str, Any]) -> None:
+    """A feed keeps its calendar's key when it moves, so the key alone does not tell one that is there already."""
+    if values["provider"] == "ics" and await store.shares_grant(
+        connection, caller.account_id, caller.mode, values["grant_hash"], other_than=values["id"]
+    ):
+        raise conflict(_CALENDAR_TAKEN)
 
 
 async def _get(connection: AsyncConnection, caller: Identity, connection_id: str) -> RowMapping:

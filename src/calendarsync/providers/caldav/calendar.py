@@ -90,12 +90,14 @@ class CalDavCalendar:
         cursor: str | None,
         known: Known,
         on_batch: Callable[[Batch], Awaitable[None]],
+        *,
+        full: bool = False,
     ) -> Reading:
         """One request where nothing changed; else one more for each 64 resources that did.
 
         `on_batch` is never called before its last call has returned.
         """
-        last = Cursor.load(cursor)
+        last = None if full else Cursor.load(cursor)
         self._fetcher.multiget = last is None or last.multiget
         listing = await self._lister.list(last, known)
         token = listing.cursor.token if listing.cursor else None

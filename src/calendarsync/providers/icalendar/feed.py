@@ -11,6 +11,7 @@ from calendarsync.domain.event import Resource
 from calendarsync.domain.timezones import zone_of_name
 from calendarsync.providers.icalendar.lines import MalformedError, Node, TooLargeError, parse
 from calendarsync.providers.icalendar.read import Events, events_of, resource_of, uid_of
+from calendarsync.providers.icalendar.zones import Definitions
 
 FEED_MAX_BYTES = 16 * 1024 * 1024
 FEED_MAX_LINES = 500_000
@@ -116,7 +117,7 @@ def _times(event: Node) -> tuple[str, ...]:
     return start, end, event.value("DURATION"), " ".join(found.value for found in event.all("RRULE"))
 
 
-def _recurs(found: tuple[Sequence[Node], Node]) -> bool:
+def _recurs(found: tuple[Definitions, Node]) -> bool:
     return found[1].first("RRULE") is not None or found[1].first("RDATE") is not None
 
 

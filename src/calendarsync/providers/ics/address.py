@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
+from yarl import URL
+
 from calendarsync.net import BasicCredentials, InvalidUrl, parse_url
 from calendarsync.providers.base import Unreachable
 
-_WEBCAL = re.compile(r"webcals?://", re.IGNORECASE)
-_USER = re.compile(r"(https?://)([^/?#@]*)@", re.IGNORECASE)
+_WEBCAL = re.compile(r"webcal(s?):(?://|(?=https?://))", re.IGNORECASE)
+_USER = re.compile(r"(https?://)([^/?#]*)@", re.IGNORECASE)
 _KEY_COST = 2**14
 
 
 @dataclass(frozen=True, slots=True)
 class FeedAddress:
-    """`url` is http or https, without a user name; `webcal` whether it was given without naming one of them."""
+    """`url` is http or https, without a user name; `webcal` whether it was given as webcal, which names neither."""
 
     url: str = field(repr=False)
     credentials: BasicCredentials | None = field(default=None, repr=False)
@@ -27,8 +29,11 @@ class FeedAddress:
     @classmethod
     def parse(cls, text: str) -> Self:
         """http, https, webcal or webcals, with `user:password@` before the host or not. Raises Unreachable."""
-        webcal = _WEBCAL.match(text) is not None
-        plain = _WEBCAL.sub("https://", text, count=1)
+        text = text.strip()
+        scheme = _WEBCAL.match(text)
+        rest = text[scheme.end() :] if scheme else text
+        plain = rest if scheme is None or "://" in rest[:8] else f"https://{rest}"
+        webcal = scheme is not None and not scheme[1] and plain is not rest
         found = _USER.match(plain)
         credentials = None
         if found is not None:
@@ -38,8 +43,9 @@ class FeedAddress:
         try:
             return cls(str(parse_url(plain)), credentials, webcal)
         except InvalidUrl as error:
+            unlike = "must start with" in error.message
             words = "The URL must start with https://, http:// or webcal:// and name a host."
-            raise Unreachable(words if "://" not in plain else error.message) from None
+            raise Unreachable(words if unlike else error.message) from None
 
     def over_http(self) -> FeedAddress:
         """The same feed without TLS."""
@@ -73,6 +79,7 @@ class FeedAddress:
         parts = urlsplit(self.url)
         port = "" if parts.port in (None, 80, 443) else f":{parts.port}"
         user = self.credentials.username if self.credentials else ""
-        name = f"{user}@{parts.hostname}{port}{parts.path}?{parts.query}"
+        # yarl brings percent signs into one form.
+        name = f"{user}@{parts.hostname}{port}{URL(self.url).path_qs}"
         digest = hashlib.scrypt(name.encode(), salt=b"calendarsync ics", n=_KEY_COST, r=8, p=1, dklen=32)
         return digest.hex()

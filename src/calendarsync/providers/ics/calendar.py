@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.domain.origin import looks_derived
+from calendarsync.domain.origin import looks_derived, looks_marked
 from calendarsync.net import HttpClient, Response
 from calendarsync.providers.base import Batch, Forbidden, Known, Reading
 from calendarsync.providers.icalendar import Feed
@@ -47,27 +47,34 @@ class IcsCalendar:
         self._now = now
         self._owner = owner
         self._confined = confined
+        self._address_digest = fingerprinter.of("address", address.text)
         self._known: Known = _nothing
         self._last = Cursor(0)
         self._events: dict[str, Resource] | None = None
 
     async def read(
-        self, cursor: str | None, known: Known, on_batch: Callable[[Batch], Awaitable[None]]
+        self,
+        cursor: str | None,
+        known: Known,
+        on_batch: Callable[[Batch], Awaitable[None]],
+        *,
+        full: bool = False,
     ) -> Reading:
         """One request, and one more where there is no cursor: to see whether the UIDs stay.
 
         What is left of a feed that breaks off, or of none, is an error, never a deletion. A feed that held events
         and comes empty counts as unchanged until it has done so for `EMPTY_DOUBT`.
         """
-        now, last = self._now(), Cursor.load(cursor)
-        before = None if last else await self._names()
-        last = last or Cursor(now.timestamp())
-        self._known, self._last, self._events = known, last, None
-        response = await self._get(last.validators(now))
+        now, remembered = self._now(), Cursor.load(cursor)
+        before = None if remembered else await self._names()
+        last = self._last = remembered or Cursor(now.timestamp())
+        self._known, self._events = known, None
+        unseen = full or last.address != self._address_digest
+        response = await self._get({} if unseen else last.validators(now))
         if response is None:
             return Reading(cursor, listed=None)
-        fresh = replace(last, **_seen(response, now), digest=self._fingerprinter.of_bytes(response.body))
-        if fresh.digest == last.digest:
+        fresh = replace(last, **self._seen(response, now))
+        if fresh.digest == last.digest and not full:
             return Reading(fresh.dump(), listed=None)
         feed = await read(response, self._owner)
         if not feed.resources and last.doubts_emptiness(now) and await known():
@@ -118,19 +125,23 @@ class IcsCalendar:
     async def _match(self, feed: Feed) -> dict[str, Resource]:
         sources = [event for event in feed.resources if not _is_copy(event)]
         if self._last.volatile:
-            sources = [replace(event, id="") for event in sources]
+            sources = [replace(event, id="", uid="") for event in sources]
         known, aliases = await self._known(), self._last.aliases
         matched = await asyncio.to_thread(match, sources, known, aliases, self._fingerprinter)
         self._last = replace(self._last, aliases=matched.aliases)
         self._events = {event.id: event for event in matched.resources}
         return self._events
 
-
-def _seen(response: Response, now: datetime) -> dict[str, Any]:
-    """What a cursor remembers of an answer."""
-    headers = response.headers
-    validators = {"etag": headers.get("ETag"), "last_modified": headers.get("Last-Modified")}
-    return {"read_at": now.timestamp(), "empty_since": None, **validators}
+    def _seen(self, response: Response, now: datetime) -> dict[str, Any]:
+        """What a cursor remembers of an answer."""
+        return {
+            "read_at": now.timestamp(),
+            "address": self._address_digest,
+            "etag": response.headers.get("ETag"),
+            "last_modified": response.headers.get("Last-Modified"),
+            "digest": self._fingerprinter.of_bytes(response.body),
+            "empty_since": None,
+        }
 
 
 def _is_volatile(before: frozenset[str], feed: Feed) -> bool:
@@ -145,9 +156,10 @@ def _is_volatile(before: frozenset[str], feed: Feed) -> bool:
 def _is_copy(event: Resource) -> bool:
     """Whether some installation wrote it, into the calendar that the feed shows (rule 2).
 
-    The mark cannot tell, for it is bound to that calendar; and Google's feeds leave it out, and add to the id.
+    Whether its mark verifies cannot tell, for the mark is bound to that calendar; some feeds leave it out, or
+    give it another UID, and Google's add to the UID.
     """
-    return looks_derived(event.uid.removesuffix("@google.com"))
+    return looks_derived(event.uid.removesuffix("@google.com")) or looks_marked(event.mark)
 
 
 async def _nothing() -> Mapping[str, str | None]:

@@ -21,11 +21,13 @@ EMPTY_DOUBT = timedelta(hours=1)
 class Cursor:
     """`etag` and `last_modified` are the server's validators (RFC 9110 section 8.8), `digest` is ours of the body.
 
+    `address` is a keyed digest of the address that they belong to.
     `read_at` is when the feed was last read in full, `empty_since` since when it has come empty, in Unix
     seconds. `volatile`: it gives its events new UIDs at every reading. `aliases` are those of `matching`.
     """
 
     read_at: float
+    address: str | None = None
     etag: str | None = None
     last_modified: str | None = None
     digest: str | None = None
@@ -53,8 +55,11 @@ class Cursor:
         if not 0 <= now.timestamp() - self.read_at < READ_ANYWAY.total_seconds():
             return {}
         given = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in given.items() if value}
+        # What a server sends without minding the rules of headers, we could not send back.
+        return {
+            name: value for name, value in given.items() if value and value.isascii() and value.isprintable()
+        }
 
     def doubts_emptiness(self, now: datetime) -> bool:
         since = now.timestamp() if self.empty_since is None else self.empty_since
-        return 0 <= now.timestamp() - since < EMPTY_DOUBT.total_seconds()
+        return now.timestamp() - since < EMPTY_DOUBT.total_seconds()

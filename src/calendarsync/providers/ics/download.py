@@ -19,7 +19,7 @@ from calendarsync.providers.base import (
 )
 from calendarsync.providers.failures import no_answer
 from calendarsync.providers.icalendar import Feed, FeedError, NoCalendarError, read_feed
-from calendarsync.providers.icalendar.feed import FEED_MAX_BYTES
+from calendarsync.providers.icalendar.feed import FEED_MAX_BYTES, FeedTooLargeError
 from calendarsync.providers.ics.address import FeedAddress
 
 TIMEOUT_SECONDS = 60.0
@@ -43,6 +43,7 @@ async def download(
             max_bytes=FEED_MAX_BYTES,
             timeout_seconds=TIMEOUT_SECONDS,
             confined=confined,
+            secret_url=True,
         )
     except TooLarge:
         raise Unreachable("The feed is too large to be read.") from None
@@ -56,11 +57,13 @@ async def download(
 
 
 async def read(response: Response, owner: frozenset[str]) -> Feed:
-    """The feed that an answer holds, read in a thread. Raises NotACalendar, Unavailable."""
+    """The feed that an answer holds, read in a thread. Raises NotACalendar, Unavailable, Unreachable."""
     try:
         return await asyncio.to_thread(read_feed, response.body, owner=owner)
     except NoCalendarError as error:
         raise NotACalendar(str(error)) from None
+    except FeedTooLargeError as error:
+        raise Unreachable(str(error)) from None
     except FeedError as error:
         raise Unavailable(str(error)) from None
 
