@@ -283,3 +283,10 @@ def test_without_mark_in_utf_16() -> None:
         assert without_mark(bom + data.encode(encoding)) == expected
     assert without_mark(b"") == b""
     assert MARK_PROPERTY == "X-CALENDARSYNC-MARK"
+
+
+@pytest.mark.parametrize("key", ["Europe/Berlin", "America/New_York", "Africa/Casablanca", "Europe/Dublin"])
+def test_a_zone_is_laid_out_until_its_rules_are_settled_and_no_further(key: str) -> None:
+    """A series until 9999 would take seconds otherwise."""
+    assert write_zone(key, 2026, 9999) == write_zone(key, 2026, 2150)
+    assert write_zone(key, 9000, 9999)

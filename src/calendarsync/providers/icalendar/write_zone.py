@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -13,6 +13,9 @@ from calendarsync.providers.icalendar.values import write_local
 
 _MARGIN = 30
 """Years laid out beyond the last one asked for: weekdays and leap years come round once in them."""
+
+_SETTLED = 2100
+"""From this year on all zones of the tz database follow rules that do not end, so that nobody need lay them out."""
 
 _STEP = timedelta(days=5)
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -38,11 +41,19 @@ class _Change:
 class _Run:
     """Changes of the same pattern in consecutive years, on the same weekday within the same seven days."""
 
-    changes: list[_Change] = field(default_factory=list)
+    changes: list[_Change]
+    first_day: int
+    last_day: int
 
     def takes(self, change: _Change) -> bool:
-        days = [one.local.day for one in self.changes] + [change.local.day]
-        return change.local.year == self.changes[-1].local.year + 1 and max(days) - min(days) < 7
+        day = change.local.day
+        within = max(self.last_day, day) - min(self.first_day, day) < 7
+        return change.local.year == self.changes[-1].local.year + 1 and within
+
+    def add(self, change: _Change) -> None:
+        self.changes.append(change)
+        self.first_day = min(self.first_day, change.local.day)
+        self.last_day = max(self.last_day, change.local.day)
 
 
 @lru_cache(maxsize=512)
@@ -51,7 +62,7 @@ def write_zone(key: str, first_year: int, last_year: int) -> tuple[str, ...]:
 
     Where the zone has settled rules, they hold for ever after. Cached by the IANA key, whose meaning is fixed.
     """
-    end_year = min(last_year + _MARGIN, 9900)
+    end_year = min(max(first_year, min(last_year, _SETTLED)) + _MARGIN, 9900)
     zone = zone_info(key)
     begin = datetime(first_year - 1, 1, 1, tzinfo=UTC)
     changes = list(_changes(key, begin, datetime(end_year + 1, 1, 1, tzinfo=UTC)))
@@ -94,10 +105,12 @@ def _runs(changes: list[_Change]) -> list[list[_Change]]:
     open_runs: dict[tuple[object, ...], _Run] = {}
     for change in changes:
         run = open_runs.get(change.pattern)
-        if run is None or not run.takes(change):
-            run = open_runs[change.pattern] = _Run()
-            runs.append(run)
-        run.changes.append(change)
+        if run is not None and run.takes(change):
+            run.add(change)
+            continue
+        day = change.local.day
+        open_runs[change.pattern] = run = _Run([change], day, day)
+        runs.append(run)
     return [run.changes for run in runs]
 
 
