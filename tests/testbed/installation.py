@@ -126,7 +126,7 @@ class Installation:
             account_id=account_id,
             provider="ics",
             calendar_id=address.masked,
-            calendar_key=address.make_key(),
+            calendar_key=calendar_key or address.make_key(),
             grant_hash=self.keyring.grant_hash(address.url),
             **{"read_only": True, "timezone": "Europe/Berlin", **values},
         )
