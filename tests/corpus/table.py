@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from difflib import ndiff
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "corpus.md"
@@ -16,10 +17,9 @@ def check_table(name: str, rows: Sequence[str]) -> None:
     page = PAGE.read_text()
     found = re.search(rf"(<!-- {name} -->\n)(.*?)(<!-- end -->)", page, re.DOTALL)
     assert found is not None, f"docs/reference/corpus.md has no place for {name}"
-    table = "".join(f"{row}\n" for row in rows)
     if os.environ.get(WRITE):
+        table = "".join(f"{row}\n" for row in rows)
         PAGE.write_text(page[: found.start(2)] + table + page[found.end(2) :])
-    else:
-        assert found[2] == table, (
-            "the table is out of date: run `make corpus-table`, and look at the difference"
-        )
+        return
+    difference = [line for line in ndiff(found[2].splitlines(), list(rows)) if line[0] != " "]
+    assert difference == [], f"run `make corpus-table`, and look at the difference: {difference}"
