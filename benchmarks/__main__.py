@@ -32,7 +32,7 @@ from tests.testbed.radicale import radicale_server
 
 EVENTS = 2_000
 MANY = 20_000
-ROUNDS = 3
+ROUNDS = 5
 QUIET_RUNS = 20
 RIVAL_RUNS = 5
 
@@ -137,13 +137,15 @@ def rows_of(measured: Measured, server: str) -> Iterator[Row]:
     """The lines of one server."""
     ours = median(first.seconds for first in measured.ours)
     puts, rival = median(measured.puts), median(measured.rival)
+    shares = sorted(put / first.seconds for put, first in zip(measured.puts, measured.ours, strict=True))
+    spread = f", {shares[0]:.0%} to {shares[-1]:.0%}" if len(shares) > 1 else ""
     yield Row(
         f"{server}: first sync of {EVENTS:,} events",
         f"{ours:.1f} s",
-        f"{puts:.1f} s for the PUTs: {puts / ours:.0%} of its speed",
+        f"{puts:.1f} s for the PUTs: {median(shares):.0%} of its speed{spread}",
         f"{rival:.1f} s: {rival / ours:.1f} times as long",
         "80% of the limit's speed, before vdirsyncer",
-        puts / ours >= 0.8 and ours < rival,
+        median(shares) >= 0.8 and ours < rival,
     )
     requests = median(first.requests for first in measured.ours) / EVENTS
     cpu = 1000 * median(first.cpu for first in measured.ours) / EVENTS

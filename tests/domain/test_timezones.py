@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from time import perf_counter
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
@@ -152,6 +152,33 @@ def test_the_windows_names_are_those_of_cldr() -> None:
 )
 def test_custom_zones(definition: ZoneDefinition, expected: str | None) -> None:
     assert resolve_zone("Custom", definition, NOW, None) == expected
+
+
+BRASILIA = custom(
+    yearly("2000-02-27T00:00", -2, -3, "BYMONTH=2;BYDAY=3SU;UNTIL=20190217T020000Z"),
+    yearly("2000-10-08T00:00", -3, -2, "BYMONTH=10;BYDAY=2SU;UNTIL=20181104T030000Z"),
+)
+TURKEY = custom(
+    yearly("2007-03-25T03:00", 2, 3, "BYMONTH=3;BYDAY=-1SU;COUNT=10"),
+    yearly("2007-10-28T04:00", 3, 2, "BYMONTH=10;BYDAY=-1SU;COUNT=9"),
+)
+
+
+@pytest.mark.parametrize(("definition", "hours_from_utc"), [(BRASILIA, -3), (TURKEY, 3)])
+def test_the_last_change_of_a_rule_that_ended_long_ago_holds_on(
+    definition: ZoneDefinition, hours_from_utc: int
+) -> None:
+    """DTSTART of one rule lies behind that of the other, and its last change before the other's."""
+    now = datetime(2026, 7, 1, 12)
+    key = resolve_zone("Custom", definition, now, now)
+    assert key is not None
+    assert now.replace(tzinfo=ZoneInfo(key)).utcoffset() == hours(hours_from_utc)
+    assert moment_of(definition.observances, now) == now - hours(hours_from_utc)
+
+
+@pytest.mark.parametrize("rule", ["BYMONTH=3;BYDAY=-1SU;INTERVAL=4", "BYMONTH=3;COUNT=9000", "BYYEARDAY=366"])
+def test_what_no_zone_does_is_not_guessed_at(rule: str) -> None:
+    assert resolve_zone("Custom", custom(yearly("1990-03-25T02:00", 1, 2, rule)), NOW, None) is None
 
 
 @pytest.mark.parametrize(

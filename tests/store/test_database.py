@@ -214,3 +214,27 @@ def test_addresses_that_cannot_be_used(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         Database(url)
     assert "canary" not in str(caught.value)
+
+
+async def test_nothing_runs_outside_a_transaction_where_its_begin_failed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who catches the error and goes on must not write in autocommit."""
+    monkeypatch.setattr("calendarsync.store.database._BUSY_SECONDS", 0)
+    impatient = Database(f"sqlite:///{tmp_path}/deep/er/test.sqlite3")
+    path = tmp_path / "deep" / "er" / "test.sqlite3"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def go_on_after_an_error() -> None:
+        async with impatient.write() as connection:
+            with suppress(OperationalError):
+                await connection.execute(insert(kept_copies).values(row(1)))
+            other.close()
+            await connection.execute(insert(kept_copies).values(row(2)))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await go_on_after_an_error()
+    assert await count(database) == 0
+    await impatient.close()

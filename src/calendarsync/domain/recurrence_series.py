@@ -30,6 +30,7 @@ LIMIT = 10_000
 
 MAX_RULES = 16
 _MAX_COUNTED = 50_000
+_LONG = timedelta(days=36_525)
 _DAY = timedelta(days=1)
 _EARLIEST = datetime(1, 1, 3)  # noqa: DTZ001 - local time
 _LATEST = datetime(9999, 12, 29)  # noqa: DTZ001 - local time
@@ -269,15 +270,17 @@ class Series:
         return is_hole
 
     def final_starts(self) -> tuple[list[datetime], bool]:
-        """The last local start of every rule that ends, and whether any rule does not."""
+        """The last local start of every rule that ends, and whether any does not, or not within a hundred years."""
         finals: list[datetime] = []
         for rule in self.rules:
             if rule.endless:
                 return finals, True
             if rule.count is not None:
-                counted = self.starts(rule, self.zero, _LATEST, counts_start=len(self.rules) == 1)
+                far = _moved(self.zero, _LONG)
+                counted = self.starts(rule, self.zero, far, counts_start=len(self.rules) == 1)
                 starts = list(islice(counted, _MAX_COUNTED + 1))
-                if len(starts) > _MAX_COUNTED:
+                used_up = not starts or len(starts) >= rule.count - 1
+                if len(starts) > _MAX_COUNTED or not used_up:
                     return finals, True
             else:
                 starts = self._final_before_until(rule)

@@ -7,6 +7,7 @@ themselves, so that two calendars that use one TZID for different rules cannot g
 from __future__ import annotations
 
 from bisect import bisect_right
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,9 @@ from calendarsync.domain.recurrence_rule import YEARLY, Rule, occurrences, parse
 
 _MAX_OBSERVANCES = 400
 _MAX_ONSETS = 2000
+_MAX_RULES = 100
+_MAX_COUNT = 200
+_BY = frozenset({"bymonth", "byweekday", "bymonthday"})
 _MAX_YEARS = 100
 _YEARS_OF_ENDLESS = 10
 _RECENT = 2010
@@ -109,7 +113,7 @@ def moment_of(observances: Sequence[Observance], local: datetime) -> datetime | 
     if not _sound(observances):
         return None
     try:
-        onsets = _onsets(observances, local - 2 * _DAY, local + 2 * _DAY)
+        onsets = _onsets_about(tuple(observances), local.year)
     except (ValueError, KeyError, OverflowError):
         return None
     _, offset = onsets[0]
@@ -120,6 +124,12 @@ def moment_of(observances: Sequence[Observance], local: datetime) -> datetime | 
             break
         offset = next_offset
     return local - offset
+
+
+@lru_cache(maxsize=256)
+def _onsets_about(observances: tuple[Observance, ...], year: int) -> list[tuple[datetime, timedelta]]:
+    """The changes of offset that say what the clocks of a year mean. Raises ValueError."""
+    return _onsets(observances, _new_year(max(year - 1, 2)), _new_year(year + 2))
 
 
 def _naive(value: datetime) -> datetime:
@@ -133,10 +143,12 @@ def _new_year(year: int) -> datetime:
 
 def _sound(observances: Sequence[Observance]) -> bool:
     offsets = [offset for part in observances for offset in (part.offset_from, part.offset_to)]
-    onsets = sum(len(part.rdates) + len(part.rrules) for part in observances)
+    dates = sum(len(part.rdates) for part in observances)
+    rules = sum(len(part.rrules) for part in observances)
     return (
         0 < len(observances) <= _MAX_OBSERVANCES
-        and onsets <= _MAX_ONSETS
+        and dates <= _MAX_ONSETS
+        and rules <= _MAX_RULES
         and all(abs(offset) < _DAY for offset in offsets)
     )
 
@@ -175,13 +187,41 @@ def _local_onsets(part: Observance, after: datetime, before: datetime) -> Iterat
     yield part.start
     yield from part.rdates
     for text in part.rrules:
-        rule = parse_rule(text)
-        if rule.freq != YEARLY:
-            raise ValueError("zones change by the year")
-        for local in islice(occurrences(rule, part.start, after, before), _MAX_ONSETS):
+        rule = _zone_rule(text)
+        if rule is None:
+            continue
+        for local in islice(occurrences(rule, part.start, _since(rule, part, after), before), _MAX_ONSETS):
             if _past_until(rule, local, part.offset_from):
                 break
             yield local
+
+
+@lru_cache(maxsize=512)
+def _zone_rule(text: str) -> Rule | None:
+    """A rule as zones have them: once a year, on a day of a month; None where there is no such day.
+
+    Raises ValueError for any other.
+    """
+    rule = parse_rule(text)
+    days = rule.by.get("bymonthday", ())
+    exists = not days or any(
+        abs(day) <= monthrange(2000, month)[1]
+        for day in days
+        for month in rule.by.get("bymonth", range(1, 13))
+    )
+    yearly = rule.freq == YEARLY and rule.interval == 1 and (rule.count or 0) <= _MAX_COUNT
+    if not (yearly and rule.by.keys() <= _BY):
+        raise ValueError("no zone changes like that")
+    return rule if exists else None
+
+
+def _since(rule: Rule, part: Observance, after: datetime) -> datetime:
+    """From when on a rule is laid out: what it did last holds on, however long it has ended."""
+    if rule.count is not None:
+        return part.start
+    if rule.until is None:
+        return after
+    return min(after, datetime(rule.until.year, 1, 1) - 800 * _DAY)  # noqa: DTZ001 - local time
 
 
 def _past_until(rule: Rule, local: datetime, offset_from: timedelta) -> bool:

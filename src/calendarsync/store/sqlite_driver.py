@@ -49,12 +49,12 @@ class _Connection(aiosqlite.Connection):
 
     async def run(self, method: str, sql: str, parameters: Iterable[Any]) -> tuple[sqlite3.Cursor, list[Any]]:
         """The cursor after `execute` or `executemany`, and all rows that the statement gives."""
-        begin, self.begin = self.begin, None
         self._touched = True
 
         def at_once() -> tuple[sqlite3.Cursor, list[Any]]:
-            if begin is not None:
-                self._conn.execute(begin)
+            if self.begin is not None:
+                self._conn.execute(self.begin)
+                self.begin = None  # and not before: where it fails, nothing may run outside a transaction
             cursor = getattr(self._conn, method)(sql, parameters)
             return cursor, cursor.fetchall()
 

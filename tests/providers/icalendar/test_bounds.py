@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
-from time import perf_counter
+from time import thread_time
 
 import icalendar
 import pytest
@@ -99,6 +99,9 @@ SIXTY = ",".join(map(str, range(60)))
 EVERY_SECOND = f"BYHOUR=1,2,3;BYMINUTE={SIXTY};BYSECOND={SIXTY}"
 OVERRIDE = "END:VEVENT\r\nBEGIN:VEVENT\r\nUID:1\r\nRECURRENCE-ID:20260105T090000Z\r\nDTSTART:20260105T090000Z"
 YEARLY = zone("+0100", "+0200", "BYMONTH=3", "BYMONTH=10")
+ANCIENT = zone("+0100", "+0200", "BYMONTH=3;BYDAY=-1SU;COUNT=9000", "BYMONTH=10;BYDAY=-1SU;COUNT=9000")
+ANCIENT_PARTS = ANCIENT.replace("1970", "1000").split("TZID:Office\r\n")[1].removesuffix("END:VTIMEZONE\r\n")
+REPEATED = "BEGIN:VTIMEZONE\r\nTZID:Office\r\n{}END:VTIMEZONE\r\n"
 PARTS = "BEGIN:STANDARD\r\nEND:STANDARD\r\n" * 20_000
 BOMBS = {
     "nesting": b"BEGIN:VCALENDAR\r\n" + b"BEGIN:VEVENT\r\n" * 100_000,
@@ -133,19 +136,31 @@ BOMBS = {
     "zone rules": resource(zone("+0100", "+0200", EVERY_SECOND, "BYMONTH=10")),
     "zone offsets": resource(zone("+9900", "-9900", "BYMONTH=3", "BYMONTH=10")),
     "many zone parts": resource(YEARLY.replace("BEGIN:STANDARD", PARTS + "BEGIN:STANDARD")),
+    "zone from the year 1000": resource(REPEATED.format(ANCIENT_PARTS * 20)),
+    "zone that never changes": resource(
+        REPEATED.format(ANCIENT_PARTS.replace("COUNT=9000", "BYMONTHDAY=30") * 40)
+    ),
+    "rules that hardly ever match": calendar(
+        *["RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO,TU;COUNT=9000"] * 3,
+        "RDATE;TZID=QQ:20260105T090000",
+    ).replace(b"DTSTART:2026", b"DTSTART;TZID=QQ:1000"),
+    "many values under many parameters": calendar(
+        "EXDATE" + ";X=1" * 20_000 + ":" + "20260105T090000Z," * 2_000,
+        "RDATE;X=" + '""' * 20_000 + ":" + "20260105T090000Z," * 2_000,
+    ),
     "count": calendar("RRULE:FREQ=DAILY;COUNT=999999999"),
 }
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs(name: str) -> None:
-    began = perf_counter()
+    began = thread_time()
     found = read_resource("id", None, BOMBS[name])
-    assert perf_counter() - began < 5
+    assert thread_time() - began < 5
     assert found.id == "id"
-    began = perf_counter()
+    began = thread_time()
     without_mark(BOMBS[name])
-    assert perf_counter() - began < 5
+    assert thread_time() - began < 5
 
 
 PIECES = [

@@ -69,6 +69,11 @@ def test_names_do_not_depend_on_the_order() -> None:
     assert len(set(names[0].values())) == 2
 
 
+def test_the_same_reading_of_the_clock_in_two_zones_is_two_events() -> None:
+    text = vcalendar(vevent("one", zone="Europe/Berlin"), vevent("one", zone="America/New_York"))
+    assert len(set(ids(text))) == 2
+
+
 def test_the_same_event_twice_is_one() -> None:
     assert ids(vcalendar(vevent("one"), vevent("one"))) == ["one"]
 

@@ -290,3 +290,17 @@ def test_a_zone_is_laid_out_until_its_rules_are_settled_and_no_further(key: str)
     """A series until 9999 would take seconds otherwise."""
     assert write_zone(key, 2026, 9999) == write_zone(key, 2026, 2150)
     assert write_zone(key, 9000, 9999)
+
+
+@pytest.mark.parametrize("key", ["Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Mexico_City"])
+def test_the_zone_of_an_old_series_is_that_of_today(key: str) -> None:
+    start = EventTime(datetime(1970, 1, 5, 9), key)
+    weekly = Recurrence(rrules=("FREQ=WEEKLY",))
+    copy = Copy("old", "mark", CopyComponent(start, duration=Duration(seconds=60), recurrence=weekly))
+    lines = write_copy(copy, now=datetime(2026, 1, 1, tzinfo=UTC)).decode().split("\r\n")
+    zone = tuple(lines[lines.index("BEGIN:VTIMEZONE") : lines.index("END:VTIMEZONE") + 1])
+    onsets = evaluated(zone, 2036)
+    for day in range(0, 3650, 5):
+        moment = datetime(2026, 1, 1) + timedelta(days=day)
+        expected = moment.replace(tzinfo=UTC).astimezone(zone_info(key)).utcoffset()
+        assert max(onset for onset in onsets if onset[0] <= moment)[1] == expected, moment

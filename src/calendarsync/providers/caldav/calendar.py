@@ -25,7 +25,7 @@ from calendarsync.providers.base import (
     Unreachable,
 )
 from calendarsync.providers.caldav import quirks
-from calendarsync.providers.caldav.concurrency import aside, streamed
+from calendarsync.providers.caldav.concurrency import streamed
 from calendarsync.providers.caldav.cursor import Cursor, digest_of
 from calendarsync.providers.caldav.fetching import BATCH, Data, Fetcher
 from calendarsync.providers.caldav.hrefs import canonical_url, decode, member_id, member_url
@@ -297,8 +297,8 @@ class CalDavCalendar:
         return (location and member_id(collection, location)) or resource_id
 
     async def _read_all(self, fetched: Sequence[Data]) -> list[Resource]:
-        size = sum(len(data.content) for data in fetched)
-        return await aside(size, lambda: [self._resource(data) for data in fetched])
+        # In a thread, however small they are: a few lines may ask for seconds of work.
+        return await asyncio.to_thread(lambda: [self._resource(data) for data in fetched])
 
     def _resource(self, data: Data) -> Resource:
         if data.problem is not None:

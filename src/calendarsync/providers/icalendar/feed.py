@@ -113,8 +113,11 @@ def _told_apart(uid: str, events: Events) -> list[tuple[str, Events]]:
 
 
 def _times(event: Node) -> tuple[str, ...]:
-    start, end = _digits(event.value("DTSTART")), _digits(event.value("DTEND"))
-    return start, end, event.value("DURATION"), " ".join(found.value for found in event.all("RRULE"))
+    ends = (found for name in ("DTSTART", "DTEND") for found in event.all(name)[:1])
+    zones = (found.parameters.get("TZID", "") for found in ends)
+    rules = " ".join(found.value for found in event.all("RRULE"))
+    end = _digits(event.value("DTEND")) or event.value("DURATION")
+    return _digits(event.value("DTSTART")), end, rules, *zones
 
 
 def _recurs(found: tuple[Definitions, Node]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from calendarsync.domain.event import EventTime, Problem
@@ -13,6 +13,10 @@ from calendarsync.domain.recurrence_series import MAX_RULES
 from calendarsync.providers.icalendar import quirks
 from calendarsync.providers.icalendar.lines import Node
 from calendarsync.providers.icalendar.values import UnusableError, listed, read_local
+
+_LONG = timedelta(days=36_525)
+"""A rule that has not run out in a hundred years counts as endless: some hardly ever match."""
+_LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - local time
 
 
 def lifetime(events: Sequence[Node]) -> tuple[datetime, datetime | None]:
@@ -51,4 +55,6 @@ def _last_of(text: str, start: datetime) -> datetime | None:
         return EventTime(rule.until).local.replace(tzinfo=None)
     if rule.count is None or rule.count > LIMIT:
         return None
-    return max(islice(occurrences(rule, start, start, datetime.max), LIMIT), default=start)  # noqa: DTZ901
+    found = list(islice(occurrences(rule, start, start, start + min(_LONG, _LATEST - start)), LIMIT))
+    used_up = not found or len(found) >= rule.count - 1
+    return found[-1] if found and used_up else start if used_up else None

@@ -252,18 +252,19 @@ def _recurrence_id(event: Node, resolve: ZoneResolver) -> tuple[EventTime | None
 def _recurrence(event: Node, resolve: ZoneResolver) -> Recurrence | None:
     rrules = tuple(quirks.rule_text(found.value) for found in event.all("RRULE"))
     exrules = tuple(quirks.rule_text(found.value) for found in event.all("EXRULE"))
-    rdates = tuple(_recurrence_date(found, value, resolve) for found, value in listed(event.all("RDATE")))
+    rdates = tuple(
+        _recurrence_date(parameters, value, resolve) for parameters, value in listed(event.all("RDATE"))
+    )
     exdates = tuple(
-        read_time(value, found.parameters, resolve, Problem.BAD_RECURRENCE)
-        for found, value in listed(event.all("EXDATE"))
+        read_time(value, parameters, resolve, Problem.BAD_RECURRENCE)
+        for parameters, value in listed(event.all("EXDATE"))
     )
     if not (rrules or rdates or exrules or exdates):
         return None
     return Recurrence(tuple(rule for rule in rrules if rule), rdates, exdates, tuple(filter(None, exrules)))
 
 
-def _recurrence_date(found: Property, value: str, resolve: ZoneResolver) -> RecurrenceDate:
-    parameters = found.parameters
+def _recurrence_date(parameters: Mapping[str, str], value: str, resolve: ZoneResolver) -> RecurrenceDate:
     first, slash, second = value.partition("/")
     start = read_time(first, parameters, resolve, Problem.BAD_RECURRENCE)
     if not slash:

@@ -111,11 +111,12 @@ def write_duration(duration: Duration) -> str:
     return f"P{duration.days}D{time}" if duration.days else f"P{time}"
 
 
-def listed(properties: Sequence[Property]) -> list[tuple[Property, str]]:
-    """The values of properties that hold lists, each with its property. Raises UnusableError for too many."""
-    found: list[tuple[Property, str]] = []
+def listed(properties: Sequence[Property]) -> list[tuple[Mapping[str, str], str]]:
+    """The values of properties that hold lists, each with its parameters. Raises UnusableError for too many."""
+    found: list[tuple[Mapping[str, str], str]] = []
     for one in properties:
-        found += [(one, value) for value in one.value.split(",") if quirks.is_listed(value)]
+        parameters = one.parameters
+        found += [(parameters, value) for value in one.value.split(",") if quirks.is_listed(value)]
         if len(found) > LIMIT:
             raise UnusableError(Problem.TOO_MANY_INSTANCES)
     return found

@@ -23,6 +23,8 @@ _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _ESCAPES = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
 _COLOR = re.compile(r"[a-z]{3,32}")
 _LIMIT = 75
+_FAR = 2037
+"""Zones of series that have no UNTIL are laid out to here: what held when an old series began holds no longer."""
 
 
 def write_copy(copy: Copy, *, now: datetime) -> bytes:
@@ -185,7 +187,7 @@ def _years(components: tuple[CopyComponent, ...]) -> tuple[int, int]:
     for component in components:
         for text in (component.recurrence or Recurrence()).rrules:
             until = parse_rule(text).until
-            years.append(until.year if until is not None else min(years))
+            years.append(until.year if until is not None else max(min(years), _FAR))
     return min(years), min(max(years) + 1, 9800)
 
 

@@ -60,7 +60,8 @@ class _Run:
 def write_zone(key: str, first_year: int, last_year: int) -> tuple[str, ...]:
     """The content lines of a VTIMEZONE, right from `first_year` on to at least `last_year`.
 
-    Where the zone has settled rules, they hold for ever after. Cached by the IANA key, whose meaning is fixed.
+    Where the zone has settled rules that one RRULE can say, they hold for ever after. Cached by the IANA key,
+    whose meaning is fixed.
     """
     end_year = min(max(first_year, min(last_year, _SETTLED)) + _MARGIN, 9900)
     zone = zone_info(key)
