@@ -44,11 +44,11 @@ class Gate:
         self.readings = 0
         read = MemoryCalendar.read
 
-        async def gated(calendar: MemoryCalendar, *args: object) -> object:
+        async def gated(calendar: MemoryCalendar, *args: object, **named: object) -> object:
             self.readings += 1
             self.waiting.set()
             await self.open.wait()
-            return await read(calendar, *args)  # type: ignore[arg-type]
+            return await read(calendar, *args, **named)  # type: ignore[arg-type]
 
         monkeypatch.setattr(MemoryCalendar, "read", gated)
 
@@ -210,7 +210,7 @@ async def test_rule_19_the_schedule_sleeps_no_longer_than_a_pause(at: MemoryDesk
 async def test_rule_25_an_expired_connection_is_not_polled(
     at: MemoryDesk, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refused(self: MemoryCalendar, *_: object) -> object:
+    async def refused(self: MemoryCalendar, *_: object, **__: object) -> object:
         raise NotAuthorized("the server refuses the credentials")
 
     pair = await at.pair()
@@ -281,10 +281,10 @@ async def test_a_defect_in_one_run_harms_no_other(
     fine, broken = await at.pair("a", "b"), await at.pair("a", "c")
     read = MemoryCalendar.read
 
-    async def defective(self: MemoryCalendar, *args: object) -> object:
+    async def defective(self: MemoryCalendar, *args: object, **named: object) -> object:
         if self.store is at.store("c"):
             raise RuntimeError("a secret title")
-        return await read(self, *args)  # type: ignore[arg-type]
+        return await read(self, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MemoryCalendar, "read", defective)
     reports = await asyncio.gather(runner.trigger(fine).done, runner.trigger(broken).done)
@@ -313,10 +313,10 @@ async def test_pairs_that_wait_for_one_calendar_hold_up_no_other(
     read = MemoryCalendar.read
     hub_is_free = asyncio.Event()
 
-    async def slow_hub(self: MemoryCalendar, *args: object) -> object:
+    async def slow_hub(self: MemoryCalendar, *args: object, **named: object) -> object:
         if self.store is at.store("a"):
             await hub_is_free.wait()
-        return await read(self, *args)  # type: ignore[arg-type]
+        return await read(self, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MemoryCalendar, "read", slow_hub)
     tickets = [runner.trigger(pair) for pair in spokes]

@@ -153,12 +153,12 @@ async def test_rule_21_a_full_run_is_one_reading_too(
     read = MemoryCalendar.read
     readings = []
 
-    async def lying_once(self: MemoryCalendar, *args: object) -> object:
+    async def lying_once(self: MemoryCalendar, *args: object, **named: object) -> object:
         if self.store is at.store("a"):
             readings.append(1)
             if len(readings) > 1:
                 at.store("a").resources.update(truth)
-        return await read(self, *args)  # type: ignore[arg-type]
+        return await read(self, *args, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(MemoryCalendar, "read", lying_once)
     assert (await at.app.run(pair, full=True)).events_deleted == 0
@@ -291,7 +291,7 @@ async def test_rule_24_no_pair_of_a_round_asks_a_grant_that_asked_for_time(
     first, second = await at.pair("a", "b"), await at.pair("c", "b")
     asked = []
 
-    async def limited(self: MemoryCalendar, *_: object) -> object:
+    async def limited(self: MemoryCalendar, *_: object, **__: object) -> object:
         asked.append(self)
         raise RateLimited("slow", retry_after=600)
 
