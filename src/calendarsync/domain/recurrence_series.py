@@ -30,10 +30,16 @@ LIMIT = 10_000
 
 MAX_RULES = 16
 _MAX_COUNTED = 50_000
-_LONG = timedelta(days=36_525)
+LONG = timedelta(days=36_525)
+"""A rule that has not run out in a hundred years counts as endless: some hardly ever match."""
 _DAY = timedelta(days=1)
 _EARLIEST = datetime(1, 1, 3)  # noqa: DTZ001 - local time
 _LATEST = datetime(9999, 12, 29)  # noqa: DTZ001 - local time
+
+
+def used_up(count: int, starts: Sequence[datetime]) -> bool:
+    """Whether a rule's COUNT is spent on these starts; DTSTART may take one of it without being among them."""
+    return not starts or len(starts) >= count - 1
 
 
 class RecurrenceError(Exception):
@@ -276,11 +282,10 @@ class Series:
             if rule.endless:
                 return finals, True
             if rule.count is not None:
-                far = _moved(self.zero, _LONG)
+                far = _moved(self.zero, LONG)
                 counted = self.starts(rule, self.zero, far, counts_start=len(self.rules) == 1)
                 starts = list(islice(counted, _MAX_COUNTED + 1))
-                used_up = not starts or len(starts) >= rule.count - 1
-                if len(starts) > _MAX_COUNTED or not used_up:
+                if len(starts) > _MAX_COUNTED or not used_up(rule.count, starts):
                     return finals, True
             else:
                 starts = self._final_before_until(rule)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from ipaddress import ip_network
 
 import pytest
 
@@ -12,12 +11,6 @@ from tests.providers.caldav.helpers import Clock, DavPerson, opened
 from tests.providers.contract import Mirror
 from tests.testbed.proxy import Proxy, proxy_of
 from tests.testbed.radicale import RadicaleServer
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[HttpClient]:
-    async with HttpClient(allowed_private_networks=[ip_network("127.0.0.0/8")]) as client:
-        yield client
 
 
 @pytest.fixture

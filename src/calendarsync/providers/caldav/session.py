@@ -12,7 +12,6 @@ from calendarsync.net import (
     NetError,
     Response,
     TooLarge,
-    retry_after_seconds,
 )
 from calendarsync.providers.base import (
     CalendarNotFound,
@@ -20,13 +19,12 @@ from calendarsync.providers.base import (
     NotACalendar,
     NotAuthorized,
     ProviderError,
-    RateLimited,
     Unavailable,
     Unreachable,
 )
 from calendarsync.providers.caldav.concurrency import aside
 from calendarsync.providers.caldav.xml import Row, XmlError, read_multistatus
-from calendarsync.providers.failures import no_answer
+from calendarsync.providers.failures import no_answer, request_to_slow_down
 
 LISTING_MAX_BYTES = 64 * 1024 * 1024  # 200,000 rows of a listing
 LISTING_TIMEOUT_SECONDS = 120.0  # some servers read every file for a listing
@@ -138,10 +136,9 @@ class DavSession:
         status = response.status
         if status == 401:  # Yahoo sends it without a WWW-Authenticate
             raise NotAuthorized("The server does not accept the user name and password.")
-        # Google answers 403 to too many requests.
-        if status == 429 or (status in (403, 503) and "Retry-After" in response.headers):
-            seconds = retry_after_seconds(response.headers, self._now())
-            raise RateLimited("The server asks to slow down.", retry_after=seconds)
+        slow_down = request_to_slow_down(response, self._now())
+        if slow_down is not None:
+            raise slow_down
         if 502 <= status <= 504:
             raise Unavailable("The server is out of order at the moment.")
         if 300 <= status < 400:

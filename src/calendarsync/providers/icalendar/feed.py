@@ -26,7 +26,7 @@ class NoCalendarError(FeedError):
 
 
 class FeedTooLargeError(FeedError):
-    pass
+    """It goes past `FEED_MAX_BYTES`, `FEED_MAX_LINES` or another bound of the reader."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from calendarsync.domain.event import EventTime, Problem
 from calendarsync.domain.recurrence import LIMIT
 from calendarsync.domain.recurrence_rule import occurrences, parse_rule
-from calendarsync.domain.recurrence_series import MAX_RULES
+from calendarsync.domain.recurrence_series import LONG, MAX_RULES, used_up
 from calendarsync.providers.icalendar import quirks
 from calendarsync.providers.icalendar.lines import Node
 from calendarsync.providers.icalendar.values import UnusableError, listed, read_local
 
-_LONG = timedelta(days=36_525)
-"""A rule that has not run out in a hundred years counts as endless: some hardly ever match."""
 _LATEST = datetime(9999, 1, 1)  # noqa: DTZ001 - local time
 
 
@@ -24,7 +22,7 @@ def lifetime(events: Sequence[Node]) -> tuple[datetime, datetime | None]:
 
     Raises UnusableError.
     """
-    times = [datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)] if not events else []
+    times: list[datetime] = []
     rules = [
         (quirks.rule_text(found.value), event.value("DTSTART"))
         for event in events
@@ -55,6 +53,7 @@ def _last_of(text: str, start: datetime) -> datetime | None:
         return EventTime(rule.until).local.replace(tzinfo=None)
     if rule.count is None or rule.count > LIMIT:
         return None
-    found = list(islice(occurrences(rule, start, start, start + min(_LONG, _LATEST - start)), LIMIT))
-    used_up = not found or len(found) >= rule.count - 1
-    return found[-1] if found and used_up else start if used_up else None
+    found = list(islice(occurrences(rule, start, start, start + min(LONG, _LATEST - start)), LIMIT))
+    if not used_up(rule.count, found):
+        return None
+    return found[-1] if found else start

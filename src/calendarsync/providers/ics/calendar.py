@@ -66,7 +66,7 @@ class IcsCalendar:
         and comes empty counts as unchanged until it has done so for `EMPTY_DOUBT`.
         """
         now, remembered = self._now(), Cursor.load(cursor)
-        before = None if remembered else await self._names()
+        before = None if remembered else frozenset(event.id for event in (await self._whole()).resources)
         last = self._last = remembered or Cursor(now.timestamp())
         self._known, self._events = known, None
         unseen = full or last.address != self._address_digest
@@ -94,9 +94,7 @@ class IcsCalendar:
         """No request where the feed was read a moment ago, else one."""
         events = self._events
         if events is None:
-            response = await self._get({})
-            assert response is not None  # nothing was made conditional
-            events = await self._match(await read(response, self._owner))
+            events = await self._match(await self._whole())
         return [events[event_id] for event_id in dict.fromkeys(ids) if event_id in events]
 
     async def create(self, copy: Copy) -> Resource:
@@ -116,11 +114,10 @@ class IcsCalendar:
         self.requests += 1
         return await download(self._client, self._address, validators, confined=self._confined, now=self._now)
 
-    async def _names(self) -> frozenset[str]:
+    async def _whole(self) -> Feed:
         response = await self._get({})
         assert response is not None  # nothing was made conditional
-        feed = await read(response, self._owner)
-        return frozenset(event.id for event in feed.resources)
+        return await read(response, self._owner)
 
     async def _match(self, feed: Feed) -> dict[str, Resource]:
         sources = [event for event in feed.resources if not _is_copy(event)]

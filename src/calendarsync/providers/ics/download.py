@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from calendarsync.net import HttpClient, NetError, Response, TooLarge, retry_after_seconds
+from calendarsync.net import HttpClient, NetError, Response, TooLarge
 from calendarsync.providers.base import (
     CalendarNotFound,
     Forbidden,
     NotACalendar,
     NotAuthorized,
     ProviderError,
-    RateLimited,
     Unavailable,
     Unreachable,
 )
-from calendarsync.providers.failures import no_answer
+from calendarsync.providers.failures import no_answer, request_to_slow_down
 from calendarsync.providers.icalendar import Feed, FeedError, NoCalendarError, read_feed
 from calendarsync.providers.icalendar.feed import FEED_MAX_BYTES, FeedTooLargeError
 from calendarsync.providers.ics.address import FeedAddress
@@ -69,10 +68,10 @@ async def read(response: Response, owner: frozenset[str]) -> Feed:
 
 
 def _meaning(response: Response, address: FeedAddress, now: datetime) -> ProviderError:
+    slow_down = request_to_slow_down(response, now)
+    if slow_down is not None:
+        return slow_down
     status = response.status
-    if status == 429 or (status in (403, 503) and "Retry-After" in response.headers):
-        seconds = retry_after_seconds(response.headers, now)
-        return RateLimited("The server asks to slow down.", retry_after=seconds)
     if status == 401 and address.credentials is not None:
         return NotAuthorized("The server does not accept the user name and password of the address.")
     kind, words = _STATUSES.get(status) or _STATUSES.get(status // 100, _NO_CALENDAR)
