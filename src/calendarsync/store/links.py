@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.store.dialects import upsert
 from calendarsync.store.tables import failures, kept_copies, links, pairs
 
 _STORED = [field.name for field in fields(Link) if field.name != "id"]
@@ -26,7 +26,7 @@ async def save_links(db: AsyncConnection, pair_id: str, changed: Sequence[Link])
     """Store links by their pair, direction and source, new ones and known ones alike."""
     if not changed:
         return
-    statement = upsert(links)
+    statement = upsert(db, links)
     key = ("pair_id", "direction", "source_resource", "source_original")
     taken = {column.name: column for column in statement.excluded if column.name not in {*key, "id"}}
     await db.execute(
@@ -111,7 +111,7 @@ async def load_kept(db: AsyncConnection, calendar_key: str) -> frozenset[str]:
 
 async def keep_copy(db: AsyncConnection, calendar_key: str, copy_id: str) -> None:
     """Remember that this event of ours is an ordinary one from now on (rule 20)."""
-    statement = upsert(kept_copies).on_conflict_do_nothing()
+    statement = upsert(db, kept_copies).on_conflict_do_nothing()
     await db.execute(statement, {"calendar_key": calendar_key, "copy_id": copy_id})
 
 
