@@ -69,8 +69,15 @@ def test_everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("DATABASE_URL", "postgresql://user:canary@host/db", "not supported yet"),
         ("DATABASE_URL", "canary", "not a database address"),
+        ("DATABASE_URL", "postgres+psycopg://user:canary@host/db", "names no driver"),
+        ("DATABASE_URL", "mysql://user:canary@host/db", "not supported"),
+        ("DATABASE_URL", "mysql://user:canary@host:canary/db", "not a database address"),
+        ("DATABASE_URL", "postgresql://user:canary@[host/db", "cannot be read"),
+        ("DATABASE_URL", "postgresql://user:canary@host/db?sslmode", "cannot be read"),
+        ("DATABASE_URL", "postgresql://user:secret?canary=1@host/db", "takes only"),
+        ("DATABASE_URL", "postgresql://user:canary@host/db#canary", "takes only"),
+        ("DATABASE_URL", "postgresql://user:canary@host/db?sslmode=canary", "sslmode must be one of disable"),
         ("POLL_INTERVAL_SECONDS", "canary", ": must be a whole number"),
         ("POLL_INTERVAL_SECONDS", "1.5", ": must be a whole number"),
         ("POLL_INTERVAL_SECONDS", "9" * 5_000, ": must be a whole number"),
@@ -93,6 +100,32 @@ def test_what_cannot_be_used_is_named(
     assert str(caught.value).startswith(f"CALENDARSYNC_{name}: ")
     assert message in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:canary@host:5433/db",
+        "postgres://user:canary@host/db?sslmode=require",
+        "postgresql://user@/db?host=/run/postgresql",
+        "postgresql://user:canary@one:5432,two:5432/db?target_session_attrs=read-write",
+    ],
+)
+def test_addresses_of_postgresql(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("CALENDARSYNC_DATABASE_URL", url)
+    with pytest.raises(SettingsError, match=r"^CALENDARSYNC_SECRET_KEY: is required with PostgreSQL"):
+        Settings.load()
+    monkeypatch.setenv("CALENDARSYNC_SECRET_KEY", SECRET)
+    settings = Settings.load()
+    assert settings.database_url == url
+    assert settings.data_folder is None
+    assert settings.database_label == "PostgreSQL"
+    assert "canary" not in repr(settings)
+
+
+def test_the_label_of_an_embedded_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CALENDARSYNC_DATABASE_URL", "sqlite:///calendars.db")
+    assert Settings.load().database_label == str(tmp_path / "calendars.db")
 
 
 def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

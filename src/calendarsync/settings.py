@@ -10,11 +10,11 @@ import os
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -31,20 +31,70 @@ class SettingsError(ValueError):
     """A setting that cannot be used. The message names it, and never repeats its value."""
 
 
+Backend = Literal["sqlite", "postgresql"]
+
+_POSTGRESQL = ("postgresql", "postgres")
+# What asyncpg takes for an option of the connection; it would send any other word to the server as a setting.
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_OPTIONS = frozenset(
+    {
+        "dbname",
+        "host",
+        "passfile",
+        "password",
+        "port",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslnegotiation",
+    }
+    | {"sslpassword", "sslrootcert", "target_session_attrs", "user"}
+)
+
+
+def backend_of(url: str) -> Backend:
+    """Which database an address names. Raises ValueError, which never repeats the address."""
+    scheme, separator, _ = url.partition("://")
+    if separator and scheme in _POSTGRESQL:
+        _check_postgresql(url)
+        return "postgresql"
+    sqlite_path(url)
+    return "sqlite"
+
+
 def sqlite_path(url: str) -> Path:
     """The file of an address `sqlite:///…`. Raises ValueError, which never repeats the address."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError("not a database address; write sqlite:///path") from None
-    if parsed.get_backend_name() in ("postgresql", "postgres"):
-        raise ValueError("PostgreSQL is not supported yet; write sqlite:///path")
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            "not a database address; write sqlite:///path or postgresql://user:password@host/database"
+        ) from None
+    if parsed.get_backend_name() in _POSTGRESQL:
+        raise ValueError("an address of PostgreSQL begins with postgresql:// and names no driver")
     if parsed.get_backend_name() != "sqlite":
-        raise ValueError("this kind of database is not supported; write sqlite:///path")
+        raise ValueError("this kind of database is not supported; write sqlite:///path or postgresql://…")
     file = parsed.database or ""
     if parsed.query or parsed.host or not file or file.startswith(("file:", ":memory:")):
         raise ValueError("an SQLite address has the form sqlite:///path, with a file and nothing else")
     return Path(file)
+
+
+def _check_postgresql(url: str) -> None:
+    try:
+        query = urlsplit(url).query
+        options = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    except ValueError:
+        raise ValueError(
+            "the address of PostgreSQL cannot be read; is a special character not escaped?"
+        ) from None
+    if urlsplit(url).fragment or not _OPTIONS.issuperset(options):
+        raise ValueError(
+            "after the question mark an address of PostgreSQL takes only " + ", ".join(sorted(_OPTIONS))
+        )
+    if options.get("sslmode", "prefer") not in _SSL_MODES:
+        raise ValueError("sslmode must be one of " + ", ".join(_SSL_MODES))
 
 
 def _default_database_url() -> str:
@@ -94,7 +144,7 @@ class Settings(BaseSettings):
 
     # Kept out of the repr: an address may hold a password.
     database_url: str = Field(default_factory=_default_database_url, repr=False)
-    secret_key: SecretStr | None = None
+    secret_key: SecretStr | None = Field(default=None, validate_default=True)
     public_url: str = "http://127.0.0.1:8000"
     poll_interval_seconds: int = Field(default=300, ge=1, le=86_400)
     allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = ()
@@ -120,16 +170,38 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(lines)) from None
 
     @property
-    def data_folder(self) -> Path:
-        """Where the embedded database is, and what is kept beside it."""
+    def data_folder(self) -> Path | None:
+        """Where the embedded database is, and what is kept beside it; None with PostgreSQL."""
+        if backend_of(self.database_url) == "postgresql":
+            return None
         return sqlite_path(self.database_url).parent
+
+    @property
+    def database_label(self) -> str:
+        """The database in words that may be shown: the absolute path of its file, or "PostgreSQL"."""
+        if backend_of(self.database_url) == "postgresql":
+            return "PostgreSQL"
+        return str(sqlite_path(self.database_url).absolute())
 
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, value: str) -> str:
-        if os.path.isdir(sqlite_path(value)):  # unlike Path's, it never raises
+        if backend_of(value) == "sqlite" and os.path.isdir(
+            sqlite_path(value)
+        ):  # unlike Path's, it never raises
             raise ValueError(
                 "is a directory; name the file in it, such as sqlite:////srv/calendarsync.sqlite3"
+            )
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _require_secret_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url = info.data.get("database_url")  # absent where it is wrong itself
+        if value is None and url is not None and backend_of(url) == "postgresql":
+            raise ValueError(
+                "is required with PostgreSQL, and must be the same for every process; make one with: "
+                "openssl rand -hex 32"
             )
         return value
 

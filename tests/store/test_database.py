@@ -199,8 +199,7 @@ async def test_settings_of_the_file(database: Database, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://user:canary@localhost/db", "not supported yet"),
-        ("postgresql+asyncpg://user:canary@localhost/db", "not supported yet"),
+        ("postgresql+asyncpg://user:canary@localhost/db", "names no driver"),
         ("mysql://user:canary@localhost/db", "not supported"),
         ("sqlite://", "sqlite:///path"),
         ("sqlite:///:memory:", "sqlite:///path"),
@@ -220,7 +219,7 @@ async def test_nothing_runs_outside_a_transaction_where_its_begin_failed(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who catches the error and goes on must not write in autocommit."""
-    monkeypatch.setattr("calendarsync.store.database._BUSY_SECONDS", 0)
+    monkeypatch.setattr("calendarsync.store.sqlite._BUSY_SECONDS", 0)
     impatient = Database(f"sqlite:///{tmp_path}/deep/er/test.sqlite3")
     path = tmp_path / "deep" / "er" / "test.sqlite3"
     other = sqlite3.connect(path, isolation_level=None)

@@ -86,7 +86,7 @@ async def test_a_failed_upgrade_leaves_nothing(tmp_path: Path, monkeypatch: pyte
         raise RuntimeError("on purpose")
 
     database = Database(f"sqlite:///{tmp_path}/test.sqlite3")
-    monkeypatch.setattr("calendarsync.store.database._upgrade", fail_late)
+    monkeypatch.setattr("calendarsync.store.sqlite.upgrade", fail_late)
     with pytest.raises(RuntimeError, match="on purpose"):
         await database.migrate()
     async with database.read() as connection:

@@ -63,7 +63,7 @@ async def test_a_run_without_a_change_asks_the_database_little_and_the_index_not
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    for engine in (at.app.db._reader, at.app.db._writer):
+    for engine in at.app.db._engine.engines:
         listen(engine.sync_engine, "before_cursor_execute", note)
     await at.app.sync(pair)
     assert 0 < len(statements) <= 10, statements

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from calendarsync.secrets import SECRET_FILE, Keyring, SecretError, open_keyring
 from calendarsync.settings import PREFIX, Settings
 from calendarsync.store.accounts import claim_installation, is_claimed
@@ -15,10 +17,12 @@ async def open_installation(settings: Settings, database: Database) -> Keyring:
     database was made with.
     """
     given = settings.secret_key.get_secret_value() if settings.secret_key else None
+    folder = settings.data_folder
+    assert given is not None or folder is not None  # Settings refuse PostgreSQL without a secret
     async with database.read() as connection:
         claimed = await is_claimed(connection)
     try:
-        keyring = open_keyring(given, settings.data_folder, make=not claimed)
+        keyring = open_keyring(given, folder or Path(), make=not claimed)
     except SecretError as error:
         raise SecretError(f"{PREFIX}SECRET_KEY: {error}") from None
     except OSError as error:
@@ -29,9 +33,10 @@ async def open_installation(settings: Settings, database: Database) -> Keyring:
     async with database.write() as connection:
         fits = await claim_installation(connection, keyring.checks)
     if not fits:
+        place = f", or the file {folder / SECRET_FILE}," if folder else ""
         raise SecretError(
-            f"This database was made with another secret. Set {PREFIX}SECRET_KEY, or the file "
-            f"{settings.data_folder / SECRET_FILE}, to that one. If it is lost, start with a new database: "
-            "pair the calendars again, and the first run finds the copies that are there."
+            f"This database was made with another secret. Set {PREFIX}SECRET_KEY{place} to that one. If it is "
+            "lost, start with a new database: pair the calendars again, and the first run finds the copies that "
+            "are there."
         )
     return keyring

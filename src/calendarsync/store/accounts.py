@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.dialects import upsert
 from calendarsync.store.tables import accounts, installation
 
 _ONLY_ROW = 1
@@ -24,12 +25,12 @@ async def claim_installation(connection: AsyncConnection, checks: Sequence[str])
 
     A database without a record takes the current one, and so does one that knows an older one.
     """
-    known = (await connection.execute(select(installation.c.secret_check))).scalar_one_or_none()
-    if known is None:
-        await connection.execute(insert(installation).values(id=_ONLY_ROW, secret_check=checks[0]))
-    elif known not in checks:
+    first = upsert(connection, installation).values(id=_ONLY_ROW, secret_check=checks[0])
+    await connection.execute(first.on_conflict_do_nothing())
+    known = (await connection.execute(select(installation.c.secret_check))).scalar_one()
+    if known not in checks:
         return False
-    elif known != checks[0]:
+    if known != checks[0]:
         await connection.execute(update(installation).values(secret_check=checks[0]))
     return True
 

@@ -1,124 +1,168 @@
-"""A database: its address, transactions and schema. All that is particular to SQLite is here."""
+"""A database: its address, transactions, clock and schema. SQLite and PostgreSQL look alike from here on."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from calendarsync.settings import sqlite_path
-from calendarsync.store.sqlite_driver import begin_with_next_statement, connector
+from calendarsync.settings import Backend, backend_of
+from calendarsync.store.errors import DatabaseUnavailable, SchemaOutdated
+from calendarsync.store.schema import is_current
 
-_BUSY_SECONDS = 30
-_READERS = 10
+if TYPE_CHECKING:
+    import asyncpg
+
+__all__ = ["Database", "DatabaseUnavailable", "SchemaOutdated"]
+
+
+class _Engine(Protocol):
+    @property
+    def name(self) -> Backend: ...
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, ...]: ...
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+    async def migrate(self) -> None: ...
+
+    async def read_time(self) -> tuple[datetime, float]:
+        """The database's clock, and the `time.monotonic()` of the same moment."""
+
+    async def close(self) -> None: ...
 
 
 class Database:
-    """One database. Any number of readers, one writer at a time; nobody is told "database is locked".
+    """One database.
 
-    Writers of this process queue on a lock; those of other processes wait for SQLite's own, up to 30 s.
+    All but `close` raise DatabaseUnavailable where the server cannot be reached or goes away meanwhile; what
+    they raise of SQLAlchemy's beside it is not of that kind.
     """
 
-    def __init__(self, url: str) -> None:
-        """Nothing is opened or created before the first use. Raises ValueError: no address of SQLite."""
-        self._path = sqlite_path(url)
-        self._reader = _engine(self._path, "BEGIN DEFERRED", {"query_only": "ON"}, size=_READERS)
-        self._writer = _engine(self._path, "BEGIN IMMEDIATE", {"foreign_keys": "ON"}, size=1)
-        self._lock = asyncio.Lock()
-        self._writing: asyncio.Task[object] | None = None
+    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
+        """Nothing is opened or created before the first use. Raises ValueError: an address of no use.
+
+        `clock` takes the place of the database's own; it gives an aware datetime in UTC.
+        """
+        self._engine = _open(url)
+        self._clock = clock
+        self._reading: tuple[datetime, float] | None = None
+        self._writing: set[asyncio.Task[Any]] = set()
+
+    @property
+    def backend(self) -> Backend:
+        return self._engine.name
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection that sees one state of the database throughout. Writing through it is an error."""
-        await self._ensure_file()
-        async with self._reader.connect() as connection:
+        await self._ensure_clock()
+        async with self._engine.read() as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed on leaving, rolled back when an exception leaves it.
 
-        It holds up every other writer: no network in it. RuntimeError where the task is in one already.
+        With SQLite it holds up every other writer; with PostgreSQL it is READ COMMITTED, and the server ends it
+        when it has been idle for 10 s: no network in it. RuntimeError where the task is in one already.
         """
-        if self._writing is asyncio.current_task():
+        task = asyncio.current_task()
+        assert task is not None
+        if task in self._writing:
             raise RuntimeError("this task holds a write transaction already")
-        await self._ensure_file()
-        async with self._lock:
-            self._writing = asyncio.current_task()
-            try:
-                async with self._writer.begin() as connection:
-                    yield connection
-            finally:
-                self._writing = None
+        await self._ensure_clock()
+        self._writing.add(task)
+        try:
+            async with self._engine.write() as connection:
+                yield connection
+        finally:
+            self._writing.discard(task)
+
+    async def raw(self, connection: AsyncConnection) -> asyncpg.Connection:
+        """The driver's connection inside the running transaction; with PostgreSQL alone.
+
+        SQLAlchemy begins a transaction with its first statement, so one must have been executed before:
+        RuntimeError where there is no transaction, for what is done then would survive a rollback.
+        """
+        from calendarsync.store.postgresql import raw
+
+        return await raw(connection)
+
+    async def connect_raw(self) -> asyncpg.Connection:
+        """A connection of the caller's own to PostgreSQL, to listen on; the caller closes it."""
+        from calendarsync.store.postgresql import Postgresql
+
+        if not isinstance(self._engine, Postgresql):
+            raise RuntimeError("there is such a connection with PostgreSQL alone")
+        return await self._engine.connect()
+
+    def now(self) -> datetime:
+        """The time, in UTC, for all that is stored and compared: one clock for all processes of a database.
+
+        PostgreSQL: the server's, as last read, and the time elapsed since. RuntimeError before the first of
+        `read`, `write` and `read_clock`.
+        """
+        if self._clock is not None:
+            return self._clock()
+        if self.backend == "sqlite":
+            return datetime.now(UTC)
+        if self._reading is None:
+            raise RuntimeError("the server's clock has not been read yet")
+        at, then = self._reading
+        return at + timedelta(seconds=time.monotonic() - then)
+
+    async def read_clock(self) -> float:
+        """Read the database's clock anew.
+
+        The seconds that it has jumped against elapsed time since the last reading, negative when backwards;
+        0.0 at the first reading, and with a clock that was given.
+        """
+        if self._clock is not None:
+            return 0.0
+        last, self._reading = self._reading, await self._engine.read_time()
+        if last is None:
+            return 0.0
+        return (self._reading[0] - last[0]).total_seconds() - (self._reading[1] - last[1])
 
     async def migrate(self) -> None:
-        """Create the schema, or bring it up to date; all of it in one transaction, or none."""
-        await self._ensure_file()
-        # SQLite changes a table by dropping it, which would delete all that refers to it.
-        engine = _engine(self._path, "BEGIN IMMEDIATE", {"foreign_keys": "OFF"}, size=1)
-        try:
-            async with self._lock, engine.begin() as connection:
-                await connection.run_sync(_upgrade)
-                broken = (await connection.execute(text("PRAGMA foreign_key_check"))).first()
-                if broken is not None:
-                    raise RuntimeError(f"the migration would leave dangling references in table {broken[0]}")
-        finally:
-            await engine.dispose()
+        """Create the schema, or bring it up to date. Raises SchemaError; what was not completed is undone.
+
+        Processes that migrate at the same time wait for one another.
+        """
+        await self._engine.migrate()
+
+    async def schema_is_current(self) -> bool:
+        """Whether `migrate` has nothing to do for this program; a newer schema than its own counts as current."""
+        async with self.read() as connection:
+            return await connection.run_sync(is_current)
+
+    async def ensure_schema(self) -> None:
+        """Raises SchemaOutdated where the schema is older than this program, or absent."""
+        if not await self.schema_is_current():
+            raise SchemaOutdated
 
     async def close(self) -> None:
-        await self._reader.dispose()
-        await self._writer.dispose()
+        await self._engine.close()
 
-    async def _ensure_file(self) -> None:
-        if not self._path.exists():
-            await asyncio.to_thread(_create_private, self._path)
-
-
-def _create_private(path: Path) -> None:
-    """SQLite gives its side files (-wal, -shm) the permissions of the main one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    async def _ensure_clock(self) -> None:
+        if self._clock is None and self._reading is None and self.backend == "postgresql":
+            await self.read_clock()
 
 
-def _engine(path: Path, begin: str, pragmas: Mapping[str, str], *, size: int) -> AsyncEngine:
-    engine = create_async_engine(
-        URL.create("sqlite+aiosqlite", database=str(path)),
-        async_creator=connector(path, timeout=_BUSY_SECONDS),
-        # What is bound into a statement has no place in an error's message, for that may be logged.
-        hide_parameters=True,
-        pool_size=size,
-        max_overflow=0,
-    )
+def _open(url: str) -> _Engine:
+    if backend_of(url) == "sqlite":
+        from calendarsync.store.sqlite import Sqlite
 
-    def set_up(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        for name, value in {"journal_mode": "WAL", "synchronous": "NORMAL", **pragmas}.items():
-            cursor.execute(f"PRAGMA {name} = {value}")
-        cursor.close()
+        return Sqlite(url)
+    from calendarsync.store.postgresql import Postgresql
 
-    def start(connection: Connection) -> None:
-        begin_with_next_statement(connection, begin)
-
-    event.listen(engine.sync_engine, "connect", set_up)
-    event.listen(engine.sync_engine, "begin", start)
-    return engine
-
-
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    # Alembic reads its settings through configparser, for which a percent sign is special.
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return Postgresql(url)

@@ -1,4 +1,4 @@
-"""Run by Alembic, inside the transaction that the caller has begun."""
+"""Run by Alembic: inside the transaction that the caller has begun, else with one for each revision."""
 
 from __future__ import annotations
 
@@ -11,5 +11,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     transactional_ddl=True,
+    transaction_per_migration=True,
 )
-context.run_migrations()
+with context.begin_transaction():
+    context.run_migrations()
