@@ -36,6 +36,10 @@ test: env ## Run the whole test suite
 test-long: env ## Run the tests that take many minutes
 	$(BIN)/python -m pytest -m long --timeout=3600
 
+.PHONY: test-postgres
+test-postgres: env ## Run the tests that talk to PostgreSQL (CALENDARSYNC_TEST_POSTGRESQL_URL names a server)
+	$(BIN)/python -m pytest -m "postgresql and not long" --numprocesses auto --maxprocesses 8 --dist worksteal
+
 .PHONY: lint
 lint: env ## Check style, types and the committed OpenAPI document
 	$(BIN)/ruff check .

@@ -8,11 +8,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed.fixtures import cyrus, empty_installation, quick_folder, radicale, xandikos
+from tests.testbed.fixtures import (
+    cyrus,
+    database_url,
+    empty_installation,
+    postgresql_database,
+    postgresql_server,
+    quick_folder,
+    radicale,
+    xandikos,
+)
 
-__all__ = ["cyrus", "empty_installation", "quick_folder", "radicale", "xandikos"]
+__all__ = [
+    "cyrus",
+    "database_url",
+    "empty_installation",
+    "postgresql_database",
+    "postgresql_server",
+    "quick_folder",
+    "radicale",
+    "xandikos",
+]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses a PostgreSQL is run by `make test-postgres` as well."""
+    for item in items:
+        if "postgresql_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgresql)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ import pytest
 from calendarsync.store.database import Database
 from tests.testbed.cyrus import cyrus_server, missing
 from tests.testbed.dav import DavServer
+from tests.testbed.postgresql import PostgresqlServer, postgresql_missing, run_postgresql
 from tests.testbed.radicale import radicale_server
 from tests.testbed.xandikos import xandikos_server
 
@@ -88,3 +89,30 @@ def quick_folder(empty_installation: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
         shutil.copy(empty_installation, folder)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL of this test process, or the one that was given."""
+    reason = postgresql_missing()
+    if reason is not None:
+        pytest.skip(reason)
+    with run_postgresql(_MEMORY) as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: PostgresqlServer) -> Iterator[str]:
+    """The URL of a database of PostgreSQL that is migrated and empty."""
+    url = postgresql_server.make_database()
+    yield url
+    postgresql_server.drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database that is migrated and empty, on either backend."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgresql_database")
+        return url
+    return f"sqlite:///{request.getfixturevalue('quick_folder') / 'calendarsync.sqlite3'}"

