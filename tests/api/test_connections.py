@@ -233,7 +233,7 @@ async def test_new_credentials_wake_an_expired_connection(
             .where(connections.c.id == created["id"])
             .values(status="expired", last_error_code="not_authorized", last_error_message="No.")
         )
-        await connection.execute(pairs.update().values(dirty_since=None))
+        await connection.execute(pairs.update().values(due_at=None))
     assert (await client.get(url)).json["last_error"] == {"code": "not_authorized", "message": "No."}
     answer = await client.patch(url, {"password": "wrong"})
     assert (answer.status, answer.fields) == (422, {"username", "password"})
@@ -243,7 +243,7 @@ async def test_new_credentials_wake_an_expired_connection(
     assert (answer.json["status"], answer.json["last_error"]) == ("active", None)
     assert world.runner.woken == woken + 1
     async with world.db.read() as connection:
-        query = select(pairs.c.dirty_since).where(pairs.c.id == pair["id"])
+        query = select(pairs.c.due_at).where(pairs.c.id == pair["id"])
         assert (await connection.execute(query)).scalar_one() == now
 
 
@@ -269,7 +269,7 @@ async def test_a_connection_in_use_is_kept_unless_all_goes(world: World, client:
     assert (answer.status, answer.error["code"]) == (409, "conflict")
     assert world.runner.asked == []
     assert (await client.delete(f"{URL}/{a}?cascade=true")).status == 204
-    assert world.runner.asked == [(pair["id"], {"remove": True})]
+    assert world.runner.asked == [(pair["id"], {"remove": "remove"})]
     assert (await client.get("/api/v1/sync-pairs")).json == {"pairs": []}
     assert [each["id"] for each in (await client.get(URL)).json["connections"]] == [b]
 

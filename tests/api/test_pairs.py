@@ -53,7 +53,7 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
     }
     row = await stored(world, pair["id"])
     assert row["options"] == {"past_days": 7, "reminders": [10]}
-    assert row["dirty_since"] == world.clock[0]
+    assert row["due_at"] == world.clock[0]
     assert world.runner.woken == 1
     assert (await client.get(URL)).json == {"pairs": [pair]}
     assert (await client.get(f"{URL}/{pair['id']}")).json == pair
@@ -224,7 +224,7 @@ async def test_pause_and_resume(world: World, client: Client) -> None:
     now = world.tick()
     answer = await client.patch(url, {"status": "active"})
     assert (answer.json["status"], answer.json["resume_at"]) == ("active", None)
-    assert (await stored(world, pair["id"]))["dirty_since"] == now
+    assert (await stored(world, pair["id"]))["due_at"] == now
     assert world.runner.woken == 4
 
 
@@ -299,7 +299,7 @@ async def test_delete_removes_the_copies_first(world: World, client: Client) -> 
     pair = await world.pair(client, await world.connection("a"), await world.connection("b"))
     url = f"{URL}/{pair['id']}"
     assert (await client.delete(url)).status == 204
-    assert world.runner.asked == [(pair["id"], {"remove": True})]
+    assert world.runner.asked == [(pair["id"], {"remove": "remove"})]
     assert (await client.get(url)).status == 404
     assert (await client.delete(url)).status == 404
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.wiring import build_engine
+from calendarsync.jobs.worker import Worker
 from tests.api.client import Client
 from tests.api.test_connections import access
 from tests.api.world import World, build, close
@@ -21,18 +24,19 @@ CONNECTIONS, PAIRS = "/api/v1/connections", "/api/v1/sync-pairs"
 
 @pytest.fixture
 async def whole(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
-    """A world with the real engine, and no schedule: only what is asked for runs."""
-
-    def now() -> datetime:
-        return datetime.now(UTC)
-
+    """A world with a real worker, and no schedule: only what is asked for runs."""
     world = await build(tmp_path, migrated=migrated)
     services = world.services
-    engine = build_engine(services.db, services.keyring, services.http, poll_seconds=300, now=now)
-    runner = Runner(services.db, engine, now=now)
-    world.app.state.services = replace(services, runner=runner, now=now, wait_seconds=25)
+    db = services.db
+    wakeups, results = Wakeups(db), Results(db)
+    engine = build_engine(db, services.keyring, services.http, poll_seconds=300)
+    worker = Worker(db, engine, wakeups, results, poll_seconds=300)
+    await worker.start(schedule=False)
+    runner = Runner(db, wakeups, results)
+    world.app.state.services = replace(services, runner=runner, now=db.now, wait_seconds=25)
     yield world
-    await runner.stop()
+    await worker.stop()
+    await results.stop()
     await close(world)
 
 

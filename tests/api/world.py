@@ -24,6 +24,7 @@ from calendarsync.settings import Settings
 from calendarsync.store import connections, schedule
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
+from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import Operation, RunReport, RunStatus, Ticket
 from tests.api.client import Client
 
@@ -41,39 +42,27 @@ class FakeRunner:
     late: float | None = 0.0
     woken: int = 0
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def trigger(self, pair_id: str, **options: Any) -> Ticket:
-        self.asked.append((pair_id, options))
+    async def trigger(self, tenant: Tenant, pair_id: str, **options: Any) -> Ticket:
         ticket = self._ticket()
+        async with self.db.write() as connection:
+            pair = await schedule.load_pair(connection, pair_id)
+            assert pair is not None
+            assert Tenant(pair.account_id, pair.mode) == tenant
+            self.asked.append((pair_id, {"remove": pair.removal} if pair.removal else options))
+            if pair.removal and not (self.stuck or self.cannot_remove):
+                await schedule.delete_pair(connection, pair)
         if not self.stuck:
-            ticket.done.set_result(replace(self.report, sync_id=ticket.sync_id))
-        return ticket
-
-    def remove(self, pair_id: str) -> Ticket:
-        self.asked.append((pair_id, {"remove": True}))
-        ticket = self._ticket()
-        if not self.stuck:
-            task = asyncio.create_task(self._remove(pair_id, ticket))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+            failed = pair.removal and self.cannot_remove
+            report = replace(self.report, status=RunStatus.FAILED) if failed else self.report
+            ticket.done.set_result(replace(report, sync_id=ticket.sync_id))
         return ticket
 
     def wake(self) -> None:
         self.woken += 1
 
-    def lateness(self) -> float | None:
+    async def lateness(self) -> float | None:
         return self.late
-
-    async def _remove(self, pair_id: str, ticket: Ticket) -> None:
-        status = RunStatus.FAILED if self.cannot_remove else RunStatus.SUCCESS
-        if not self.cannot_remove:
-            async with self.db.write() as connection:
-                pair = await schedule.load_pair(connection, pair_id)
-                assert pair is not None
-                assert pair.removal in ("remove", "keep")
-                await schedule.delete_pair(connection, pair)
-        ticket.done.set_result(RunReport(ticket.sync_id, status))
 
     @staticmethod
     def _ticket() -> Ticket:
@@ -132,7 +121,6 @@ class World:
             "status": "active",
             "created_at": self.tick(),
             "index_version": 0,
-            "next_refresh_at": self.clock[0],
             **values,
         }
         async with self.db.write() as connection:
@@ -189,7 +177,7 @@ async def build(folder: Path, networks: str = "127.0.0.0/8", *, migrated: Path |
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)
     http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
-    built = Services(db, keyring, settings, http, runner, lambda: clock[0], wait_seconds=0.1)
+    built = Services(db, keyring, settings, http, runner, runner.wake, lambda: clock[0], wait_seconds=0.1)
     account_id = await create_account(db, "you@example.com", now=clock[0])
     return World(_app(built), built, runner, account_id, clock)
 

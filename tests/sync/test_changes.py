@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import func, select
 
@@ -219,7 +221,8 @@ async def test_every_run_writes_a_log_and_advances_last_synced_at(at: Desk) -> N
     await at.app.sync(pair)
     row = await at.app.row(pairs, pair)
     assert row.last_synced_at == at.app.clock()
-    assert row.dirty_since is None
+    assert row.due_at == at.app.clock() + timedelta(seconds=300)
+    assert row.leased_until is None
     async with at.app.db.read() as db:
         logged = (await db.execute(select(runs).order_by(runs.c.created_at))).all()
     assert next(run.sync_id for run in logged) == report.sync_id

@@ -97,13 +97,14 @@ async def test_a_round_keeps_no_more_text_than_it_may(
     source = at_memory.store("a")
     for number in range(60):
         source.put(f"meeting{number}.ics", meeting(number, text="x" * 50_000))
-    await at_memory.pair(sync_mode="full", direction="a_to_b")
+    pair = await at_memory.pair(sync_mode="full", direction="a_to_b")
+    hold = await at_memory.app.hold(pair)
     round_ = at_memory.app.engine.new_round()
     gc.collect()
     tracemalloc.start()
     try:
         for connection in await round_.admit(at_memory.connections["a"]):
-            await round_.read(connection)
+            await round_.read(connection, hold)
         gc.collect()
         kept, _ = tracemalloc.get_traced_memory()
     finally:

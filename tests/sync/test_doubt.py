@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Problem, Resource
 from calendarsync.domain.link import Direction
 from calendarsync.providers.base import Calendar, RateLimited, Refused, Unreachable
 from calendarsync.store import schedule
+from calendarsync.store.claims import Claim
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import connections, pairs
 from calendarsync.sync import round as rounds
 from calendarsync.sync.actions import FlowPlan
+from calendarsync.sync.admission import held_back
 from calendarsync.sync.apply import Applier
 from tests.sync.helpers import FIRST, LAST, WEEKLY, done, empty_unnamed, fill
 from tests.testbed.events import event
@@ -28,8 +31,18 @@ async def _status(at: MemoryDesk, pair: str) -> str:
 
 
 async def _due(at: MemoryDesk) -> list[str]:
+    """The pairs that the schedule would run now."""
+    now = at.app.clock()
     async with at.app.db.read() as db:
-        return list(await schedule.due_pairs(db, at.app.clock()))
+        due = (
+            await db.execute(select(pairs).where(pairs.c.due_at <= now, pairs.c.leased_until.is_(None)))
+        ).all()
+        claims = [Claim(row.id, row.generation, row.due_at, due=True) for row in due]
+    async with at.app.db.write() as db:
+        await db.execute(update(pairs).values(leased_until=now + timedelta(hours=1)))
+        found, ends = await schedule.load_claimed(db, claims)
+        await db.execute(update(pairs).values(leased_until=None))
+    return [pair.id for pair in found.values() if held_back(pair, ends, now) is None]
 
 
 async def test_rule_12_the_old_form_stays_while_the_new_one_is_refused(
@@ -256,7 +269,7 @@ async def test_rule_20_a_removal_that_is_refused_waits_for_the_next_poll(
         raise Refused("no")
 
     at.app.clock.advance(hours=1)
-    await at.app.change_pair(pair, removal="remove", dirty_since=at.app.clock())
+    await at.app.change_pair(pair, removal="remove", due_at=at.app.clock())
     with monkeypatch.context() as patched:
         patched.setattr(MemoryCalendar, "delete", refused)
         assert (await at.app.run(pair)).status == "partial"
@@ -274,7 +287,7 @@ async def test_rule_20_a_removal_needs_only_the_grant_of_the_calendar_written_to
     fill(at, 1)
     pair = await at.pair(direction="a_to_b")
     await at.app.sync(pair)
-    await at.app.change_pair(pair, removal="remove", dirty_since=at.app.clock())
+    await at.app.change_pair(pair, removal="remove", due_at=at.app.clock())
     async with at.app.db.write() as db:
         source = connections.c.id == at.connections["a"]
         await db.execute(update(connections).where(source).values(status="expired"))

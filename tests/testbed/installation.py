@@ -23,15 +23,17 @@ from calendarsync.providers.ics import FeedAddress
 from calendarsync.providers.opening import open_calendar
 from calendarsync.secrets import Keyring
 from calendarsync.store import tables
+from calendarsync.store.claims import Claim
 from calendarsync.store.connections import open_credentials, seal_credentials
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
-from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.store.schedule import ConnectionRecord, load_pair
+from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Tools
 from calendarsync.sync.refresh import Refresher
-from calendarsync.sync.report import RunReport
+from calendarsync.sync.report import Order, RunError, RunReport, RunStatus
 from calendarsync.sync.round import Reader, Round
-from calendarsync.sync.run import Engine, Order
+from calendarsync.sync.run import Engine, Work
 from tests.testbed.dav import DavServer
 
 LOOPBACK = ip_network("127.0.0.0/8")
@@ -142,7 +144,6 @@ class Installation:
             "status": "active",
             "created_at": self.clock(),
             "index_version": 0,
-            "next_refresh_at": self.clock(),
         }
         async with self.db.write() as db:
             await db.execute(insert(tables.connections).values(row | values))
@@ -159,11 +160,16 @@ class Installation:
     ) -> str:
         pair_id = new_id("pair")
         async with self.db.write() as db:
-            account = select(tables.connections.c.account_id).where(tables.connections.c.id == a)
+            ends = {
+                row.id: row
+                for row in await db.execute(
+                    select(tables.connections).where(tables.connections.c.id.in_((a, b)))
+                )
+            }
             await db.execute(
                 insert(tables.pairs).values(
                     id=pair_id,
-                    account_id=account.scalar_subquery(),
+                    account_id=ends[a].account_id,
                     mode="live",
                     connection_a_id=a,
                     connection_b_id=b,
@@ -172,7 +178,10 @@ class Installation:
                     options=options,
                     status="active",
                     created_at=self.clock(),
-                    dirty_since=self.clock(),
+                    due_at=self.clock(),
+                    generation=0,
+                    calendar_a=ends[a].calendar_key,
+                    calendar_b=ends[b].calendar_key,
                 )
             )
         self.clock.advance(seconds=1)
@@ -196,7 +205,11 @@ class Installation:
         round_: Round | None = None,
     ) -> RunReport:
         order = Order(new_id("sync_run"), "api", full=full, confirm=confirm, dry_run=dry_run)
-        return await self.engine.run(pair_id, order, round_ or self.engine.new_round())
+        work = await self._claim(pair_id, order)
+        if work is None:
+            return RunReport(order.sync_id, RunStatus.FAILED, error=RunError("not_found", "no such pair"))
+        (report,) = await self.engine.work_off(work, round_ or self.engine.new_round())
+        return report
 
     async def sync(self, pair_id: str) -> RunReport:
         """A run that has to succeed."""
@@ -204,16 +217,42 @@ class Installation:
         assert report.status == "success", report
         return report
 
+    async def _claim(self, pair_id: str, order: Order) -> Work | None:
+        try:
+            hold = await self.hold(pair_id)
+        except LookupError:
+            return None
+        async with self.db.read() as db:
+            pair = await load_pair(db, pair_id)
+        return Work(hold, pair, [order]) if pair else None
+
+    async def hold(self, pair_id: str) -> Hold:
+        """A claim on a pair, due or not; who held it before, such as a run that a test broke off, has lost it."""
+        statement = (
+            update(tables.pairs)
+            .where(tables.pairs.c.id == pair_id)
+            .values(
+                generation=tables.pairs.c.generation + 1, leased_until=self.clock() + timedelta(hours=1)
+            )
+            .returning(tables.pairs.c.generation, tables.pairs.c.due_at)
+        )
+        async with self.db.write() as db:
+            row = (await db.execute(statement)).one_or_none()
+        if row is None:
+            raise LookupError(pair_id)
+        return Hold(self.db, Claim(pair_id, row.generation, row.due_at, due=True))
+
 
 @asynccontextmanager
 async def installation(
     folder: Path, *, secret: bytes | None = None, clock: Clock | None = None, **given: Any
 ) -> AsyncIterator[Installation]:
-    db = Database(f"sqlite:///{folder / 'calendarsync.sqlite3'}")
+    clock = clock or Clock()
+    db = Database(f"sqlite:///{folder / 'calendarsync.sqlite3'}", clock=clock)
     try:
         await db.migrate()
         async with HttpClient(allowed_private_networks=[LOOPBACK]) as http:
             keyring = Keyring([secret or secrets.token_bytes(32)])
-            yield Installation(db, keyring, http, clock or Clock(), **given)
+            yield Installation(db, keyring, http, clock, **given)
     finally:
         await db.close()

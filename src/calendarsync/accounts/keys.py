@@ -22,6 +22,7 @@ from calendarsync.secrets import Keyring
 from calendarsync.store import keys as store
 from calendarsync.store.database import Database
 from calendarsync.store.ids import BASE62, new_id, random_base62
+from calendarsync.store.tenancy import Tenant
 
 _RANDOM_LENGTH = 32  # 62 ** 32 > 2 ** 190
 _CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
@@ -43,6 +44,10 @@ class Identity:
     mode: Mode
     key_id: str
     scopes: frozenset[str]
+
+    @property
+    def tenant(self) -> Tenant:
+        return Tenant(self.account_id, self.mode)
 
 
 def generate_key(mode: Mode) -> str:

@@ -40,5 +40,5 @@ async def health(services: ServicesParam, response: Response) -> Health:
         status=database,
         version=__version__,
         database=database,
-        schedule_late_seconds=services.runner.lateness(),
+        schedule_late_seconds=await services.runner.lateness(),
     )

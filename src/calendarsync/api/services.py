@@ -14,14 +14,16 @@ from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
 from calendarsync.settings import Settings
 from calendarsync.store.database import Database
+from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import Ticket
 
 
 class Runner(Protocol):
-    """Runs pairs, each at most once at a time."""
+    """Has pairs run, each at most once at a time."""
 
-    def trigger(
+    async def trigger(
         self,
+        tenant: Tenant,
         pair_id: str,
         *,
         trigger: str = "api",
@@ -29,21 +31,20 @@ class Runner(Protocol):
         confirm: bool = False,
         dry_run: bool = False,
     ) -> Ticket:
-        """Ask for a run that starts from now on. `done` of the ticket resolves, it never raises."""
+        """Ask for a run that starts from now on. `done` of the ticket resolves, it never raises.
 
-    def remove(self, pair_id: str) -> Ticket:
-        """Carry out what `pairs.removal` says; after a success the pair's row is gone."""
+        For a pair whose row says `removal` that is what the run does; after a success the row is gone.
+        """
 
-    def wake(self) -> None:
-        """Something became due."""
-
-    def lateness(self) -> float | None:
-        """Seconds that the schedule is behind; None where it does not run in this process."""
+    async def lateness(self) -> float | None:
+        """Seconds by which the schedule is behind; None where nothing is scheduled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """`wait_seconds` is how long a request waits for a run before it answers 202.
+
+    `wake` tells a worker in this process that something became due; others find it within a second.
 
     `stopping` is set when the process begins to end: no request waits from then on.
     """
@@ -53,6 +54,7 @@ class Services:
     settings: Settings
     http: HttpClient
     runner: Runner
+    wake: Callable[[], None]
     now: Callable[[], datetime]
     wait_seconds: float = 25.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

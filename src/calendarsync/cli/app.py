@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from calendarsync import __version__
-from calendarsync.cli import accounts, demo, keys, migrate, serve
+from calendarsync.cli import accounts, demo, keys, migrate, serve, worker
 
 app = typer.Typer(
     help="Keeps several calendars in step: self-hosted, private by design, with a REST API.",
@@ -35,6 +35,7 @@ def options(
 
 
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
 app.add_typer(accounts.app, name="accounts")

@@ -7,8 +7,6 @@ import logging
 import os
 import signal
 import socket
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -26,13 +24,16 @@ def serve(
     ] = 8000,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Run the schedule as well.")] = True,
 ) -> None:
-    """Run the API and the schedule in one process. Brings an embedded database up to date by itself."""
+    """Run the API and the schedule in one process. Brings an embedded database up to date by itself.
+
+    On PostgreSQL any number of these, and of `calendarsync worker`, share the work.
+    """
     from calendarsync.observability import configure_logging
 
     settings = load_settings()
     configure_logging()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces its plugins at every start
-    with readable_failures(), _listen(host, port) as listener, asyncio.Runner(loop_factory=_new_loop) as loop:
+    with readable_failures(), _listen(host, port) as listener, asyncio.Runner(loop_factory=new_loop) as loop:
         loop.run(_serve(settings, listener, worker=worker))
 
 
@@ -45,7 +46,7 @@ def _listen(host: str, port: int) -> socket.socket:
         fail(f"cannot listen on {host}, port {port}: {reason}")
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
+def new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:  # there is none for Windows
@@ -54,44 +55,36 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -> None:
-    from calendarsync.accounts.installation import open_installation
     from calendarsync.api.server import Server
     from calendarsync.api.services import Services
-    from calendarsync.jobs.runner import Runner
-    from calendarsync.jobs.wiring import build_engine
-    from calendarsync.net import HttpClient
-    from calendarsync.store.database import Database
+    from calendarsync.jobs.process import running
 
-    async with AsyncExitStack() as stack:
-        database = Database(settings.database_url)
-        stack.push_async_callback(database.close)
-        await database.migrate()
-        keyring = await open_installation(settings, database)
-        http = HttpClient(allowed_private_networks=settings.allowed_private_networks)
-        await stack.enter_async_context(http)
-        engine = build_engine(database, keyring, http, poll_seconds=settings.poll_interval_seconds, now=_now)
-        runner = Runner(database, engine, now=_now)
-        if worker:
-            await runner.start()
-        stack.push_async_callback(runner.stop)
-        server = Server(Services(database, keyring, settings, http, runner, now=_now))
+    async with running(settings, schedule=worker) as process:
+        services = Services(
+            process.db,
+            process.keyring,
+            settings,
+            process.http,
+            process.runner,
+            wake=process.wake,
+            now=process.db.now,
+        )
+        server = Server(services)
         # uvicorn raises the signal that ended it once more; this way a stop that was asked for is a success.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
-        _announce(settings, listener, worker=worker)
+        _announce(settings, listener, worker=worker, alone=process.db.backend == "sqlite")
         await server.serve(sockets=[listener])
 
 
-def _announce(settings: Settings, listener: socket.socket, *, worker: bool) -> None:
+def _announce(settings: Settings, listener: socket.socket, *, worker: bool, alone: bool) -> None:
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"Listening on {address}, documentation at {address}/docs")
-    typer.echo(f"Database: {sqlite_path(settings.database_url).absolute()}")
+    typer.echo(f"Database: {sqlite_path(settings.database_url).absolute() if alone else 'PostgreSQL'}")
     if worker:
         typer.echo(f"Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
-    else:
+    elif alone:
         typer.echo("The schedule does not run here (--no-worker); a trigger still does. Ctrl-C ends it.")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    else:
+        typer.echo("Pairs are run by `calendarsync worker` processes (--no-worker). Ctrl-C ends it.")

@@ -1,92 +1,33 @@
-"""What runs when, in one process: the schedule, triggers, and each pair at most once at a time."""
+"""What the rest of a process asks of the workers: run this pair, and tell me what came of it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass
 
-import structlog
-
-from calendarsync.store import schedule
+from calendarsync.jobs.results import Results
+from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.jobs.worker import PAIR_ORDERED
+from calendarsync.store import orders
+from calendarsync.store.claims import earliest_due
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
-from calendarsync.sync.report import RunError, RunReport, RunStatus, Ticket
-from calendarsync.sync.round import Round
-from calendarsync.sync.run import Engine, Order
+from calendarsync.store.tenancy import Tenant
+from calendarsync.sync.report import Ticket
 
-LONGEST_SLEEP_SECONDS = 30.0
-"""How long the schedule sleeps at most; what is due earlier wakes it."""
-
-DRAIN_SECONDS = 20.0
-
-_log = structlog.get_logger(__name__)
+_BEFORE_THE_SCHEDULE = 10
 
 
-@dataclass(slots=True)
-class _Job:
-    """A run that is asked for. Until it starts, further requests join it."""
-
-    order: Order
-    round_: Round
-    done: asyncio.Future[RunReport]
-
-    @property
-    def ticket(self) -> Ticket:
-        return Ticket(self.order.sync_id, self.done)
-
-    def join(self, order: Order, round_: Round) -> None:
-        """Share this run; it reads in the newcomer's round, which has read nothing yet."""
-        self.round_ = round_
-        self.order = replace(
-            self.order, full=self.order.full or order.full, confirm=self.order.confirm or order.confirm
-        )
-
-
-@dataclass(slots=True)
-class _Slot:
-    """The jobs of one pair: one at work at most, and one of each kind behind it."""
-
-    task: asyncio.Task[None] | None = None
-    waiting: list[_Job] = field(default_factory=list)
-
-    def joinable(self, order: Order) -> _Job | None:
-        return next((job for job in self.waiting if job.order.dry_run == order.dry_run), None)
-
-
+@dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs pairs when they are due or asked for, each at most once at a time."""
+    """Orders runs of pairs. They are carried out by a worker: this process's own, or any other's."""
 
-    def __init__(self, db: Database, engine: Engine, *, now: Callable[[], datetime]) -> None:
-        self._db = db
-        self._now = now
-        self._engine = engine
-        self._slots: dict[str, _Slot] = {}
-        self._woken = asyncio.Event()
-        self._schedule: asyncio.Task[None] | None = None
-        self._stopping = False
-        self._late: float | None = None
+    db: Database
+    wakeups: Wakeups
+    results: Results
 
-    async def start(self) -> None:
-        """Begin with the schedule."""
-        self._schedule = asyncio.create_task(self._keep_schedule(), name="schedule")
-
-    async def stop(self) -> None:
-        """Take on nothing new, and let what runs come to its end, for 20 seconds at most."""
-        self._stopping = True
-        if self._schedule is not None:
-            self._schedule.cancel()
-            await asyncio.gather(self._schedule, return_exceptions=True)
-        running = [slot.task for slot in self._slots.values() if slot.task is not None]
-        if running:
-            _, late = await asyncio.wait(running, timeout=DRAIN_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-
-    def trigger(
+    async def trigger(
         self,
+        tenant: Tenant,
         pair_id: str,
         *,
         trigger: str = "api",
@@ -94,94 +35,28 @@ class Runner:
         confirm: bool = False,
         dry_run: bool = False,
     ) -> Ticket:
-        """Ask for a run that starts after this call; while one waits to start, it is shared."""
-        order = Order(new_id("sync_run"), trigger, full=full, confirm=confirm, dry_run=dry_run)
-        return self._ask(pair_id, order, self._engine.new_round())
+        """Order a run that starts after this call; while one waits to start, it is shared.
 
-    def remove(self, pair_id: str) -> Ticket:
-        """Carry out the removal that the pair's row asks for."""
-        return self._ask(pair_id, Order(new_id("sync_run"), "api"), self._engine.new_round())
+        The caller has made sure that the pair is the tenant's. Raises DatabaseUnavailable: then there is no order.
+        """
+        wanted = {
+            "sync_id": new_id("sync_run"),
+            "pair_id": pair_id,
+            "trigger": trigger,
+            "full": full,
+            "confirm": confirm,
+            "dry_run": dry_run,
+            "created_at": self.db.now(),
+        }
+        async with self.wakeups.transaction() as (db, sending):
+            sync_id = await orders.place(db, tenant, wanted)
+            ticket = self.results.expect(sync_id)
+            if sync_id == wanted["sync_id"]:  # else it joined an order that a worker has been woken for
+                sending.append(Wakeup(PAIR_ORDERED, pair_id.encode(), _BEFORE_THE_SCHEDULE))
+        return ticket
 
-    def wake(self) -> None:
-        """Something became due: look at once."""
-        self._woken.set()
-
-    def lateness(self) -> float | None:
-        """Seconds that the schedule is behind; None where it does not run in this process."""
-        return self._late
-
-    def _ask(self, pair_id: str, order: Order, round_: Round) -> Ticket:
-        slot = self._slots.setdefault(pair_id, _Slot())
-        job = slot.joinable(order)
-        if job is not None:
-            job.join(order, round_)
-            return job.ticket
-        future: asyncio.Future[RunReport] = asyncio.get_running_loop().create_future()
-        job = _Job(order, round_, future)
-        if self._stopping:
-            job.done.set_result(_unfinished(order))
-            return job.ticket
-        slot.waiting.append(job)
-        if slot.task is None:
-            slot.task = asyncio.create_task(self._work_off(pair_id, slot), name=f"pair {pair_id}")
-        return job.ticket
-
-    async def _work_off(self, pair_id: str, slot: _Slot) -> None:
-        try:
-            while slot.waiting and not self._stopping:
-                await self._run(pair_id, slot.waiting.pop(0))
-        finally:
-            slot.task = None
-            for job in slot.waiting:
-                job.done.set_result(_unfinished(job.order))
-            del self._slots[pair_id]
-
-    async def _run(self, pair_id: str, job: _Job) -> None:
-        report = _unfinished(job.order)
-        try:
-            report = await self._engine.run(pair_id, job.order, job.round_)
-        except Exception as defect:  # noqa: BLE001 - the other pairs go on
-            _log.error("run_lost", pair_id=pair_id, defect=type(defect).__name__)
-        finally:
-            if not job.done.done():
-                job.done.set_result(report)
-
-    async def _keep_schedule(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                pause = await self._tick()
-            except Exception as defect:  # noqa: BLE001 - a database that is away for a moment ends no schedule
-                _log.error("schedule_failed", defect=type(defect).__name__)
-                pause = 1.0
-            try:
-                await asyncio.wait_for(self._woken.wait(), pause)
-            except TimeoutError:
-                continue
-
-    async def _tick(self) -> float:
-        """Start what is due, as one round; the seconds until there may be more to do."""
-        now = self._now()
-        async with self._db.read() as db:
-            resume_at = await schedule.earliest_resume(db)
-        if resume_at is not None and resume_at <= now:
-            async with self._db.write() as db:
-                await schedule.resume_pairs(db, now)
-        async with self._db.read() as db:
-            resume_at = await schedule.earliest_resume(db)
-            all_due = await schedule.due_pairs(db, now)
-            next_due = await schedule.earliest_due(db, now)
-        due = {pair_id: since for pair_id, since in all_due.items() if pair_id not in self._slots}
-        self._late = (now - min(due.values())).total_seconds() if due else 0.0
-        round_ = self._engine.new_round()
-        for pair_id in due:
-            self._ask(pair_id, Order(new_id("sync_run"), "schedule"), round_)
-        if due:
-            return 1.0
-        coming = [(moment - now).total_seconds() for moment in (next_due, resume_at) if moment is not None]
-        return min(max(min(coming, default=LONGEST_SLEEP_SECONDS), 1.0), LONGEST_SLEEP_SECONDS)
-
-
-def _unfinished(order: Order) -> RunReport:
-    error = RunError("interrupted", "the process stopped before the run was done")
-    return RunReport(order.sync_id, RunStatus.FAILED, error=error)
+    async def lateness(self) -> float | None:
+        """Seconds by which the schedule is behind; None where nothing is scheduled."""
+        async with self.db.read() as db:
+            first = await earliest_due(db)
+        return None if first is None else max((self.db.now() - first).total_seconds(), 0.0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from datetime import datetime
 
 from calendarsync import __version__
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -23,10 +21,8 @@ from calendarsync.sync.run import Engine
 TEST_MODE = "test"
 
 
-def build_engine(
-    db: Database, keyring: Keyring, http: HttpClient, *, poll_seconds: float, now: Callable[[], datetime]
-) -> Engine:
-    """The engine that `serve` runs."""
+def build_engine(db: Database, keyring: Keyring, http: HttpClient, *, poll_seconds: float) -> Engine:
+    """The engine that a worker runs."""
 
     fingerprinter = Fingerprinter(keyring.fingerprint_key)
 
@@ -38,7 +34,7 @@ def build_engine(
             owner=owner_of(connection),
             client=http,
             fingerprinter=fingerprinter,
-            now=now,
+            now=db.now,
             confined=connection.mode == TEST_MODE,
         )
 
@@ -46,7 +42,7 @@ def build_engine(
         db=db,
         refresher=Refresher(db, fingerprinter, __version__),
         open_calendar=opened,
-        now=now,
+        now=db.now,
         jitter=random.random,
         poll_seconds=poll_seconds,
     )

@@ -6,11 +6,24 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.secrets import Keyring
-from calendarsync.store.tables import connections
+from calendarsync.store.tables import connections, pairs
+
+_latest = (
+    select(func.max(pairs.c.last_synced_at, type_=pairs.c.last_synced_at.type))
+    .where(or_(pairs.c.connection_a_id == connections.c.id, pairs.c.connection_b_id == connections.c.id))
+    .correlate(connections)
+    .scalar_subquery()
+)
+_own = connections.c.last_synced_at
+# A run notes its time with its pair; the column holds what pairs that are gone have left.
+_SHOWN = [
+    *(column for column in connections.c if column is not _own),
+    case((_latest > _own, _latest), else_=func.coalesce(_own, _latest)).label("last_synced_at"),
+]
 
 
 def seal_credentials(keyring: Keyring, connection_id: str, credentials: Mapping[str, str]) -> bytes:
@@ -41,7 +54,7 @@ async def insert_connection(
 
 async def list_connections(connection: AsyncConnection, account_id: str, mode: str) -> Sequence[RowMapping]:
     """The oldest first."""
-    query = select(connections).where(_bound(account_id, mode))
+    query = select(*_SHOWN).where(_bound(account_id, mode))
     query = query.order_by(connections.c.created_at, connections.c.id)
     return (await connection.execute(query)).mappings().all()
 
@@ -49,7 +62,7 @@ async def list_connections(connection: AsyncConnection, account_id: str, mode: s
 async def get_connection(
     connection: AsyncConnection, account_id: str, mode: str, connection_id: str
 ) -> RowMapping | None:
-    query = select(connections).where(_one(account_id, mode, connection_id))
+    query = select(*_SHOWN).where(_one(account_id, mode, connection_id))
     return (await connection.execute(query)).mappings().one_or_none()
 
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Table
+from sqlalchemy import BigInteger, Table, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Insert = postgresql.Insert | sqlite.Insert
 
+_NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
+_TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+
 
 def upsert(db: AsyncConnection, table: Table) -> Insert:
     """An INSERT that takes `on_conflict_do_update` and `on_conflict_do_nothing`, alike on both."""
     return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+async def one_at_a_time(db: AsyncConnection, key: int) -> None:
+    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
+    if db.dialect.name == "postgresql":
+        await db.execute(_TAKE_TURN, {"key": key})
+
+
+ORDERS_CHANNEL = "calendarsync_orders"
+
+
+async def notify(db: AsyncConnection, channel: str, payload: str) -> None:
+    """Tell processes that listen, when this transaction commits. With SQLite there is no other process."""
+    if db.dialect.name == "postgresql":
+        await db.execute(_NOTIFY, {"channel": channel, "payload": payload})

@@ -92,10 +92,12 @@ async def update_pair(
     )
 
 
-async def mark_dirty(
-    connection: AsyncConnection, account_id: str, mode: str, connection_id: str, since: datetime
+async def mark_due(
+    connection: AsyncConnection, account_id: str, mode: str, connection_id: str, at: datetime
 ) -> None:
-    """All pairs on a connection are due."""
+    """All pairs on a connection that are not paused are due."""
+    on_it = and_(_bound(account_id, mode), _on(connection_id))
+    await connection.execute(select(pairs.c.id).where(on_it).order_by(pairs.c.id).with_for_update())
     await connection.execute(
-        update(pairs).where(_bound(account_id, mode), _on(connection_id)).values(dirty_since=since, **CHANGED)
+        update(pairs).where(on_it, pairs.c.status != "paused").values(due_at=at, **CHANGED)
     )

@@ -111,7 +111,6 @@ connections = Table(
     Column("index_version", Integer, nullable=False, default=0),
     # Set when the calendar read empty without the provider naming the deletions (rule 21).
     Column("emptied_at", UtcDateTime),
-    Column("next_refresh_at", UtcDateTime, nullable=False, index=True),
     # The provider said slow down: nothing is asked of it before (rule 24).
     Column("not_before", UtcDateTime),
     UniqueConstraint("account_id", "mode", "calendar_key"),
@@ -153,13 +152,56 @@ pairs = Table(
     Column("resume_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_synced_at", UtcDateTime),
-    Column("dirty_since", UtcDateTime, index=True),
+    # When it is to run next; None while nothing but an order makes it run.
+    Column("due_at", UtcDateTime),
+    # Moves on whenever the pair is claimed or a claim is ended from outside: who holds an older one writes nothing.
+    Column("generation", Integer, nullable=False, default=0),
+    # Until when the claim that a run holds counts; None where nobody works on the pair.
+    Column("leased_until", UtcDateTime),
+    # The keys of its two calendars, so that a claim sees without a join whether one of them is in use.
+    Column("calendar_a", String(64), nullable=False),
+    Column("calendar_b", String(64), nullable=False),
     # `remove` or `keep`: the pair is being deleted, and what becomes of its copies (rule 20).
     Column("removal", String(10)),
     # What the last complete run saw; equal again before `quiet_until`, there is nothing to plan.
     Column("quiet_state", String(200)),
     Column("quiet_until", UtcDateTime),
 )
+_free = pairs.c.leased_until.is_(None)
+Index("ix_pairs_due_at", pairs.c.due_at, sqlite_where=_free, postgresql_where=_free)
+_held = pairs.c.leased_until.is_not(None)
+Index("ix_pairs_leased_until", pairs.c.leased_until, sqlite_where=_held, postgresql_where=_held)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("sync_id", String(40), primary_key=True),
+    Column("account_id", _references("accounts"), nullable=False),
+    Column("mode", String(4), nullable=False),
+    # Not a foreign key: who ordered a removal is told that it was done.
+    Column("pair_id", String(40), nullable=False),
+    Column("trigger", String(20), nullable=False),
+    Column("full", Boolean, nullable=False),
+    Column("confirm", Boolean, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    # The claim that took it up; until then further requests join it.
+    Column("generation", Integer),
+    Column("finished_at", UtcDateTime, index=True),
+    # What came of it: ids, counts, reasons.
+    Column("report", JSON),
+)
+_joinable = orders.c.generation.is_(None)
+Index(
+    "uq_orders_pair_id_dry_run",
+    orders.c.pair_id,
+    orders.c.dry_run,
+    unique=True,
+    sqlite_where=_joinable,
+    postgresql_where=_joinable,
+)
+_open = orders.c.finished_at.is_(None)
+Index("ix_orders_pair_id", orders.c.pair_id, sqlite_where=_open, postgresql_where=_open)
 
 links = Table(
     "links",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from calendarsync.domain.event import Content, Resource
+from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.providers.base import (
     Calendar,
@@ -23,8 +24,9 @@ from calendarsync.providers.base import (
 from calendarsync.store import index, links
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Update, Write
+from calendarsync.sync.hold import Hold
 from calendarsync.sync.plan import DEFECT, tried_hash
-from calendarsync.sync.refresh import Contents, Refresher
+from calendarsync.sync.refresh import Contents
 from calendarsync.sync.render import needs_contents, render
 from calendarsync.sync.report import Operation
 
@@ -65,16 +67,17 @@ class Applier:
 
     def __init__(
         self,
-        refresher: Refresher,
-        pair_id: str,
+        fingerprinter: Fingerprinter,
+        hold: Hold,
         flow: FlowInput,
         *,
         source: Side,
         target: Side,
         mark_keys: Sequence[bytes],
     ) -> None:
-        self._refresher = refresher
-        self._pair_id = pair_id
+        self._fingerprinter = fingerprinter
+        self._hold = hold
+        self._pair_id = hold.claim.pair_id
         self._flow = flow
         self._source = source
         self._target = target
@@ -88,7 +91,7 @@ class Applier:
         self._outages: list[Unavailable] = []
 
     async def apply(self, plan: FlowPlan) -> Outcome:
-        """Write all of the plan. Provider errors come back in the outcome; other exceptions are raised."""
+        """Write all of the plan. Provider errors come back in the outcome; others, ClaimLost too, are raised."""
         await self._note_intentions(plan)
         first: list[Write] = [write for write in plan.writes if not isinstance(write, Delete)]
         first += [write for write in plan.deletes if write.after is None]
@@ -110,7 +113,7 @@ class Applier:
         forgotten = [forget.link for forget in plan.forgets]
         if not (pending or kept or forgotten):
             return
-        async with self._refresher.db.write() as db:
+        async with self._hold.write() as db:
             await links.save_links(db, self._pair_id, [*pending, *kept])
             await links.delete_links(db, self._pair_id, forgotten)
         for keep in plan.keeps:
@@ -124,6 +127,8 @@ class Applier:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work())
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
         finally:
             await self._note_answers()
 
@@ -236,9 +241,9 @@ class Applier:
         removed = [write.copy.id for write, _ in answered if isinstance(write, Delete)]
         finished = [self._finished(write, resource) for write, resource in answered]
         target = self._target.connection.id
-        async with self._refresher.db.write() as db:
+        async with self._hold.write() as db:
             version = await index.next_version(db, target)
-            await index.store_resources(db, target, written, self._refresher.fingerprinter, version)
+            await index.store_resources(db, target, written, self._fingerprinter, version)
             await index.remove_resources(db, target, removed)
             await links.save_links(db, self._pair_id, [link for link, stays in finished if link and stays])
             await links.delete_links(
@@ -256,7 +261,7 @@ class Applier:
                 return replace(write.link, state=LinkState.RESPECTED, times_hash=None), True
             return write.link, False
         assert resource is not None
-        meaning = index.meaning_of(resource, self._refresher.fingerprinter)
+        meaning = index.meaning_of(resource, self._fingerprinter)
         return replace(write.link, copy_hash=meaning), True
 
     def _log(self, link: Link, action: str, reason: str) -> None:

@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.providers.base import IdTaken, Refused
-from calendarsync.store import links
+from calendarsync.store import links, orders
+from calendarsync.store.claims import settle
+from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.runs import save_run
-from calendarsync.store.schedule import (
-    PairRecord,
-    load_connection,
-    settle_connections,
-    settle_dirty,
-    settle_pair,
-)
+from calendarsync.store.schedule import PairRecord, beside, delete_pair, load_connection
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
+from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
-from calendarsync.sync.report import Operation, RunError, RunReport, RunStatus
+from calendarsync.sync.quiet import QuietEnds
+from calendarsync.sync.report import Operation, Order, RunError, RunReport, RunStatus
 from calendarsync.sync.round import Reader
 
 QUIET = timedelta(minutes=15)
@@ -34,14 +32,16 @@ RETRY_AFTER = timedelta(days=1)
 _HELD_BACK = frozenset({Refused.code, IdTaken.code})
 _LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
 _NOTED = [field.name for field in fields(Operation)]
-_IN_ORDER = {"status": "active", "attention_code": None, "attention_message": None}
+_IN_ORDER: dict[str, Any] = {"status": "active", "attention_code": None, "attention_message": None}
 
 
 @dataclass(slots=True)
 class Ending:
-    """What has come of a run so far. `planned` is false for a run that found nothing to plan."""
+    """What has come of a run so far. `planned` and `quiet`: whether there was anything to plan, or nothing."""
 
     planned: bool = False
+    quiet: bool = False
+    removed: bool = False
     processed: set[tuple[str, str]] = field(default_factory=set)
     operations: list[Operation] = field(default_factory=list)
     skipped: list[Operation] = field(default_factory=list)
@@ -113,17 +113,18 @@ class Ending:
 class Finisher:
     reader: Reader
     tools: Tools
+    quiet_ends: QuietEnds
 
     async def note_failures(
         self,
-        pair: PairRecord,
+        hold: Hold,
         flows: Sequence[FlowInput],
         plans: Sequence[FlowPlan],
         outcomes: Sequence[Outcome],
     ) -> None:
         """Remember what the provider refused, so that it is not tried again before its time (rule 22)."""
         retry_at = self.reader.now() + RETRY_AFTER
-        async with self.reader.db.write() as db:
+        async with hold.write() as db:
             for flow, plan, outcome in zip(flows, plans, outcomes, strict=True):
                 held = {(skip.event_id, skip.original) for skip in plan.skipped if skip.failed}
                 failed = {
@@ -137,23 +138,49 @@ class Finisher:
                     if code in _HELD_BACK
                 }
                 if failed or flow.failures:
-                    await links.replace_failures(db, pair.id, flow.direction, failed)
+                    await links.replace_failures(db, hold.claim.pair_id, flow.direction, failed)
 
-    async def finish(self, pair: PairRecord, sync_id: str, trigger: str, ending: Ending) -> RunReport:
-        """Write the log and what follows from the run, in one transaction."""
-        report = ending.report(sync_id)
-        now, next_refresh = self.reader.now(), self.reader.next_refresh()
-        async with self.reader.db.write() as db:
-            await save_run(db, _log(pair, trigger, report) | {"created_at": now}, _rows(report))
-            await settle_dirty(db, pair.id, pair.dirty_since)
+    async def finish(
+        self, pair: PairRecord, order: Order, ending: Ending, hold: Hold, *, release: bool
+    ) -> RunReport:
+        """Write the log and what follows from the run; with `release` the claim ends. Raises ClaimLost."""
+        report = ending.report(order.sync_id)
+        if ending.quiet and release and pair.in_order:
+            told = report.to_json() if order.placed else None
+            end = QuietEnd(hold.claim, self.reader.next_due(), _log(pair, order, report), told)
+            await self.quiet_ends.write(end)
+            return report
+        async with hold.write(beside=beside(pair) if ending.removed else None) as db:
+            now = self.reader.now()
+            await save_run(db, _log(pair, order, report) | {"created_at": now}, _rows(report))
+            if order.placed:
+                await orders.finish(db, order.sync_id, report.to_json(), now)
+            if ending.removed:
+                await orders.finish_all(db, pair.id, gone(order).to_json(), now)
+                await delete_pair(db, pair)
+                return report
+            values: dict[str, Any] = {"next_due_at": self.reader.next_due()} if release else {}
             if report.status is RunStatus.FAILED:
-                await settle_pair(db, pair.id, self._stopped(ending), quiet_until=None)
-                await settle_connections(db, pair, now, next_refresh)
+                status = self._stopped(ending)
+                values["quiet_until"] = None
             else:
-                looked = await self._looked_at(db, pair, ending) if ending.planned else {}
                 status = {} if pair.in_order else _IN_ORDER
-                await settle_pair(db, pair.id, status, last_synced_at=now, **looked)
-                await settle_connections(db, pair, now, next_refresh, last_synced_at=now)
+                values |= await self._looked_at(db, pair, ending) if ending.planned else {}
+                values["last_synced_at"] = now
+            await settle(db, hold.claim, status, release=release, **values)
+        return report
+
+    async def tell(
+        self, order: Order, report: RunReport, hold: Hold, *, next_due_at: datetime | None, release: bool
+    ) -> RunReport:
+        """End an order that leaves no trace but its report: a dry run, or one that could not begin."""
+        if order.placed or release:
+            async with hold.write() as db:
+                if order.placed:
+                    told = report.to_json(with_operations=True)
+                    await orders.finish(db, order.sync_id, told, self.reader.now())
+                if release:
+                    await settle(db, hold.claim, {}, release=True, next_due_at=next_due_at)
         return report
 
     @staticmethod
@@ -181,12 +208,21 @@ class Finisher:
         }
 
 
-def _log(pair: PairRecord, trigger: str, report: RunReport) -> dict[str, Any]:
+def gone(order: Order) -> RunReport:
+    return refused(order, RunError("not_found", "the pair does not exist any more"))
+
+
+def refused(order: Order, error: RunError) -> RunReport:
+    """The report of a run that did not begin."""
+    return RunReport(order.sync_id, RunStatus.FAILED, error=error)
+
+
+def _log(pair: PairRecord, order: Order, report: RunReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in _LOGGED} | {
         "account_id": pair.account_id,
         "mode": pair.mode,
         "pair_id": pair.id,
-        "trigger": trigger,
+        "trigger": order.trigger,
         "status": report.status.value,
         "error_code": report.error.code if report.error else None,
         "error_message": report.error.message[:500] if report.error else None,

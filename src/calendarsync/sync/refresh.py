@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from calendarsync.domain.event import Content, Resource
@@ -14,6 +14,7 @@ from calendarsync.store import index
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import ConnectionRecord, carries_full_pair, update_connection
 from calendarsync.sync.guards import EMPTIED
+from calendarsync.sync.hold import Hold
 
 RETRY_SECONDS = 86_400.0
 """How often a resource that could not be read is fetched again though it did not change (rule 22)."""
@@ -69,16 +70,17 @@ class Refresher:
         self,
         connection: ConnectionRecord,
         calendar: Calendar,
+        hold: Hold,
         *,
         full: bool,
         contents: Contents,
         now: datetime,
-    ) -> str:
-        """Bring the index up to date; `full` compares every resource. Raises ProviderError.
+    ) -> tuple[str, bool]:
+        """Bring the index up to date; `full` compares every resource. Raises ProviderError, ClaimLost.
 
-        The index is written batch by batch. What is returned is to be noted as the connection's cursor at the
-        end: a reading that breaks off is done again from the old one, and finds by their versions what it has
-        already.
+        The index is written batch by batch. Returned is what is to be noted as the connection's cursor at the
+        end, and whether the index was written: a reading that breaks off is done again from the old cursor,
+        and finds by their versions what it has already.
         """
         last = _Memory.load(connection.cursor)
         retry = (
@@ -89,7 +91,7 @@ class Refresher:
             async with self.db.read() as db:
                 unread = await index.unreadable_ids(db, connection.id)
         known = _Known(self.db, connection.id)
-        writer = _IndexWriter(self, connection.id, contents)
+        writer = _IndexWriter(self.fingerprinter, connection.id, contents, hold)
         reading = await calendar.read(last.cursor, known, writer.write, full=full)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
@@ -99,7 +101,7 @@ class Refresher:
             emptied = bool(missing) and not reading.listed and len(versions) >= EMPTIED
             await writer.write(Batch(removed=list(missing)), emptied_at=now if emptied else None)
         memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
-        return json.dumps(asdict(memory))
+        return memory.dump(), writer.wrote
 
 
 @dataclass(slots=True)
@@ -120,23 +122,26 @@ class _Known:
 class _IndexWriter:
     """Writes batches. `contents` remembers their texts if a pair in `full` mode has a use for them."""
 
-    def __init__(self, refresher: Refresher, connection_id: str, contents: Contents) -> None:
-        self._refresher = refresher
+    def __init__(
+        self, fingerprinter: Fingerprinter, connection_id: str, contents: Contents, hold: Hold
+    ) -> None:
+        self._fingerprinter = fingerprinter
         self._connection_id = connection_id
         self._contents = contents
+        self._hold = hold
         self._keeps: bool | None = None
+        self.wrote = False
 
     async def write(self, batch: Batch, *, emptied_at: datetime | None = None) -> None:
         """`emptied_at` is noted together with the removals that it casts doubt on (rule 21)."""
         if not batch.changed and not batch.removed:
             return
-        async with self._refresher.db.write() as db:
+        self.wrote = True
+        async with self._hold.write() as db:
             if emptied_at is not None:
                 await update_connection(db, self._connection_id, emptied_at=emptied_at)
             version = await index.next_version(db, self._connection_id)
-            await index.store_resources(
-                db, self._connection_id, batch.changed, self._refresher.fingerprinter, version
-            )
+            await index.store_resources(db, self._connection_id, batch.changed, self._fingerprinter, version)
             await index.remove_resources(db, self._connection_id, batch.removed)
             if self._keeps is None:
                 self._keeps = await carries_full_pair(db, self._connection_id)
@@ -156,3 +161,6 @@ class _Memory:
     @classmethod
     def load(cls, text: str | None) -> _Memory:
         return cls(**json.loads(text)) if text else cls()
+
+    def dump(self) -> str:
+        return json.dumps({"program": self.program, "retried_at": self.retried_at, "cursor": self.cursor})

@@ -10,9 +10,10 @@ from calendarsync.domain.entry import Entry, by_copy_id
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
-from calendarsync.store.schedule import PairRecord, delete_pair
+from calendarsync.store.schedule import PairRecord
 from calendarsync.sync.apply import WRITES_IN_FLIGHT, Side
 from calendarsync.sync.finish import Ending
+from calendarsync.sync.hold import Hold
 from calendarsync.sync.report import Operation
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 
@@ -24,9 +25,13 @@ class Remover:
     reader: Reader
     round_: Round
     mark_keys: Sequence[bytes]
+    hold: Hold
 
     async def remove(self, pair: PairRecord, ending: Ending) -> None:
-        """Remove what the pair wrote, then the pair. Raises ConnectionFailed; what is left is done next time."""
+        """Remove what the pair wrote. Raises ConnectionFailed, ClaimLost; what is left is done next time.
+
+        Where nothing is left the pair itself may go, which `ending` then says.
+        """
         async with self.reader.db.read() as db:
             pair_links = await links.load_links(db, pair.id)
         failed: ConnectionFailed | None = None
@@ -39,9 +44,7 @@ class Remover:
                 failed = failure
         if failed is not None:
             raise failed
-        if not ending.failures:
-            async with self.reader.db.write() as db:
-                await delete_pair(db, pair)
+        ending.removed = not ending.failures
 
     async def _clear(self, pair: PairRecord, target: str, mine: list[Link], ending: Ending) -> None:
         left = mine
@@ -49,7 +52,7 @@ class Remover:
             if not left:
                 return
             (connection,) = await self.round_.admit(target)
-            side = await self.round_.read(connection, again=attempt > 0)
+            side = await self.round_.read(connection, self.hold, again=attempt > 0)
             standing = await self._standing(pair, side, left)
             await self._forget(pair, [link for link in left if link.copy_id not in standing])
             here = [link for link in left if link.copy_id in standing]
@@ -100,19 +103,22 @@ class Remover:
                 else:
                     ending.operations.append(self._operation(link, action, "pair_deleted"))
 
-        async with asyncio.TaskGroup() as group:
-            for link in left:
-                group.create_task(one(link))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for link in left:
+                    group.create_task(one(link))
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from several
         if errors:
             failed = ConnectionFailed(side.connection, errors[0])
-            await self.reader.note_error(failed)
+            await self.reader.note_error(failed, self.hold)
             raise failed
         return remaining
 
     async def _one(self, pair: PairRecord, side: Side, link: Link, copy: Entry) -> None:
         if pair.removal == "keep":
             # Remembered first: from the moment that its mark is gone, the event has to count as a person's.
-            async with self.reader.db.write() as db:
+            async with self.hold.write() as db:
                 await links.keep_copy(db, link.target_calendar, link.copy_id)
             await side.calendar.unmark(copy.id, copy.version)
         else:
@@ -121,7 +127,7 @@ class Remover:
 
     async def _forget(self, pair: PairRecord, gone: Sequence[Link]) -> None:
         if gone:
-            async with self.reader.db.write() as db:
+            async with self.hold.write() as db:
                 await links.delete_links(db, pair.id, gone)
 
     @staticmethod

@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from asyncio import Future
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked for. `trigger` is one of `schedule`, `push`, `api`, `web`.
+
+    `placed`: it stands in the table of orders, and somebody may wait for its report.
+    """
+
+    sync_id: str
+    trigger: str
+    full: bool = False
+    confirm: bool = False
+    dry_run: bool = False
+    placed: bool = False
+
+    @property
+    def routine(self) -> bool:
+        """Whether a run that finds nothing changed may end there."""
+        return not (self.full or self.confirm or self.dry_run)
 
 
 class RunStatus(StrEnum):
@@ -49,6 +71,22 @@ class RunReport:
     duration_ms: int = 0
     error: RunError | None = None
     operations: tuple[Operation, ...] = ()
+
+    def to_json(self, *, with_operations: bool = False) -> dict[str, Any]:
+        """For the one who waits for it: the operations are in the log, but those of a dry run only here."""
+        return asdict(self) | ({} if with_operations else {"operations": ()})
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunReport:
+        error, operations = data["error"], data["operations"]
+        return cls(
+            **{
+                **data,
+                "status": RunStatus(data["status"]),
+                "error": RunError(**error) if error else None,
+                "operations": tuple(Operation(**operation) for operation in operations),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,8 +22,10 @@ from calendarsync.store.schedule import (
     load_connection,
     note_failure,
     note_reading,
+    of_grant,
 )
 from calendarsync.sync.apply import Side
+from calendarsync.sync.hold import Hold
 from calendarsync.sync.refresh import Contents, Refresher
 
 DEFAULT_RETRY_SECONDS = 60.0
@@ -55,18 +57,17 @@ class Reader:
     jitter: Callable[[], float]
     poll_seconds: float
 
-    async def note_error(self, failed: ConnectionFailed) -> None:
-        """Write down what an error means for its connection (rules 24 and 25)."""
+    async def note_error(self, failed: ConnectionFailed, hold: Hold) -> None:
+        """Write down what an error means for its connection (rules 24 and 25). Raises ClaimLost."""
         now, error, connection = self.now(), failed.error, failed.connection
         values: dict[str, Any] = {
             "last_error_code": error.code,
             "last_error_message": error.message,
-            "next_refresh_at": self.next_refresh(),
         }
         wait = error.retry_after
         if isinstance(error, RateLimited) and wait is None:
             wait = DEFAULT_RETRY_SECONDS
-        async with self.db.write() as db:
+        async with hold.write(beside=None if wait is None else of_grant(connection)) as db:
             if wait is not None:
                 seconds = min(max(wait, 1.0), MAX_RETRY_SECONDS) * (1 + self.jitter() / 5)
                 await hold_back_grant(db, connection, now + timedelta(seconds=seconds))
@@ -76,7 +77,7 @@ class Reader:
                 values["status"] = "error"
             await note_failure(db, connection, **values)
 
-    def next_refresh(self) -> datetime:
+    def next_due(self) -> datetime:
         """Within one poll interval, a little early by chance, so that polls spread (rule 27)."""
         return self.now() + timedelta(seconds=self.poll_seconds * (1 - self.jitter() / 10))
 
@@ -90,6 +91,11 @@ class Round:
         self._contents: dict[str, Contents] = {}
         self._read: set[str] = set()
         self._failed: dict[str, ConnectionFailed] = {}
+        self._loaded: dict[str, ConnectionRecord] = {}
+
+    def bring(self, connections: Iterable[ConnectionRecord]) -> None:
+        """Records that have just been loaded: they serve the first run of the round that wants them."""
+        self._loaded.update((connection.id, connection) for connection in connections)
 
     def requests(self, connection_id: str) -> int:
         """Requests made through this connection in this round so far."""
@@ -101,8 +107,11 @@ class Round:
 
         What failed once in a round is not asked again in it.
         """
-        async with self._reader.db.read() as db:
-            connections = [await load_connection(db, connection_id) for connection_id in connection_ids]
+        at_hand = [self._loaded.pop(connection_id, None) for connection_id in connection_ids]
+        connections = [connection for connection in at_hand if connection is not None]
+        if len(connections) < len(connection_ids):
+            async with self._reader.db.read() as db:
+                connections = [await load_connection(db, connection_id) for connection_id in connection_ids]
         for connection in connections:
             self._check(connection)
         return connections
@@ -117,45 +126,55 @@ class Round:
             until = f"{connection.not_before:%Y-%m-%dT%H:%M:%SZ}"
             raise ConnectionFailed(connection, RateLimited(f"The server asked to slow down, until {until}."))
 
-    async def read(self, connection: ConnectionRecord, *, again: bool = False, full: bool = False) -> Side:
+    async def read(
+        self, connection: ConnectionRecord, hold: Hold, *, again: bool = False, full: bool = False
+    ) -> Side:
         """An admitted connection as it stands: read once in a round, unless `again` or `full`.
 
-        Raises ConnectionFailed.
+        Raises ConnectionFailed, ClaimLost.
         """
-        calendar = self._calendars.get(connection.id) or await self._open(connection)
+        calendar = self._calendars.get(connection.id) or await self._open(connection, hold)
         contents = self._contents.setdefault(connection.id, Contents())
         if again or full or connection.id not in self._read:
-            connection = await self._refresh(connection, calendar, contents, full=full)
+            connection = await self._refresh(connection, calendar, contents, hold, full=full)
             self._read.add(connection.id)
         return Side(connection, calendar, contents)
 
-    async def _open(self, connection: ConnectionRecord) -> Calendar:
+    async def _open(self, connection: ConnectionRecord, hold: Hold) -> Calendar:
         try:
             calendar = self._reader.open_calendar(connection)
         except ProviderError as error:
-            raise await self._fail(connection, error) from error
+            raise await self._fail(connection, error, hold) from error
         except (ValueError, LookupError) as error:
             problem = Unreachable("The connection's address or credentials cannot be read; connect it anew.")
-            raise await self._fail(connection, problem) from error
+            raise await self._fail(connection, problem, hold) from error
         self._calendars[connection.id] = calendar
         return calendar
 
-    async def _fail(self, connection: ConnectionRecord, error: ProviderError) -> ConnectionFailed:
+    async def _fail(self, connection: ConnectionRecord, error: ProviderError, hold: Hold) -> ConnectionFailed:
         failed = self._failed[connection.id] = ConnectionFailed(connection, error)
-        await self._reader.note_error(failed)
+        await self._reader.note_error(failed, hold)
         return failed
 
     async def _refresh(
-        self, connection: ConnectionRecord, calendar: Calendar, contents: Contents, *, full: bool
+        self,
+        connection: ConnectionRecord,
+        calendar: Calendar,
+        contents: Contents,
+        hold: Hold,
+        *,
+        full: bool,
     ) -> ConnectionRecord:
         reader = self._reader
         try:
-            cursor = await reader.refresher.refresh(
-                connection, calendar, full=full, contents=contents, now=reader.now()
+            cursor, wrote = await reader.refresher.refresh(
+                connection, calendar, hold, full=full, contents=contents, now=reader.now()
             )
         except ProviderError as error:
-            raise await self._fail(connection, error) from error
-        async with reader.db.write() as db:
+            raise await self._fail(connection, error, hold) from error
+        if not wrote and cursor == connection.cursor and connection.in_order:
+            return connection
+        async with hold.write() as db:
             return await note_reading(
                 db,
                 connection.id,
@@ -163,5 +182,4 @@ class Round:
                 status="active",
                 last_error_code=None,
                 last_error_message=None,
-                next_refresh_at=reader.next_refresh(),
             )

@@ -11,40 +11,25 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from calendarsync.store.schedule import ConnectionRecord, PairRecord, calendar_keys, load_pair
+from calendarsync.store.claims import ClaimLost
+from calendarsync.store.database import DatabaseUnavailable
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_pair
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier, Outcome, Side
-from calendarsync.sync.finish import Ending, Finisher
+from calendarsync.sync.finish import Ending, Finisher, refused
+from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools, load_flows
 from calendarsync.sync.plan import DEFECT, plan
+from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
-from calendarsync.sync.report import RunError, RunReport, RunStatus
+from calendarsync.sync.report import Order, RunError, RunReport
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
-
-RUNS_AT_ONCE = 32
-"""How many pairs are worked on at once; those that wait for a calendar take no place."""
 
 MAX_ATTEMPTS = 4
 """How often one run reads and plans again because something changed under its hands."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What was asked for. `trigger` is one of `schedule`, `push`, `api`, `web`."""
-
-    sync_id: str
-    trigger: str
-    full: bool = False
-    confirm: bool = False
-    dry_run: bool = False
-
-    @property
-    def routine(self) -> bool:
-        """Whether a run that finds nothing changed may end there."""
-        return not (self.full or self.confirm or self.dry_run)
 
 
 @dataclass(slots=True)
@@ -61,47 +46,73 @@ class Locks:
             yield
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A pair that was claimed, and the orders to be carried out, in their order."""
+
+    hold: Hold
+    pair: PairRecord
+    orders: Sequence[Order]
+
+
 class Engine:
-    """Runs pairs. One per process: its locks hold between the runs of this process."""
+    """Runs pairs that have been claimed. One per process: its locks hold between pairs claimed together."""
 
     def __init__(self, reader: Reader, tools: Tools) -> None:
         self._reader = reader
         self._tools = tools
         self._locks = Locks()
-        self._places = asyncio.Semaphore(RUNS_AT_ONCE)
-        self._finisher = Finisher(reader, tools)
+        self._finisher = Finisher(reader, tools, QuietEnds(reader.db))
 
     def new_round(self) -> Round:
         return Round(self._reader)
 
-    async def run(self, pair_id: str, order: Order, round_: Round) -> RunReport:
-        """Run one pair, write its log, and tell the outcome. A pair that is gone or paused fails, unlogged."""
-        started = time.monotonic()
-        async with self._reader.db.read() as db:
-            keys = await calendar_keys(db, pair_id)
-        async with self._locks.hold(keys), self._places:
-            async with self._reader.db.read() as db:
-                pair = await load_pair(db, pair_id)
-            if pair is None:
-                return _refused(order, RunError("not_found", "the pair does not exist any more"))
-            ids = (pair.connection_a_id, pair.connection_b_id)
-            if pair.status == "paused" and pair.removal is None:
-                return _refused(order, RunError("paused", "the pair is paused"))
-            before = sum(map(round_.requests, ids))
-            ending = await self._run(pair, order, round_)
-            ending.requests = sum(map(round_.requests, ids)) - before
-            ending.duration_ms = round((time.monotonic() - started) * 1000)
-            if order.dry_run:
-                return ending.report(order.sync_id)
-            return await self._finisher.finish(pair, order.sync_id, order.trigger, ending)
+    async def work_off(self, work: Work, round_: Round) -> list[RunReport]:
+        """Carry out the orders, write their logs, and end the claim. Raises ClaimLost.
 
-    async def _run(self, pair: PairRecord, order: Order, round_: Round) -> Ending:
+        A pair that is paused fails, unlogged.
+        """
+        pair: PairRecord | None = work.pair
+        reports = []
+        async with self._locks.hold((work.pair.calendar_a, work.pair.calendar_b)):
+            for number, order in enumerate(work.orders, start=1):
+                if number > 1:
+                    async with self._reader.db.read() as db:
+                        pair = await load_pair(db, work.pair.id)
+                if pair is None:
+                    raise ClaimLost
+                reports.append(
+                    await self._carry_out(pair, order, work.hold, round_, release=number == len(work.orders))
+                )
+        return reports
+
+    async def _carry_out(
+        self, pair: PairRecord, order: Order, hold: Hold, round_: Round, *, release: bool
+    ) -> RunReport:
+        started = time.monotonic()
+        finisher = self._finisher
+        if pair.status == "paused" and pair.removal is None:
+            report = refused(order, RunError("paused", "the pair is paused"))
+            return await finisher.tell(order, report, hold, next_due_at=pair.resume_at, release=release)
+        ids = (pair.connection_a_id, pair.connection_b_id)
+        before = sum(map(round_.requests, ids))
+        ending = await self._run(pair, order, hold, round_)
+        ending.requests = sum(map(round_.requests, ids)) - before
+        ending.duration_ms = round((time.monotonic() - started) * 1000)
+        if order.dry_run:
+            report = ending.report(order.sync_id)
+            return await finisher.tell(order, report, hold, next_due_at=hold.claim.due_at, release=release)
+        return await finisher.finish(pair, order, ending, hold, release=release)
+
+    async def _run(self, pair: PairRecord, order: Order, hold: Hold, round_: Round) -> Ending:
         ending = Ending()
         try:
             if pair.removal is not None:
-                await Remover(self._reader, round_, self._tools.mark_keys).remove(pair, ending)
+                await Remover(self._reader, round_, self._tools.mark_keys, hold).remove(pair, ending)
             else:
-                await self._bring_in_step(pair, order, round_, ending)
+                await self._bring_in_step(pair, order, hold, round_, ending)
+        except (ClaimLost, DatabaseUnavailable):
+            raise
         except ConnectionFailed as failed:
             ending.error = RunError(failed.error.code, f"{failed.connection.id}: {failed.error.message}")
             ending.transient = failed.transient
@@ -111,11 +122,14 @@ class Engine:
             ending.error = RunError("server_error", "an internal error; the server's log has this sync_id")
         return ending
 
-    async def _bring_in_step(self, pair: PairRecord, order: Order, round_: Round, ending: Ending) -> None:
+    async def _bring_in_step(
+        self, pair: PairRecord, order: Order, hold: Hold, round_: Round, ending: Ending
+    ) -> None:
         full, reread = order.full, False
         for attempt in range(MAX_ATTEMPTS):
-            sides = await self._read(pair, round_, again=attempt > 0, full=full)
+            sides = await self._read(pair, hold, round_, again=attempt > 0, full=full)
             if attempt == 0 and order.routine and self._is_quiet(pair, sides):
+                ending.quiet = True
                 return
             confirmed = guards.confirmation(pair.attention_code) if order.confirm else frozenset()
             flows = await self._load_flows(pair, sides, adopt_foreign=guards.LOST_KEY in confirmed)
@@ -138,18 +152,20 @@ class Engine:
             if order.dry_run:
                 ending.add_intentions(plans)
                 return
-            outcomes = await self._apply(pair, flows, plans, sides)
+            outcomes = await self._apply(hold, flows, plans, sides)
             ending.add_outcomes(flows, outcomes)
-            await self._finisher.note_failures(pair, flows, plans, outcomes)
-            await self._raise_for(outcomes)
+            await self._finisher.note_failures(hold, flows, plans, outcomes)
+            await self._raise_for(outcomes, hold)
             ending.again = ending.again or any(flow_plan.again for flow_plan in plans)
             if not ending.again:
                 return
 
-    async def _read(self, pair: PairRecord, round_: Round, *, again: bool, full: bool) -> tuple[Side, Side]:
+    async def _read(
+        self, pair: PairRecord, hold: Hold, round_: Round, *, again: bool, full: bool
+    ) -> tuple[Side, Side]:
         admitted = await round_.admit(pair.connection_a_id, pair.connection_b_id)
         a, b = await asyncio.gather(
-            *(round_.read(connection, again=again, full=full) for connection in admitted),
+            *(round_.read(connection, hold, again=again, full=full) for connection in admitted),
             return_exceptions=True,
         )
         if isinstance(a, BaseException):
@@ -179,15 +195,15 @@ class Engine:
 
     async def _apply(
         self,
-        pair: PairRecord,
+        hold: Hold,
         flows: Sequence[FlowInput],
         plans: Sequence[FlowPlan],
         sides: tuple[Side, Side],
     ) -> list[Outcome]:
         appliers = [
             Applier(
-                self._reader.refresher,
-                pair.id,
+                self._tools.fingerprinter,
+                hold,
                 flow,
                 source=_source(flow, sides),
                 target=_target(flow, sides),
@@ -204,11 +220,11 @@ class Engine:
             outcomes.append(outcome)
         return outcomes
 
-    async def _raise_for(self, outcomes: Sequence[Outcome]) -> None:
+    async def _raise_for(self, outcomes: Sequence[Outcome], hold: Hold) -> None:
         for outcome in outcomes:
             if outcome.error is not None and outcome.blamed is not None:
                 failed = ConnectionFailed(outcome.blamed, outcome.error)
-                await self._reader.note_error(failed)
+                await self._reader.note_error(failed, hold)
                 raise failed
 
 
@@ -235,10 +251,6 @@ def _source(flow: FlowInput, sides: tuple[Side, Side]) -> Side:
 
 def _target(flow: FlowInput, sides: tuple[Side, Side]) -> Side:
     return sides[1] if flow.direction == "a_to_b" else sides[0]
-
-
-def _refused(order: Order, error: RunError) -> RunReport:
-    return RunReport(order.sync_id, RunStatus.FAILED, error=error)
 
 
 def _place(defect: BaseException) -> str:

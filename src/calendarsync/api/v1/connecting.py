@@ -50,7 +50,6 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
         "status": "active",
         "created_at": now,
         "index_version": 0,
-        "next_refresh_at": now,
     }
     try:
         async with services.db.write() as connection:
@@ -77,13 +76,13 @@ async def change(
         return row
     async with services.db.write() as connection:
         await _refuse_twin(connection, caller, {**row, **values})
-        await store.update_connection(connection, caller.account_id, caller.mode, connection_id, values)
-        if renewed:
-            await pair_store.mark_dirty(
+        if renewed:  # pairs before connections: every transaction locks them in this order
+            await pair_store.mark_due(
                 connection, caller.account_id, caller.mode, connection_id, services.now()
             )
+        await store.update_connection(connection, caller.account_id, caller.mode, connection_id, values)
         row = await _get(connection, caller, connection_id)
-    services.runner.wake()
+    services.wake()
     return row
 
 
@@ -144,7 +143,6 @@ async def _renewed_credentials(
         "status": "active",
         "last_error_code": None,
         "last_error_message": None,
-        "next_refresh_at": services.now(),
         "not_before": None,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -34,13 +35,15 @@ async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMa
         "options": _stored_options({}, wanted.options.given()),
         "status": "active",
         "created_at": now,
-        "dirty_since": now,
+        "due_at": now,
+        "generation": 0,
     }
     async with services.db.write() as connection:
-        await _check(connection, caller, values)
+        a, b = await _check(connection, caller, values)
+        values |= {"calendar_a": a["calendar_key"], "calendar_b": b["calendar_key"]}
         await store.insert_pair(connection, caller.account_id, caller.mode, values)
         row = await get(connection, caller, pair_id)
-    services.runner.wake()
+    services.wake()
     return row
 
 
@@ -54,10 +57,10 @@ async def change(services: Services, caller: Identity, pair_id: str, changes: Pa
         if not values:
             return row
         await _check(connection, caller, {**row, **values})
-        values |= {"dirty_since": services.now(), **store.CHANGED}
+        values |= {"due_at": _due_at(services, {**row, **values}), **store.CHANGED}
         await store.update_pair(connection, caller.account_id, caller.mode, pair_id, values)
         row = await get(connection, caller, pair_id)
-    services.runner.wake()
+    services.wake()
     return row
 
 
@@ -82,8 +85,13 @@ async def trigger(
         raise conflict(_BEING_REMOVED)
     if row["status"] == "paused":
         raise conflict("this pair is paused; set its status to active first")
-    ticket = services.runner.trigger(
-        pair_id, trigger="api", full=wanted.full, confirm=wanted.confirm, dry_run=wanted.dry_run
+    ticket = await services.runner.trigger(
+        caller.tenant,
+        pair_id,
+        trigger="api",
+        full=wanted.full,
+        confirm=wanted.confirm,
+        dry_run=wanted.dry_run,
     )
     if wait:
         await services.wait_for([ticket])
@@ -122,8 +130,15 @@ def _changed(services: Services, row: RowMapping, changes: PairChanges) -> dict[
     return {name: value for name, value in values.items() if value != row[name]}
 
 
-async def _check(connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any]) -> None:
-    """What must hold for a pair as it is to be. Raises ApiError 409, 422."""
+def _due_at(services: Services, pair: Mapping[str, Any]) -> datetime | None:
+    """A pair that is paused is due when its pause ends by itself."""
+    return pair["resume_at"] if pair["status"] == "paused" else services.now()
+
+
+async def _check(
+    connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any]
+) -> tuple[RowMapping, RowMapping]:
+    """What must hold for a pair as it is to be; its connections. Raises ApiError 409, 422."""
     a, b = await _ends(connection, caller, pair)
     targets = {target for _, target in store.flows(pair["direction"], "connection_a_id", "connection_b_id")}
     read_only = [
@@ -137,6 +152,7 @@ async def _check(connection: AsyncConnection, caller: Identity, pair: Mapping[st
     if wrong_title:
         raise invalid(("options.title", wrong_title))
     await _check_overlap(connection, caller, pair, a["calendar_key"], b["calendar_key"])
+    return a, b
 
 
 async def _ends(

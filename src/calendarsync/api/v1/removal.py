@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.api.services import Services
+from calendarsync.store import orders, schedule
 from calendarsync.store import pairs as store
-from calendarsync.store import schedule
+from calendarsync.store.claims import lock_pairs
+from calendarsync.sync.report import RunError, RunReport, RunStatus
 
 
 async def remove_pairs(
@@ -19,17 +21,28 @@ async def remove_pairs(
     of any provider: the rows go at once, and the copies stay as they are.
     """
     if abandon:
-        async with services.db.write() as connection:
-            for pair_id in pair_ids:
-                pair = await schedule.load_pair(connection, pair_id)
-                if pair is not None:
-                    await schedule.delete_pair(connection, pair)
+        for pair_id in pair_ids:
+            await _abandon(services, caller, pair_id)
         return
     if not pair_ids:
         return
-    values = {"removal": "keep" if keep_copies else "remove", "dirty_since": services.now(), **store.CHANGED}
+    values = {"removal": "keep" if keep_copies else "remove", "due_at": services.now(), **store.CHANGED}
     async with services.db.write() as connection:
         for pair_id in pair_ids:
             await store.update_pair(connection, caller.account_id, caller.mode, pair_id, values)
-    tickets = [services.runner.remove(pair_id) for pair_id in pair_ids]
+    tickets = [await services.runner.trigger(caller.tenant, pair_id) for pair_id in pair_ids]
     await services.wait_for(tickets)
+
+
+async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
+    async with services.db.write() as connection:
+        if await store.get_pair(connection, caller.account_id, caller.mode, pair_id) is None:
+            return
+        pair = await schedule.load_pair(connection, pair_id)
+        assert pair is not None
+        await lock_pairs(connection, pair_id, beside=schedule.beside(pair))
+        gone = RunReport(
+            "", RunStatus.FAILED, error=RunError("not_found", "the pair does not exist any more")
+        )
+        await orders.finish_all(connection, pair_id, gone.to_json(), services.now())
+        await schedule.delete_pair(connection, pair)

@@ -11,6 +11,11 @@ branch_labels = None
 depends_on = None
 
 
+def _partial_index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
 def upgrade() -> None:
     op.create_table(
         "accounts",
@@ -76,7 +81,6 @@ def upgrade() -> None:
         sa.Column("cursor", sa.String(), nullable=True),
         sa.Column("index_version", sa.Integer(), nullable=False),
         sa.Column("emptied_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("next_refresh_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_connections_account_id"), ondelete="CASCADE"
@@ -88,7 +92,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_connections_calendar_key"), "connections", ["calendar_key"], unique=False)
     op.create_index(op.f("ix_connections_grant_hash"), "connections", ["grant_hash"], unique=False)
-    op.create_index(op.f("ix_connections_next_refresh_at"), "connections", ["next_refresh_at"], unique=False)
     op.create_table(
         "runs",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -172,7 +175,11 @@ def upgrade() -> None:
         sa.Column("resume_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_synced_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("dirty_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("leased_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("calendar_a", sa.String(length=64), nullable=False),
+        sa.Column("calendar_b", sa.String(length=64), nullable=False),
         sa.Column("removal", sa.String(length=10), nullable=True),
         sa.Column("quiet_state", sa.String(length=200), nullable=True),
         sa.Column("quiet_until", sa.DateTime(timezone=True), nullable=True),
@@ -190,7 +197,32 @@ def upgrade() -> None:
     op.create_index(op.f("ix_pairs_account_id"), "pairs", ["account_id"], unique=False)
     op.create_index(op.f("ix_pairs_connection_a_id"), "pairs", ["connection_a_id"], unique=False)
     op.create_index(op.f("ix_pairs_connection_b_id"), "pairs", ["connection_b_id"], unique=False)
-    op.create_index(op.f("ix_pairs_dirty_since"), "pairs", ["dirty_since"], unique=False)
+    _partial_index("ix_pairs_due_at", "pairs", ["due_at"], "leased_until IS NULL")
+    _partial_index("ix_pairs_leased_until", "pairs", ["leased_until"], "leased_until IS NOT NULL")
+    op.create_table(
+        "orders",
+        sa.Column("sync_id", sa.String(length=40), nullable=False),
+        sa.Column("account_id", sa.String(length=40), nullable=False),
+        sa.Column("mode", sa.String(length=4), nullable=False),
+        sa.Column("pair_id", sa.String(length=40), nullable=False),
+        sa.Column("trigger", sa.String(length=20), nullable=False),
+        sa.Column("full", sa.Boolean(), nullable=False),
+        sa.Column("confirm", sa.Boolean(), nullable=False),
+        sa.Column("dry_run", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("report", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_orders_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("sync_id", name=op.f("pk_orders")),
+    )
+    op.create_index(op.f("ix_orders_finished_at"), "orders", ["finished_at"], unique=False)
+    _partial_index("ix_orders_pair_id", "orders", ["pair_id"], "finished_at IS NULL")
+    _partial_index(
+        "uq_orders_pair_id_dry_run", "orders", ["pair_id", "dry_run"], "generation IS NULL", unique=True
+    )
     op.create_table(
         "failures",
         sa.Column("pair_id", sa.String(length=40), nullable=False),

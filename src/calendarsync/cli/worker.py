@@ -1,0 +1,41 @@
+"""`calendarsync worker`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import typer
+
+from calendarsync.cli.common import USAGE, fail, load_settings, readable_failures
+from calendarsync.cli.serve import new_loop
+from calendarsync.settings import Settings, backend_of
+
+
+def worker() -> None:
+    """Run pairs, beside any number of other workers on the same PostgreSQL database.
+
+    SIGTERM lets what runs come to its end, or gives it back, within 20 seconds.
+    """
+    from calendarsync.observability import configure_logging
+
+    settings = load_settings()
+    if backend_of(settings.database_url) == "sqlite":
+        fail(
+            "SQLite has one worker, and that is in `calendarsync serve`; for more, set a PostgreSQL address",
+            USAGE,
+        )
+    configure_logging()
+    with readable_failures(), asyncio.Runner(loop_factory=new_loop) as loop:
+        loop.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    from calendarsync.jobs.process import running
+
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with running(settings, schedule=True):
+        typer.echo(f"Working. Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
+        await ended.wait()

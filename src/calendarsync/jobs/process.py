@@ -1,0 +1,64 @@
+"""What a process that serves or works is made of, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from calendarsync.accounts.installation import open_installation
+from calendarsync.jobs.results import Results
+from calendarsync.jobs.runner import Runner
+from calendarsync.jobs.wakeups import Wakeups
+from calendarsync.jobs.wiring import build_engine
+from calendarsync.jobs.worker import Worker
+from calendarsync.net import HttpClient
+from calendarsync.secrets import Keyring
+from calendarsync.settings import Settings
+from calendarsync.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`worker` is None in a process that leaves all runs to others."""
+
+    db: Database
+    keyring: Keyring
+    http: HttpClient
+    runner: Runner
+    worker: Worker | None
+
+    def wake(self) -> None:
+        """Something became due."""
+        if self.worker is not None:
+            self.worker.wake()
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Process]:
+    """A process at work; it drains on leaving. With `schedule` it runs what is due.
+
+    Without, it runs what is ordered of it beside SQLite, which no other process works on, and nothing on
+    PostgreSQL. An embedded database is brought up to date. Raises SecretError, SchemaOutdated,
+    DatabaseUnavailable.
+    """
+    db = Database(settings.database_url)
+    try:
+        await (db.migrate() if db.backend == "sqlite" else db.ensure_schema())
+        keyring = await open_installation(settings, db)
+        async with HttpClient(allowed_private_networks=settings.allowed_private_networks) as http:
+            wakeups, results = Wakeups(db), Results(db)
+            poll = float(settings.poll_interval_seconds)
+            worker = None
+            if schedule or db.backend == "sqlite":
+                engine = build_engine(db, keyring, http, poll_seconds=poll)
+                worker = Worker(db, engine, wakeups, results, poll_seconds=poll)
+                await worker.start(schedule=schedule)
+            try:
+                yield Process(db, keyring, http, Runner(db, wakeups, results), worker)
+            finally:
+                if worker is not None:
+                    await worker.stop()
+                await results.stop()
+    finally:
+        await db.close()

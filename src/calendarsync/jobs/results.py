@@ -1,0 +1,92 @@
+"""Waiting for orders: whoever placed one learns what came of it, in whichever process it was carried out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from weakref import WeakValueDictionary
+
+import structlog
+
+from calendarsync.store import orders
+from calendarsync.store.database import Database, DatabaseUnavailable
+from calendarsync.store.dialects import ORDERS_CHANNEL
+from calendarsync.sync.report import RunReport, Ticket
+
+_LOOK_SECONDS = 1.0
+"""How often the table is looked at for what no notice came for."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Results:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        # By their order's sync id, for as long as somebody has the ticket.
+        self._expected: WeakValueDictionary[str, asyncio.Future[RunReport]] = WeakValueDictionary()
+        self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._noticed = asyncio.Event()
+
+    def expect(self, sync_id: str) -> Ticket:
+        """A ticket for an order, to be asked for before the order's transaction ends."""
+        done = self._expected.get(sync_id)
+        if done is None:
+            done = self._expected[sync_id] = asyncio.get_running_loop().create_future()
+        if self._task is None:
+            self._task = asyncio.create_task(self._look(), name="results")
+        if self._listening is None and self._db.backend == "postgresql":
+            self._listening = asyncio.create_task(self._listen(), name="results of other processes")
+        return Ticket(sync_id, done)
+
+    def tell(self, report: RunReport) -> None:
+        """An order was carried out in this process."""
+        done = self._expected.pop(report.sync_id, None)
+        if done is not None and not done.done():
+            done.set_result(report)
+
+    async def stop(self) -> None:
+        tasks = [task for task in (self._task, self._listening) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._noticed.wait(), _LOOK_SECONDS)
+            self._noticed.clear()
+            if not self._expected:
+                continue
+            try:
+                async with self._db.read() as db:
+                    reports: Mapping[str, Any] = await orders.reports(db, list(self._expected))
+            except DatabaseUnavailable:
+                continue
+            for report in reports.values():
+                self.tell(RunReport.from_json(report))
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._listen_once()
+            except DatabaseUnavailable:
+                _log.warning("results_interrupted")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _listen_once(self) -> None:
+        connection = await self._db.connect_raw()
+        gone = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: gone.set())
+            await connection.add_listener(ORDERS_CHANNEL, self._notice)
+            self._noticed.set()
+            await gone.wait()
+        finally:
+            connection.terminate()
+
+    def _notice(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload in self._expected:
+            self._noticed.set()

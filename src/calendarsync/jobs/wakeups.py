@@ -1,0 +1,145 @@
+"""Wake-ups between processes: PgQueuer, in the database on PostgreSQL, in memory beside SQLite.
+
+They only make things quick. What has to be done stands in the tables, so one that is lost is made up for by the
+next tick of any worker, and one that comes twice finds nothing to do (docs/decisions/jobs-claims-and-leases.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.inmemory import InMemoryDriver, InMemoryQueries
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.models import Job
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.database import Database
+
+_IDLE_POLL = timedelta(seconds=30)
+_STALE = timedelta(seconds=30)
+"""After that a wake-up that a killed worker had taken is given to another one."""
+
+_FORGET = 3600.0
+_LONGEST_PAUSE = 5.0
+
+Handler = Callable[[bytes], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """Those of a higher priority are delivered first."""
+
+    entrypoint: str
+    payload: bytes
+    priority: int = 0
+
+
+class Wakeups:
+    """Sends wake-ups with a transaction, and delivers them to one of the processes that listen."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._memory = InMemoryQueries(InMemoryDriver()) if db.backend == "sqlite" else None
+        self._manager: QueueManager | None = None
+        self._stopping = asyncio.Event()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[tuple[AsyncConnection, list[Wakeup]]]:
+        """A write transaction, and the list of what is sent if it commits."""
+        sending: list[Wakeup] = []
+        async with self._db.write() as db:
+            yield db, sending
+            if sending and self._memory is None:
+                # After the transaction's first statement: SQLAlchemy begins it with that, and what is enqueued
+                # before would survive a rollback.
+                await _enqueue(Queries(AsyncpgDriver(await self._db.raw(db))), sending)
+        if sending and self._memory is not None:
+            await _enqueue(self._memory, sending)
+
+    async def listen(self, handlers: Mapping[str, Handler]) -> None:
+        """Deliver wake-ups until `stop`. A handler hands the work on, and returns at once.
+
+        Outlives the database: while it is away nothing is delivered, and the ticks find what was missed.
+        """
+        pause = 0.1
+        while not self._stopping.is_set():
+            try:
+                async with self._queries() as queries:
+                    await self._deliver(queries, handlers)
+                    pause = 0.1
+            except Exception as error:  # noqa: BLE001 - PgQueuer raises whatever its driver does
+                _log.warning("wakeups_interrupted", error=type(error).__name__)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.8, 1.2))
+            except TimeoutError:
+                continue
+
+    def stop(self) -> None:
+        """Deliver nothing more."""
+        self._stopping.set()
+        if self._manager is not None:
+            self._manager.shutdown.set()
+
+    @asynccontextmanager
+    async def _queries(self) -> AsyncIterator[Queries | InMemoryQueries]:
+        if self._memory is not None:
+            yield self._memory
+            return
+        connection = await self._db.connect_raw()
+        try:
+            yield Queries(AsyncpgDriver(connection))
+        finally:
+            connection.terminate()
+
+    async def _deliver(self, queries: Queries | InMemoryQueries, handlers: Mapping[str, Handler]) -> None:
+        self._manager = manager = QueueManager(queries)
+        for name, handler in handlers.items():
+            manager.entrypoint(name)(_entrypoint(name, handler))
+        tidying = asyncio.create_task(_keep_tidy(queries))
+        try:
+            if not self._stopping.is_set():
+                await manager.run(
+                    dequeue_timeout=_IDLE_POLL, heartbeat_timeout=_STALE, shutdown_on_listener_failure=True
+                )
+        finally:
+            tidying.cancel()
+            await asyncio.gather(tidying, return_exceptions=True)
+
+
+def _entrypoint(name: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
+    async def deliver(job: Job) -> None:
+        try:
+            await handler(job.payload or b"")
+        except Exception as error:  # noqa: BLE001 - PgQueuer would log it with its message
+            _log.warning("wakeup_not_followed", entrypoint=name, error=type(error).__name__)
+
+    return deliver
+
+
+async def _enqueue(queries: Queries | InMemoryQueries, sending: list[Wakeup]) -> None:
+    # Without keys against repetition: PgQueuer holds a key until it has written down that its job is done, and
+    # a wake-up that comes in that moment would be lost. Who sends them knows what has been sent already.
+    await queries.enqueue(
+        [each.entrypoint for each in sending],
+        [each.payload for each in sending],
+        [each.priority for each in sending],
+    )
+
+
+async def _keep_tidy(queries: Queries | InMemoryQueries) -> None:
+    """PgQueuer keeps a log and statistics of all jobs for ever; ours tell nothing that the runs' log does not."""
+    while True:
+        await asyncio.sleep(_FORGET * random.uniform(0.8, 1.2))
+        await queries.clear_queue_log()
+        await queries.clear_statistics_log()

@@ -1,0 +1,223 @@
+"""Claims: which worker may run a pair, and until when (docs/decisions/jobs-claims-and-leases.md).
+
+A claim is a lease on a pair and on both of its calendars, under the pair's next generation number. Whatever a run
+writes, it writes while the pair is at that generation; a lease that lapsed is ended by moving the generation on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.dialects import one_at_a_time
+from calendarsync.store.tables import orders, pairs
+
+_CLAIMS_LOCK = 0x63_61_6C_73_79_6E_63
+"""Claims are made one at a time: two at once would not see that they want the same calendar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`due`: the schedule asks for a run; else only orders do. `due_at` is what stood there when it was claimed."""
+
+    pair_id: str
+    generation: int
+    due_at: datetime | None
+    due: bool
+
+
+class ClaimLost(Exception):  # noqa: N818 - it tells what happened
+    """The lease had lapsed, or the pair is gone: nothing more may be written for it."""
+
+
+def _moment(name: str) -> Any:
+    return bindparam(name, type_=pairs.c.due_at.type)
+
+
+_free = pairs.c.leased_until.is_(None)
+_held = pairs.c.leased_until.is_not(None)
+_busy = select(pairs.c.calendar_a).where(_held).union(select(pairs.c.calendar_b).where(_held)).cte("busy")
+_undisturbed = and_(_free, pairs.c.calendar_a.not_in(select(_busy)), pairs.c.calendar_b.not_in(select(_busy)))
+_due = pairs.c.due_at <= _moment("now")
+_ordered = pairs.c.id.in_(select(orders.c.pair_id).where(orders.c.finished_at.is_(None)))
+_pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= _moment("now"))
+
+
+def _claiming(*which: ColumnElement[bool]) -> Any:
+    chosen = (
+        select(pairs.c.id)
+        .where(_undisturbed, *which)
+        .order_by(pairs.c.due_at, pairs.c.created_at, pairs.c.id)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    return (
+        update(pairs)
+        .where(pairs.c.id.in_(select(chosen.c.id)))
+        .values(
+            generation=pairs.c.generation + 1,
+            leased_until=_moment("until"),
+            status=case((_pause_over, "active"), else_=pairs.c.status),
+            resume_at=case((_pause_over, None), else_=pairs.c.resume_at),
+        )
+        .returning(pairs.c.id, pairs.c.generation, pairs.c.due_at)
+    )
+
+
+_CLAIM_DUE = _claiming(_due)
+_CLAIM_ORDERED = _claiming(_ordered)
+_CLAIM_ONE = _claiming(or_(_ordered, _due), pairs.c.id == bindparam("wanted_id"))
+_LAPSED = (
+    update(pairs)
+    .where(pairs.c.leased_until <= _moment("now"))
+    .values(generation=pairs.c.generation + 1, leased_until=None)
+)
+_TAKE_ORDERS = (
+    update(orders)
+    .where(
+        orders.c.finished_at.is_(None),
+        orders.c.pair_id.in_(bindparam("pair_ids", expanding=True)),
+    )
+    .values(generation=select(pairs.c.generation).where(pairs.c.id == orders.c.pair_id).scalar_subquery())
+)
+_is_held = and_(pairs.c.id == bindparam("held_id"), pairs.c.generation == bindparam("held_generation"), _held)
+_FENCE = select(pairs.c.id).where(_is_held).with_for_update()
+_LOCK = select(pairs.c.id, pairs.c.generation, _held.label("held")).order_by(pairs.c.id).with_for_update()
+
+
+async def claim_ordered(db: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[Claim]:
+    """Claim pairs that were ordered, leaving out calendars that are in use.
+
+    Pairs that share a calendar are claimed together or one after the other, never by two callers.
+    """
+    await _begin(db, now)
+    return await _with_orders(db, await _claim(db, _CLAIM_ORDERED, now, until, limit=limit))
+
+
+async def claim_due(db: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[Claim]:
+    """The same for pairs that are due, after `claim_ordered` in its transaction."""
+    return await _with_orders(db, await _claim(db, _CLAIM_DUE, now, until, limit=limit))
+
+
+async def claim_pair(db: AsyncConnection, pair_id: str, now: datetime, until: datetime) -> list[Claim]:
+    """Claim one pair, if it was ordered or is due, and none of its calendars is in use."""
+    await _begin(db, now)
+    claimed = await _claim(db, _CLAIM_ONE, now, until, wanted_id=pair_id, limit=1)
+    return await _with_orders(db, claimed)
+
+
+async def _begin(db: AsyncConnection, now: datetime) -> None:
+    await one_at_a_time(db, _CLAIMS_LOCK)
+    await db.execute(_LAPSED, {"now": now})
+
+
+async def _claim(
+    db: AsyncConnection, statement: Any, now: datetime, until: datetime, **given: Any
+) -> list[Claim]:
+    rows = await db.execute(statement, {"now": now, "until": until, **given})
+    return [
+        Claim(row.id, row.generation, row.due_at, row.due_at is not None and row.due_at <= now)
+        for row in rows
+    ]
+
+
+async def _with_orders(db: AsyncConnection, claimed: list[Claim]) -> list[Claim]:
+    if claimed:
+        await db.execute(_TAKE_ORDERS, {"pair_ids": [claim.pair_id for claim in claimed]})
+    return claimed
+
+
+async def hold_fast(db: AsyncConnection, claim: Claim, *, beside: ColumnElement[bool] | None = None) -> None:
+    """Make sure that the claim counts until this transaction ends. Raises ClaimLost.
+
+    `beside`: other pairs that the transaction is going to change. All are locked in one order, and before any
+    row of another table, so that no two transactions wait for each other.
+    """
+    held = {"held_id": claim.pair_id, "held_generation": claim.generation}
+    if beside is None:
+        counts = (await db.execute(_FENCE, held)).first() is not None
+    else:
+        mine = (claim.pair_id, claim.generation, True)
+        counts = mine in await lock_pairs(db, claim.pair_id, beside=beside)
+    if not counts:
+        raise ClaimLost
+
+
+async def lock_pairs(
+    db: AsyncConnection, pair_id: str, *, beside: ColumnElement[bool]
+) -> set[tuple[str, int, bool]]:
+    """Lock a pair and those `beside` it until the transaction ends, in the order of their ids.
+
+    Their ids, generations, and whether they are claimed.
+    """
+    rows = await db.execute(_LOCK.where(or_(pairs.c.id == pair_id, beside)))
+    return {(row.id, row.generation, bool(row.held)) for row in rows}
+
+
+async def renew(db: AsyncConnection, claims: Collection[Claim], until: datetime) -> set[Claim]:
+    """Prolong the leases; those that count no longer are left out of the answer."""
+    renewed = set()
+    for claim in claims:
+        held = {"held_id": claim.pair_id, "held_generation": claim.generation, "until": until}
+        if (await db.execute(_RENEW, held)).first() is not None:
+            renewed.add(claim)
+    return renewed
+
+
+_RENEW = update(pairs).where(_is_held).values(leased_until=_moment("until")).returning(pairs.c.id)
+_GIVE_BACK = update(pairs).where(_is_held).values(generation=pairs.c.generation + 1, leased_until=None)
+_unless_changed = case(
+    (pairs.c.due_at.is_not_distinct_from(_moment("was_due_at")), _moment("next_due_at")),
+    else_=pairs.c.due_at,
+)
+_SETTLE = update(pairs).where(_is_held).returning(pairs.c.id)
+_RELEASE = _SETTLE.values(leased_until=None, due_at=_unless_changed)
+
+
+async def settle(
+    db: AsyncConnection, claim: Claim, status: Mapping[str, Any], *, release: bool, **values: Any
+) -> None:
+    """Write down a run's end; `release` ends the claim as well, and `next_due_at` then says when it is due.
+
+    Who changed meanwhile when the pair is due has the last word, and so has who paused it about its status.
+    Raises ClaimLost.
+    """
+    unless_paused = {
+        name: case((pairs.c.status == "paused", pairs.c[name]), else_=literal(value, pairs.c[name].type))
+        for name, value in status.items()
+    }
+    statement = _RELEASE if release else _SETTLE
+    if unless_paused:
+        statement = statement.values(unless_paused)
+    held = {"held_id": claim.pair_id, "held_generation": claim.generation, **values}
+    if release:
+        held["was_due_at"] = claim.due_at
+    if (await db.execute(statement, held)).first() is None:
+        raise ClaimLost
+
+
+async def give_back(db: AsyncConnection, claims: Sequence[Claim]) -> None:
+    """End claims whose runs did not come to an end: the pairs are due as before, and orders stand."""
+    for claim in claims:
+        await db.execute(_GIVE_BACK, {"held_id": claim.pair_id, "held_generation": claim.generation})
+
+
+async def due_no_later_than(db: AsyncConnection, latest: datetime) -> None:
+    """Pull in what the schedule has put off further than that: the clock was set back."""
+    await db.execute(
+        update(pairs).where(pairs.c.due_at > latest, pairs.c.status != "paused").values(due_at=latest)
+    )
+
+
+async def earliest_due(db: AsyncConnection) -> datetime | None:
+    """When the pair that waits longest became due, or the next one becomes due."""
+    first: datetime | None = (
+        await db.execute(select(func.min(pairs.c.due_at, type_=pairs.c.due_at.type)).where(_free))
+    ).scalar_one()
+    return first

@@ -1,0 +1,83 @@
+"""Orders: runs that somebody asked for, until they are done and a while after (docs/reference/api.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.dialects import ORDERS_CHANNEL, notify, upsert
+from calendarsync.store.tables import orders
+from calendarsync.store.tenancy import Tenant
+
+_OF_PAIRS = (
+    select(
+        orders.c.sync_id,
+        orders.c.pair_id,
+        orders.c.trigger,
+        orders.c.full,
+        orders.c.confirm,
+        orders.c.dry_run,
+        orders.c.generation,
+    )
+    .where(orders.c.finished_at.is_(None), orders.c.pair_id.in_(bindparam("pair_ids", expanding=True)))
+    .order_by(orders.c.created_at, orders.c.sync_id)
+)
+_FINISH = (
+    update(orders)
+    .where(orders.c.sync_id == bindparam("of_sync_id"))
+    .values(finished_at=bindparam("now"), report=bindparam("what", type_=orders.c.report.type))
+)
+_REPORTS = select(orders.c.sync_id, orders.c.report).where(
+    orders.c.finished_at.is_not(None), orders.c.sync_id.in_(bindparam("sync_ids", expanding=True))
+)
+
+
+async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> str:
+    """Order a run; the sync id of the order, which is an earlier one's where that has not been taken up yet."""
+    statement = upsert(db, orders)
+    new = statement.excluded
+    joined = statement.on_conflict_do_update(
+        index_elements=[orders.c.pair_id, orders.c.dry_run],
+        index_where=orders.c.generation.is_(None),
+        set_={
+            "full": or_(orders.c.full, new.full),
+            "confirm": or_(orders.c.confirm, new.confirm),
+        },
+    ).returning(orders.c.sync_id)
+    sync_id: str = (await db.execute(joined, {**values, **tenant.values()})).scalar_one()
+    return sync_id
+
+
+async def open_orders(db: AsyncConnection, pair_ids: Sequence[str]) -> Sequence[Any]:
+    """What was ordered of these pairs and is not done, the oldest first."""
+    return (await db.execute(_OF_PAIRS, {"pair_ids": pair_ids})).all()
+
+
+async def finish(db: AsyncConnection, sync_id: str, report: Mapping[str, Any], now: datetime) -> None:
+    """Note what came of an order, and tell who waits for it."""
+    await notify(db, ORDERS_CHANNEL, sync_id)
+    await db.execute(_FINISH, {"of_sync_id": sync_id, "now": now, "what": report})
+
+
+async def finish_all(db: AsyncConnection, pair_id: str, report: Mapping[str, Any], now: datetime) -> None:
+    """Tell everybody who waits for a pair what became of it."""
+    await db.execute(
+        update(orders)
+        .where(orders.c.pair_id == pair_id, orders.c.finished_at.is_(None))
+        .values(finished_at=now, report=report)
+    )
+
+
+async def reports(db: AsyncConnection, sync_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """The reports of those orders that are done."""
+    rows = await db.execute(_REPORTS, {"sync_ids": sync_ids})
+    return {row.sync_id: row.report for row in rows}
+
+
+async def prune(db: AsyncConnection, before: datetime) -> None:
+    """Forget orders that were done before that; their runs stay in the log."""
+    await db.execute(delete(orders).where(orders.c.finished_at < before))
