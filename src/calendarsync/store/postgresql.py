@@ -42,6 +42,8 @@ _MIGRATION = _SESSION | {
 }
 # In seconds, the last in milliseconds: a host that vanished is noticed within a minute.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+# asyncpg raises ValueError for an address that it cannot read.
+_AT_CONNECT = (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Postgresql:
@@ -89,7 +91,7 @@ class Postgresql:
         """A connection of the caller's own, beside the pool; nothing bounds how long its answers may take."""
         try:
             return await _connect(self._url, _SESSION, None)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AT_CONNECT as error:
             raise DatabaseUnavailable(reason_at_connect(error)) from None
 
     async def close(self) -> None:
@@ -111,7 +113,7 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(engine.connect())
-        except (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _AT_CONNECT as error:
             raise DatabaseUnavailable(reason_at_connect(error)) from None
         try:
             yield connection
