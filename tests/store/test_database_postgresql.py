@@ -302,26 +302,17 @@ async def test_a_cancelled_statement_leaves_no_connection_behind(
         await asyncio.sleep(0.05)
 
 
-async def silent_server() -> tuple[asyncio.Server, int]:
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    return server, server.sockets[0].getsockname()[1]
-
-
 async def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgresql, "_CONNECT_SECONDS", 0.3)
-    server, port = await silent_server()
-    database = Database(f"postgresql://user:canary@127.0.0.1:{port}/db?sslmode=disable")
-    started = time.monotonic()
-    with pytest.raises(DatabaseUnavailable, match="did not answer in time") as caught:
-        await database.read_clock()
-    assert time.monotonic() - started < 5
-    assert "canary" not in str(caught.value)
-    await database.close()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(f"postgresql://user:canary@127.0.0.1:{port}/db?sslmode=disable")
+        started = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="did not answer in time") as caught:
+            await database.read_clock()
+        assert time.monotonic() - started < 5
+        assert "canary" not in str(caught.value)
+        await database.close()
 
 
 async def test_a_server_that_falls_silent(postgresql_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
