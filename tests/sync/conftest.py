@@ -15,15 +15,24 @@ from tests.testbed.feed import feed_server
 from tests.testbed.fixtures import SERVERS, server_named
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
-PAIRS = list(product(SERVERS, SERVERS))
+# On SQLite in every combination, and on PostgreSQL in one: what the servers answer is the same on both.
+PAIRS = [
+    *(pytest.param((*pair, "quick_folder"), id="-".join(pair)) for pair in product(SERVERS, SERVERS)),
+    pytest.param(
+        ("radicale", "xandikos", "postgresql_database"),
+        id="radicale-xandikos-postgresql",
+        marks=pytest.mark.postgresql,
+    ),
+]
 ONE_WAY = list(product((*SERVERS, "feed"), SERVERS))
 
 
-@pytest.fixture(params=PAIRS, ids="-".join)
-async def at(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterator[Desk]:
+@pytest.fixture(params=PAIRS)
+async def at(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     """Two fresh calendars, on every ordered pair of servers in turn, and a fresh installation."""
-    server_a, server_b = (server_named(request, name) for name in request.param)
-    async with desk(server_a, quick_folder, server_b) as made:
+    *names, where = request.param
+    server_a, server_b = (server_named(request, name) for name in names)
+    async with desk(server_a, request.getfixturevalue(where), server_b) as made:
         yield made
 
 
@@ -47,7 +56,7 @@ async def beside(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIte
 
 
 @pytest.fixture
-async def at_memory(quick_folder: Path) -> AsyncIterator[MemoryDesk]:
-    """Two calendars in memory, and a fresh installation."""
-    async with memory_desk(quick_folder) as made:
+async def at_memory(database_url: str) -> AsyncIterator[MemoryDesk]:
+    """Two calendars in memory, and a fresh installation on either database."""
+    async with memory_desk(database_url) as made:
         yield made

@@ -145,13 +145,13 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    server: DavServer | FeedKeeper, folder: Path, server_b: DavServer | None = None, **given: Any
+    server: DavServer | FeedKeeper, where: Path | str, server_b: DavServer | None = None, **given: Any
 ) -> AsyncIterator[Desk]:
     """Fresh calendars, b's on `server_b` where one is given, connected in a fresh installation.
 
     `given` goes to `installation()`.
     """
-    async with installation(folder, **given) as app:
+    async with installation(where, **given) as app:
         keeper_a, keeper_b = server.newcomer(), (server_b or server).newcomer()
         a, b = keeper_a.make_calendar(), keeper_b.make_calendar()
         made = Desk(app, await app.account(), {a: keeper_a, b: keeper_b}, a, b)

@@ -245,10 +245,12 @@ class Installation:
 
 @asynccontextmanager
 async def installation(
-    folder: Path, *, secret: bytes | None = None, clock: Clock | None = None, **given: Any
+    where: Path | str, *, secret: bytes | None = None, clock: Clock | None = None, **given: Any
 ) -> AsyncIterator[Installation]:
+    """`where` is a database's URL, or the folder of an SQLite."""
     clock = clock or Clock()
-    db = Database(f"sqlite:///{folder / 'calendarsync.sqlite3'}", clock=clock)
+    url = where if isinstance(where, str) else f"sqlite:///{where / 'calendarsync.sqlite3'}"
+    db = Database(url, clock=clock)
     try:
         await db.migrate()
         async with HttpClient(allowed_private_networks=[LOOPBACK]) as http:

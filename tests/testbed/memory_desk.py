@@ -63,7 +63,7 @@ class MemoryDesk:
 
 
 @asynccontextmanager
-async def memory_desk(folder: Path, *names: str, **given: Any) -> AsyncIterator[MemoryDesk]:
+async def memory_desk(where: Path | str, *names: str, **given: Any) -> AsyncIterator[MemoryDesk]:
     stores: dict[str, MemoryStore] = {}
     faults: dict[str, Faults] = {}
 
@@ -71,7 +71,7 @@ async def memory_desk(folder: Path, *names: str, **given: Any) -> AsyncIterator[
         url = connection.calendar_id
         return MemoryCalendar(stores[url], frozenset({OWNER}), faults.setdefault(url, Faults()))
 
-    async with installation(folder, wrap=in_memory, **given) as app:
+    async with installation(where, wrap=in_memory, **given) as app:
         desk = MemoryDesk(app, stores, faults, await app.account())
         for name in names or ("a", "b"):
             await desk.add(name)
