@@ -36,7 +36,7 @@ async def test_health(world: World) -> None:
 
 async def test_health_without_a_database(world: World) -> None:
     async with world.db.write() as connection:
-        await connection.exec_driver_sql("DROP TABLE installation")
+        await connection.exec_driver_sql("DROP TABLE alembic_version")
     answer = await Client(world.app).get("/health")
     assert (answer.status, answer.json["status"], answer.json["database"]) == (503, "error", "error")
 
@@ -115,7 +115,9 @@ async def test_the_docs_need_nothing_from_elsewhere(world: World) -> None:
 async def test_a_secure_installation_says_so(world: World) -> None:
     settings = Settings(public_url="https://calendar.example.com/")
     services = world.services
-    secure = Services(services.db, services.keyring, settings, services.http, services.runner, services.wake, services.now)
+    secure = Services(
+        services.db, services.keyring, settings, services.http, services.runner, services.wake, services.now
+    )
     answer = await Client(create_app(secure)).get("/health")
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
     assert "strict-transport-security" not in (await Client(world.app).get("/health")).headers

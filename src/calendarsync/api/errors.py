@@ -13,6 +13,12 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
+from calendarsync.observability import get_logger
+from calendarsync.store.database import DatabaseUnavailable
+
+_log = get_logger(__name__)
+
+_RETRY_SECONDS = 5
 _LONGEST_NAME = 100  # characters of a caller's own field name that are repeated
 
 CODES = {
@@ -27,6 +33,7 @@ CODES = {
     422: "validation_error",
     429: "rate_limited",
     500: "server_error",
+    503: "unavailable",
 }
 
 # Pydantic's own words speak of Python rather than of JSON, quote patterns, and tell how long a secret is.
@@ -127,6 +134,14 @@ def server_error() -> ApiError:
     return ApiError(500, "something went wrong on our side; the request id helps to find out what")
 
 
+def unavailable() -> ApiError:
+    return ApiError(
+        503,
+        "the service cannot answer for the moment; ask again a little later",
+        headers={"Retry-After": str(_RETRY_SECONDS)},
+    )
+
+
 def install(app: FastAPI) -> None:
     """Answer all that the routes, the framework and the router raise with our body."""
 
@@ -149,7 +164,12 @@ def install(app: FastAPI) -> None:
         )
         return error_response(request.state.request_id, ApiError(error.status_code, message, headers=headers))
 
+    async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
+        _log.warning("database unavailable", reason=str(error))
+        return error_response(request.state.request_id, unavailable())
+
     app.add_exception_handler(ApiError, on_api_error)
+    app.add_exception_handler(DatabaseUnavailable, on_unavailable)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
 

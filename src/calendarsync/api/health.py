@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from calendarsync import __version__
 from calendarsync.api.services import ServicesParam
 from calendarsync.observability import describe_exception, get_logger
+from calendarsync.store.database import DatabaseUnavailable, SchemaOutdated
 
 router = APIRouter(tags=["Health"])
 _log = get_logger(__name__)
+
+_PATIENCE_SECONDS = 2.0
 
 
 class Health(BaseModel):
     status: Literal["ok", "error"]
     version: str
     database: Literal["ok", "error"]
+    reason: str | None = Field(description="Why the database cannot be used; null where it can.")
     schedule_late_seconds: float | None = Field(
         description="How far the schedule is behind; null where it does not run in this process."
     )
 
 
+class Liveness(BaseModel):
+    status: Literal["ok"]
+    version: str
+
+
 @router.get("/health", responses={503: {"model": Health, "description": "The database cannot be used."}})
 async def health(services: ServicesParam, response: Response) -> Health:
-    """Whether the process and its database work, and how late the schedule runs."""
-    database: Literal["ok", "error"] = "ok"
+    """Whether the process can do its work, and how late the schedule runs.
+
+    The database has 2 seconds to answer, and its schema must not be older than the program.
+    """
+    lateness, reason = None, None
     try:
-        async with services.db.read() as connection:
-            await connection.execute(text("SELECT 1 FROM installation"))
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await services.db.ensure_schema()
+            lateness = await services.runner.lateness()
+    except (DatabaseUnavailable, SchemaOutdated) as error:
+        reason = str(error)
+    except TimeoutError:
+        reason = f"the database did not answer within {_PATIENCE_SECONDS:g} s"
     except (SQLAlchemyError, OSError) as error:
         _log.error("database does not answer", **describe_exception(error))
-        database, response.status_code = "error", 503
+        reason = "the database cannot be used"
+    if reason is not None:
+        response.status_code = 503
+    state: Literal["ok", "error"] = "ok" if reason is None else "error"
     return Health(
-        status=database,
-        version=__version__,
-        database=database,
-        schedule_late_seconds=await services.runner.lateness(),
+        status=state, version=__version__, database=state, reason=reason, schedule_late_seconds=lateness
     )
+
+
+@router.get("/health/live")
+async def health_live() -> Liveness:
+    """That the process serves. It does not look at the database, whose failure no restart of the process cures."""
+    return Liveness(status="ok", version=__version__)

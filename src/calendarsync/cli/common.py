@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from calendarsync.secrets import SecretError
 from calendarsync.settings import Settings, SettingsError
 from calendarsync.store.database import Database
+from calendarsync.store.errors import DatabaseUnavailable, SchemaError
 
 Result = TypeVar("Result")
 
@@ -37,13 +38,13 @@ def load_settings() -> Settings:
 
 
 def with_database(work: Callable[[Database, Settings], Awaitable[Result]]) -> Result:
-    """Run `work` on the migrated database of the settings."""
+    """Run `work` on the database of the settings. An embedded one is brought up to date first."""
     settings = load_settings()
 
     async def run() -> Result:
         database = Database(settings.database_url)
         try:
-            await database.migrate()
+            await (database.migrate() if database.backend == "sqlite" else database.ensure_schema())
             return await work(database, settings)
         finally:
             await database.close()
@@ -57,7 +58,7 @@ def readable_failures() -> Iterator[None]:
     """What keeps a database from being used becomes one line, not a traceback."""
     try:
         yield
-    except SecretError as error:
+    except (SecretError, DatabaseUnavailable, SchemaError) as error:
         fail(error, USAGE)
     except (SQLAlchemyError, OSError) as error:
         fail(f"the database cannot be used: {reason_of(error)}", USAGE)

@@ -18,6 +18,7 @@ EVERYWHERE: Responses = {
     **_error(403, "The key does not have the scope."),
     **_error(422, "The body or a parameter failed validation; `details` names the fields."),
     **_error(500, "Our fault."),
+    **_error(503, "Our database does not answer; `Retry-After` says when to ask again."),
 }
 WITH_BODY: Responses = {
     **_error(400, "The body is not JSON, or did not arrive in time."),
