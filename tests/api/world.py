@@ -124,7 +124,8 @@ class World:
             **values,
         }
         async with self.db.write() as connection:
-            await connections.insert_connection(connection, account_id or self.account_id, mode, row)
+            owner = Tenant(account_id or self.account_id, mode)
+            await connections.insert_connection(connection, owner, row)
         return connection_id
 
     async def pair(self, client: Client, a: str, b: str, **values: Any) -> dict[str, Any]:

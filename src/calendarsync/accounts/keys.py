@@ -82,9 +82,8 @@ async def create_key(
     async with database.write() as connection:
         await store.insert_key(
             connection,
+            Tenant(account_id, mode),
             new_id("key"),
-            account_id=account_id,
-            mode=mode,
             key_hash=keyring.key_hash(key),
             display=display_form(key),
             scopes=scopes,
@@ -101,10 +100,11 @@ async def identify(database: Database, keyring: Keyring, key: str, now: datetime
         row = await store.find_key(connection, keyring.key_hashes(key))
     if row is None or row["revoked_at"] is not None or (row["expires_at"] or now) < now:
         return None
+    found = _identity(row)
     if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
         async with database.write() as connection:
-            await store.set_last_used(connection, row["id"], now)
-    return _identity(row)
+            await store.set_last_used(connection, found.tenant, found.key_id, now)
+    return found
 
 
 def _identity(row: RowMapping) -> Identity:

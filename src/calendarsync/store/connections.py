@@ -1,4 +1,4 @@
-"""Connections. Every query is bound to an account and a mode."""
+"""Connections, as callers see them. Every query is bound to a tenant."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.secrets import Keyring
 from calendarsync.store.tables import connections, pairs
+from calendarsync.store.tenancy import Tenant, owned
 
+# Owned in each branch: SQLite would else look through all pairs of the account for every connection.
 _latest = (
     select(func.max(pairs.c.last_synced_at, type_=pairs.c.last_synced_at.type))
-    .where(or_(pairs.c.connection_a_id == connections.c.id, pairs.c.connection_b_id == connections.c.id))
+    .where(
+        or_(
+            and_(pairs.c.connection_a_id == connections.c.id, owned(pairs)),
+            and_(pairs.c.connection_b_id == connections.c.id, owned(pairs)),
+        )
+    )
     .correlate(connections)
     .scalar_subquery()
 )
@@ -37,55 +44,46 @@ def open_credentials(keyring: Keyring, connection_id: str, sealed: bytes) -> dic
     return credentials
 
 
-def _bound(account_id: str, mode: str) -> ColumnElement[bool]:
-    return and_(connections.c.account_id == account_id, connections.c.mode == mode)
+def _one(connection_id: str) -> ColumnElement[bool]:
+    return and_(owned(connections), connections.c.id == connection_id)
 
 
-def _one(account_id: str, mode: str, connection_id: str) -> ColumnElement[bool]:
-    return and_(_bound(account_id, mode), connections.c.id == connection_id)
-
-
-async def insert_connection(
-    connection: AsyncConnection, account_id: str, mode: str, values: Mapping[str, Any]
-) -> None:
+async def insert_connection(connection: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> None:
     """Raises sqlalchemy.exc.IntegrityError where the account has this calendar in this mode already."""
-    await connection.execute(insert(connections).values(**values, account_id=account_id, mode=mode))
+    await connection.execute(insert(connections).values(**values, **tenant.values()))
 
 
-async def list_connections(connection: AsyncConnection, account_id: str, mode: str) -> Sequence[RowMapping]:
+async def list_connections(connection: AsyncConnection, tenant: Tenant) -> Sequence[RowMapping]:
     """The oldest first."""
-    query = select(*_SHOWN).where(_bound(account_id, mode))
+    query = select(*_SHOWN).where(owned(connections))
     query = query.order_by(connections.c.created_at, connections.c.id)
-    return (await connection.execute(query)).mappings().all()
+    return (await connection.execute(query, tenant.parameters())).mappings().all()
 
 
 async def get_connection(
-    connection: AsyncConnection, account_id: str, mode: str, connection_id: str
+    connection: AsyncConnection, tenant: Tenant, connection_id: str
 ) -> RowMapping | None:
-    query = select(*_SHOWN).where(_one(account_id, mode, connection_id))
-    return (await connection.execute(query)).mappings().one_or_none()
+    query = select(*_SHOWN).where(_one(connection_id))
+    return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
 
 
 async def shares_grant(
-    connection: AsyncConnection, account_id: str, mode: str, grant_hash: str, *, other_than: str
+    connection: AsyncConnection, tenant: Tenant, grant_hash: str, *, other_than: str
 ) -> bool:
     """Whether another connection of the account is made with the same credentials."""
     query = select(connections.c.id).where(
-        _bound(account_id, mode), connections.c.grant_hash == grant_hash, connections.c.id != other_than
+        owned(connections), connections.c.grant_hash == grant_hash, connections.c.id != other_than
     )
-    return (await connection.execute(query.limit(1))).first() is not None
+    return (await connection.execute(query.limit(1), tenant.parameters())).first() is not None
 
 
 async def update_connection(
-    connection: AsyncConnection, account_id: str, mode: str, connection_id: str, values: Mapping[str, Any]
+    connection: AsyncConnection, tenant: Tenant, connection_id: str, values: Mapping[str, Any]
 ) -> None:
-    await connection.execute(
-        update(connections).where(_one(account_id, mode, connection_id)).values(**values)
-    )
+    change = update(connections).where(_one(connection_id)).values(**values)
+    await connection.execute(change, tenant.parameters())
 
 
-async def delete_connection(
-    connection: AsyncConnection, account_id: str, mode: str, connection_id: str
-) -> None:
+async def delete_connection(connection: AsyncConnection, tenant: Tenant, connection_id: str) -> None:
     """The caller has made sure that no pair uses it."""
-    await connection.execute(delete(connections).where(_one(account_id, mode, connection_id)))
+    await connection.execute(delete(connections).where(_one(connection_id)), tenant.parameters())

@@ -1,4 +1,4 @@
-"""API keys, by their hash."""
+"""API keys: by their hash, which tells whose they are, and then as their account's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import api_keys
+from calendarsync.store.tenancy import ACCOUNT, Tenant, of_account, owned
 
 # Built once: every request asks it, and SQLAlchemy takes longer to build it than SQLite to answer.
 _BY_HASH = select(api_keys).where(api_keys.c.key_hash.in_(bindparam("hashes", expanding=True)))
@@ -16,10 +17,9 @@ _BY_HASH = select(api_keys).where(api_keys.c.key_hash.in_(bindparam("hashes", ex
 
 async def insert_key(
     connection: AsyncConnection,
+    tenant: Tenant,
     key_id: str,
     *,
-    account_id: str,
-    mode: str,
     key_hash: str,
     display: str,
     scopes: Sequence[str],
@@ -28,12 +28,11 @@ async def insert_key(
     await connection.execute(
         insert(api_keys).values(
             id=key_id,
-            account_id=account_id,
-            mode=mode,
             key_hash=key_hash,
             display=display,
             scopes=list(scopes),
             created_at=created_at,
+            **tenant.values(),
         )
     )
 
@@ -43,12 +42,13 @@ async def find_key(connection: AsyncConnection, hashes: Sequence[str]) -> RowMap
     return (await connection.execute(_BY_HASH, {"hashes": list(hashes)})).mappings().first()
 
 
-async def set_last_used(connection: AsyncConnection, key_id: str, at: datetime) -> None:
-    await connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(last_used_at=at))
+async def set_last_used(connection: AsyncConnection, tenant: Tenant, key_id: str, at: datetime) -> None:
+    change = update(api_keys).where(owned(api_keys), api_keys.c.id == key_id).values(last_used_at=at)
+    await connection.execute(change, tenant.parameters())
 
 
 async def list_keys(connection: AsyncConnection, account_id: str) -> Sequence[RowMapping]:
     """An account's keys in both modes, the oldest first; not even their hashes."""
     shown = [column for column in api_keys.c if column.name not in {"key_hash", "account_id"}]
-    query = select(*shown).where(api_keys.c.account_id == account_id)
-    return (await connection.execute(query.order_by(api_keys.c.created_at, api_keys.c.id))).mappings().all()
+    query = select(*shown).where(of_account(api_keys)).order_by(api_keys.c.created_at, api_keys.c.id)
+    return (await connection.execute(query, {ACCOUNT: account_id})).mappings().all()

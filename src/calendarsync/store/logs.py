@@ -1,4 +1,4 @@
-"""The logs of runs, as callers read them. Every query is bound to an account and a mode."""
+"""The logs of runs, as callers read them. Every query is bound to a tenant."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import operations, runs
+from calendarsync.store.tenancy import Tenant, owned
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +39,24 @@ class LogFilter:
 
 
 async def list_logs(
-    connection: AsyncConnection,
-    account_id: str,
-    mode: str,
-    wanted: LogFilter,
-    *,
-    offset: int,
-    limit: int,
+    connection: AsyncConnection, tenant: Tenant, wanted: LogFilter, *, offset: int, limit: int
 ) -> tuple[Sequence[RowMapping], int]:
     """A page of logs, the newest first, and how many there are in all."""
-    where = [runs.c.account_id == account_id, runs.c.mode == mode, *wanted.conditions()]
-    total = (await connection.execute(select(func.count()).select_from(runs).where(*where))).scalar_one()
+    of, where = tenant.parameters(), (owned(runs), *wanted.conditions())
+    count = select(func.count()).select_from(runs).where(*where)
+    total = (await connection.execute(count, of)).scalar_one()
     query = select(runs).where(*where).order_by(runs.c.created_at.desc(), runs.c.id.desc())
-    rows = (await connection.execute(query.offset(offset).limit(limit))).mappings().all()
+    rows = (await connection.execute(query.offset(offset).limit(limit), of)).mappings().all()
     return rows, total
 
 
 async def get_log(
-    connection: AsyncConnection, account_id: str, mode: str, log_id: str
+    connection: AsyncConnection, tenant: Tenant, log_id: str
 ) -> tuple[RowMapping, Sequence[RowMapping]] | None:
     """A log and its operations in their order."""
-    query = select(runs).where(runs.c.account_id == account_id, runs.c.mode == mode, runs.c.id == log_id)
-    row = (await connection.execute(query)).mappings().one_or_none()
+    of, one = tenant.parameters(), (owned(runs), runs.c.id == log_id)
+    row = (await connection.execute(select(runs).where(*one), of)).mappings().one_or_none()
     if row is None:
         return None
-    steps = select(operations).where(operations.c.run_id == log_id).order_by(operations.c.position)
-    return row, (await connection.execute(steps)).mappings().all()
+    steps = select(operations).join(runs, runs.c.id == operations.c.run_id).where(*one)
+    return row, (await connection.execute(steps.order_by(operations.c.position), of)).mappings().all()

@@ -1,4 +1,4 @@
-"""Sync pairs. Every query of a caller is bound to an account and a mode."""
+"""Sync pairs, as callers see them. Every query is bound to a tenant."""
 
 from __future__ import annotations
 
@@ -10,54 +10,43 @@ from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import connections, pairs
+from calendarsync.store.tenancy import Tenant, owned
 
 CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
 """To be written with every change of what a pair does: what its last run saw no longer says anything."""
 
 # Built once: a trigger asks it, and SQLAlchemy takes longer to build it than SQLite to answer.
-_ONE = select(pairs).where(
-    pairs.c.account_id == bindparam("of_account"),
-    pairs.c.mode == bindparam("of_mode"),
-    pairs.c.id == bindparam("of_id"),
-)
-
-
-def _bound(account_id: str, mode: str) -> ColumnElement[bool]:
-    return and_(pairs.c.account_id == account_id, pairs.c.mode == mode)
+_ONE = select(pairs).where(owned(pairs), pairs.c.id == bindparam("of_id"))
 
 
 def _on(connection_id: str) -> ColumnElement[bool]:
     return or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id)
 
 
-async def insert_pair(
-    connection: AsyncConnection, account_id: str, mode: str, values: Mapping[str, Any]
-) -> None:
-    await connection.execute(insert(pairs).values(**values, account_id=account_id, mode=mode))
+async def insert_pair(connection: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> None:
+    await connection.execute(insert(pairs).values(**values, **tenant.values()))
 
 
-async def list_pairs(connection: AsyncConnection, account_id: str, mode: str) -> Sequence[RowMapping]:
+async def list_pairs(connection: AsyncConnection, tenant: Tenant) -> Sequence[RowMapping]:
     """The oldest first."""
-    query = select(pairs).where(_bound(account_id, mode)).order_by(pairs.c.created_at, pairs.c.id)
-    return (await connection.execute(query)).mappings().all()
+    query = select(pairs).where(owned(pairs)).order_by(pairs.c.created_at, pairs.c.id)
+    return (await connection.execute(query, tenant.parameters())).mappings().all()
 
 
-async def get_pair(
-    connection: AsyncConnection, account_id: str, mode: str, pair_id: str
-) -> RowMapping | None:
-    of = {"of_account": account_id, "of_mode": mode, "of_id": pair_id}
+async def get_pair(connection: AsyncConnection, tenant: Tenant, pair_id: str) -> RowMapping | None:
+    of = {"of_id": pair_id, **tenant.parameters()}
     return (await connection.execute(_ONE, of)).mappings().one_or_none()
 
 
 async def pairs_of_connection(
-    connection: AsyncConnection, account_id: str, mode: str, connection_id: str
+    connection: AsyncConnection, tenant: Tenant, connection_id: str
 ) -> Sequence[RowMapping]:
-    query = select(pairs).where(_bound(account_id, mode), _on(connection_id)).order_by(pairs.c.id)
-    return (await connection.execute(query)).mappings().all()
+    query = select(pairs).where(owned(pairs), _on(connection_id)).order_by(pairs.c.id)
+    return (await connection.execute(query, tenant.parameters())).mappings().all()
 
 
 async def flows_between(
-    connection: AsyncConnection, account_id: str, mode: str, calendar_a: str, calendar_b: str
+    connection: AsyncConnection, tenant: Tenant, calendar_a: str, calendar_b: str
 ) -> list[tuple[str, str, str]]:
     """(pair id, source, target) of every flow between two calendars, which are given by their keys.
 
@@ -69,12 +58,14 @@ async def flows_between(
         .join_from(pairs, a, a.c.id == pairs.c.connection_a_id)
         .join(b, b.c.id == pairs.c.connection_b_id)
         .where(
-            _bound(account_id, mode),
+            owned(pairs),
+            owned(a),
+            owned(b),
             a.c.calendar_key.in_((calendar_a, calendar_b)),
             b.c.calendar_key.in_((calendar_a, calendar_b)),
         )
     )
-    rows = (await connection.execute(query)).all()
+    rows = (await connection.execute(query, tenant.parameters())).all()
     return [(row[0], *flow) for row in rows for flow in flows(row[1], row[2], row[3])]
 
 
@@ -85,19 +76,16 @@ def flows(direction: str, a: str, b: str) -> list[tuple[str, str]]:
 
 
 async def update_pair(
-    connection: AsyncConnection, account_id: str, mode: str, pair_id: str, values: Mapping[str, Any]
+    connection: AsyncConnection, tenant: Tenant, pair_id: str, values: Mapping[str, Any]
 ) -> None:
-    await connection.execute(
-        update(pairs).where(_bound(account_id, mode), pairs.c.id == pair_id).values(**values)
-    )
+    change = update(pairs).where(owned(pairs), pairs.c.id == pair_id).values(**values)
+    await connection.execute(change, tenant.parameters())
 
 
-async def mark_due(
-    connection: AsyncConnection, account_id: str, mode: str, connection_id: str, at: datetime
-) -> None:
+async def mark_due(connection: AsyncConnection, tenant: Tenant, connection_id: str, at: datetime) -> None:
     """All pairs on a connection that are not paused are due."""
-    on_it = and_(_bound(account_id, mode), _on(connection_id))
-    await connection.execute(select(pairs.c.id).where(on_it).order_by(pairs.c.id).with_for_update())
-    await connection.execute(
-        update(pairs).where(on_it, pairs.c.status != "paused").values(due_at=at, **CHANGED)
-    )
+    on_it = and_(owned(pairs), _on(connection_id))
+    lock = select(pairs.c.id).where(on_it).order_by(pairs.c.id).with_for_update()
+    await connection.execute(lock, tenant.parameters())
+    change = update(pairs).where(on_it, pairs.c.status != "paused").values(due_at=at, **CHANGED)
+    await connection.execute(change, tenant.parameters())

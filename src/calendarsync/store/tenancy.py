@@ -1,10 +1,37 @@
-"""Whose rows a query may touch: every query of a caller is bound to an account and a mode."""
+"""Whose rows a query may touch, and what every table says of it; tests/store/test_tenancy.py walks all queries.
+
+What serves a caller binds each table that it names with `owned`, and is executed with `Tenant.parameters()`. What
+serves the engine works for all accounts, by ids that a claim gave it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Table, and_
+from sqlalchemy import ColumnElement, FromClause, Table, and_, bindparam
+
+from calendarsync.store import tables
+
+ACCOUNT, MODE = "tenant_account", "tenant_mode"
+"""The names of the bound parameters."""
+
+OWNED = frozenset({tables.connections, tables.pairs, tables.orders, tables.runs})
+"""Rows are an account's, in one mode."""
+
+OF_ACCOUNT = frozenset({tables.api_keys})
+"""Rows are an account's; it sees those of both modes."""
+
+OF_PARENT: Mapping[Table, str] = {
+    tables.index: "connection_id",
+    tables.links: "pair_id",
+    tables.failures: "pair_id",
+    tables.operations: "run_id",
+    tables.kept_copies: "calendar_key",
+}
+"""Rows are whose the parent is that this column names; a calendar may be connected in several accounts."""
+
+OF_INSTALLATION = frozenset({tables.installation, tables.accounts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +41,20 @@ class Tenant:
     account_id: str
     mode: str
 
-    def owns(self, table: Table) -> ColumnElement[bool]:
-        """The condition that rows of `table` are this tenant's; the table has `account_id` and `mode`."""
-        return and_(table.c.account_id == self.account_id, table.c.mode == self.mode)
-
     def values(self) -> dict[str, str]:
         """The columns of a new row that is this tenant's."""
         return {"account_id": self.account_id, "mode": self.mode}
+
+    def parameters(self) -> dict[str, str]:
+        """What a statement with `owned` in it is executed with; without, SQLAlchemy refuses it."""
+        return {ACCOUNT: self.account_id, MODE: self.mode}
+
+
+def owned(table: FromClause) -> ColumnElement[bool]:
+    """The condition that rows of `table`, one of `OWNED` or its alias, are the tenant's."""
+    return and_(of_account(table), table.c.mode == bindparam(MODE))
+
+
+def of_account(table: FromClause) -> ColumnElement[bool]:
+    """The condition that rows of `table` are the tenant's account's, in either mode."""
+    return table.c.account_id == bindparam(ACCOUNT)

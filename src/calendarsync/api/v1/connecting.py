@@ -54,7 +54,7 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
     try:
         async with services.db.write() as connection:
             await _refuse_twin(connection, caller, values)
-            await store.insert_connection(connection, caller.account_id, caller.mode, values)
+            await store.insert_connection(connection, caller.tenant, values)
             return await _get(connection, caller, connection_id)
     except IntegrityError:
         raise conflict(_CALENDAR_TAKEN) from None
@@ -77,10 +77,8 @@ async def change(
     async with services.db.write() as connection:
         await _refuse_twin(connection, caller, {**row, **values})
         if renewed:  # pairs before connections: every transaction locks them in this order
-            await pair_store.mark_due(
-                connection, caller.account_id, caller.mode, connection_id, services.now()
-            )
-        await store.update_connection(connection, caller.account_id, caller.mode, connection_id, values)
+            await pair_store.mark_due(connection, caller.tenant, connection_id, services.now())
+        await store.update_connection(connection, caller.tenant, connection_id, values)
         row = await _get(connection, caller, connection_id)
     services.wake()
     return row
@@ -101,31 +99,29 @@ async def disconnect(
     """
     async with services.db.read() as connection:
         row = await _get(connection, caller, connection_id)
-        pairs = await pair_store.pairs_of_connection(
-            connection, caller.account_id, caller.mode, connection_id
-        )
+        pairs = await pair_store.pairs_of_connection(connection, caller.tenant, connection_id)
     if pairs and not cascade:
         raise conflict("sync pairs use this connection; delete them first, or send cascade=true")
     await remove_pairs(
         services, caller, [pair["id"] for pair in pairs], keep_copies=keep_copies, abandon=abandon
     )
     async with services.db.write() as connection:
-        if await pair_store.pairs_of_connection(connection, caller.account_id, caller.mode, connection_id):
+        if await pair_store.pairs_of_connection(connection, caller.tenant, connection_id):
             return row
-        await store.delete_connection(connection, caller.account_id, caller.mode, connection_id)
+        await store.delete_connection(connection, caller.tenant, connection_id)
     return None
 
 
 async def _refuse_twin(connection: AsyncConnection, caller: Identity, values: Mapping[str, Any]) -> None:
     """A feed keeps its calendar's key when it moves, so the key alone does not tell one that is there already."""
     if values["provider"] == "ics" and await store.shares_grant(
-        connection, caller.account_id, caller.mode, values["grant_hash"], other_than=values["id"]
+        connection, caller.tenant, values["grant_hash"], other_than=values["id"]
     ):
         raise conflict(_CALENDAR_TAKEN)
 
 
 async def _get(connection: AsyncConnection, caller: Identity, connection_id: str) -> RowMapping:
-    row = await store.get_connection(connection, caller.account_id, caller.mode, connection_id)
+    row = await store.get_connection(connection, caller.tenant, connection_id)
     if row is None:
         raise not_found("connection")
     return row

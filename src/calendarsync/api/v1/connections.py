@@ -34,7 +34,7 @@ router = APIRouter(prefix="/connections", tags=["Connections"], route_class=ApiR
 async def list_connections(services: ServicesParam, caller: Caller) -> ConnectionList:
     """All connections, the oldest first."""
     async with services.db.read() as connection:
-        rows = await store.list_connections(connection, caller.account_id, caller.mode)
+        rows = await store.list_connections(connection, caller.tenant)
     return ConnectionList(connections=[connection_out(row) for row in rows])
 
 
@@ -66,7 +66,7 @@ async def get_connection(
 ) -> ConnectionOut:
     """One connection."""
     async with services.db.read() as connection:
-        row = await store.get_connection(connection, caller.account_id, caller.mode, connection_id)
+        row = await store.get_connection(connection, caller.tenant, connection_id)
     if row is None:
         raise not_found("connection")
     return connection_out(row)

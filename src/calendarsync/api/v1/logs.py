@@ -69,7 +69,7 @@ async def list_logs(
     wanted = store.LogFilter(pair_id=pair_id, sync_id=sync_id, status=status, since=since, until=until)
     async with services.db.read() as connection:
         rows, total = await store.list_logs(
-            connection, caller.account_id, caller.mode, wanted, offset=(page - 1) * per_page, limit=per_page
+            connection, caller.tenant, wanted, offset=(page - 1) * per_page, limit=per_page
         )
     return LogPage(logs=[LogOut(**_shown(row)) for row in rows], total=total, page=page)
 
@@ -78,7 +78,7 @@ async def list_logs(
 async def get_log(services: ServicesParam, caller: Caller, log_id: LogId) -> LogWithOperations:
     """One log with its operations: what was done about which event, and why; never what is in an event."""
     async with services.db.read() as connection:
-        found = await store.get_log(connection, caller.account_id, caller.mode, log_id)
+        found = await store.get_log(connection, caller.tenant, log_id)
     if found is None:
         raise not_found("log")
     row, operations = found

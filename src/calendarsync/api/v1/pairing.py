@@ -41,7 +41,7 @@ async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMa
     async with services.db.write() as connection:
         a, b = await _check(connection, caller, values)
         values |= {"calendar_a": a["calendar_key"], "calendar_b": b["calendar_key"]}
-        await store.insert_pair(connection, caller.account_id, caller.mode, values)
+        await store.insert_pair(connection, caller.tenant, values)
         row = await get(connection, caller, pair_id)
     services.wake()
     return row
@@ -58,7 +58,7 @@ async def change(services: Services, caller: Identity, pair_id: str, changes: Pa
             return row
         await _check(connection, caller, {**row, **values})
         values |= {"due_at": _due_at(services, {**row, **values}), **store.CHANGED}
-        await store.update_pair(connection, caller.account_id, caller.mode, pair_id, values)
+        await store.update_pair(connection, caller.tenant, pair_id, values)
         row = await get(connection, caller, pair_id)
     services.wake()
     return row
@@ -72,7 +72,7 @@ async def delete(
         await get(connection, caller, pair_id)
     await remove_pairs(services, caller, [pair_id], keep_copies=keep_copies, abandon=abandon)
     async with services.db.read() as connection:
-        return await store.get_pair(connection, caller.account_id, caller.mode, pair_id)
+        return await store.get_pair(connection, caller.tenant, pair_id)
 
 
 async def trigger(
@@ -100,7 +100,7 @@ async def trigger(
 
 async def get(connection: AsyncConnection, caller: Identity, pair_id: str) -> RowMapping:
     """Raises ApiError 404."""
-    row = await store.get_pair(connection, caller.account_id, caller.mode, pair_id)
+    row = await store.get_pair(connection, caller.tenant, pair_id)
     if row is None:
         raise not_found("sync pair")
     return row
@@ -159,10 +159,7 @@ async def _ends(
     connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any]
 ) -> tuple[RowMapping, RowMapping]:
     ids = pair["connection_a_id"], pair["connection_b_id"]
-    found = [
-        await connection_store.get_connection(connection, caller.account_id, caller.mode, each)
-        for each in ids
-    ]
+    found = [await connection_store.get_connection(connection, caller.tenant, each) for each in ids]
     a, b = found
     if a is None or b is None:
         fields = ("connection_a_id", "connection_b_id")
@@ -178,7 +175,7 @@ async def _check_overlap(
     connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any], calendar_a: str, calendar_b: str
 ) -> None:
     wanted = store.flows(pair["direction"], calendar_a, calendar_b)
-    there = await store.flows_between(connection, caller.account_id, caller.mode, calendar_a, calendar_b)
+    there = await store.flows_between(connection, caller.tenant, calendar_a, calendar_b)
     for pair_id, *flow in there:
         if pair_id != pair["id"] and tuple(flow) in wanted:
             raise conflict(f"the pair {pair_id} copies between these calendars in this direction already")

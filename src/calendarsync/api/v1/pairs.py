@@ -35,7 +35,7 @@ router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRou
 async def list_pairs(services: ServicesParam, caller: Caller) -> PairList:
     """All pairs, the oldest first."""
     async with services.db.read() as connection:
-        rows = await store.list_pairs(connection, caller.account_id, caller.mode)
+        rows = await store.list_pairs(connection, caller.tenant)
     return PairList(pairs=[pair_out(row) for row in rows])
 
 

@@ -29,14 +29,14 @@ async def remove_pairs(
     values = {"removal": "keep" if keep_copies else "remove", "due_at": services.now(), **store.CHANGED}
     async with services.db.write() as connection:
         for pair_id in pair_ids:
-            await store.update_pair(connection, caller.account_id, caller.mode, pair_id, values)
+            await store.update_pair(connection, caller.tenant, pair_id, values)
     tickets = [await services.runner.trigger(caller.tenant, pair_id) for pair_id in pair_ids]
     await services.wait_for(tickets)
 
 
 async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
     async with services.db.write() as connection:
-        if await store.get_pair(connection, caller.account_id, caller.mode, pair_id) is None:
+        if await store.get_pair(connection, caller.tenant, pair_id) is None:
             return
         pair = await schedule.load_pair(connection, pair_id)
         assert pair is not None
