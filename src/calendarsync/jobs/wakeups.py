@@ -23,13 +23,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.database import Database
 
-_IDLE_POLL = timedelta(seconds=30)
+_IDLE_POLL = timedelta(seconds=5)
+"""How often PgQueuer looks though no notice came, and at whether its connection still hears."""
+
 _STALE = timedelta(seconds=30)
 """After that a wake-up that a killed worker had taken is given to another one."""
 
 _FORGET = 3600.0
 _LONGEST_PAUSE = 5.0
 
+_Queries = Queries | InMemoryQueries
 Handler = Callable[[bytes], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
@@ -74,9 +77,9 @@ class Wakeups:
         pause = 0.1
         while not self._stopping.is_set():
             try:
-                async with self._queries() as queries:
-                    await self._deliver(queries, handlers)
+                async with self._listening() as (manager, queries):
                     pause = 0.1
+                    await self._deliver(manager, queries, handlers)
             except Exception as error:  # noqa: BLE001 - PgQueuer raises whatever its driver does
                 _log.warning("wakeups_interrupted", error=type(error).__name__)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -92,18 +95,24 @@ class Wakeups:
             self._manager.shutdown.set()
 
     @asynccontextmanager
-    async def _queries(self) -> AsyncIterator[Queries | InMemoryQueries]:
+    async def _listening(self) -> AsyncIterator[tuple[QueueManager, _Queries]]:
         if self._memory is not None:
-            yield self._memory
+            yield QueueManager(self._memory), self._memory
             return
         connection = await self._db.connect_raw()
         try:
-            yield Queries(AsyncpgDriver(connection))
+            queries = Queries(AsyncpgDriver(connection))
+            manager = QueueManager(queries)
+            # It waits for notices, and would not learn until its next look that none can come any more.
+            connection.add_termination_listener(lambda _: manager.shutdown.set())
+            yield manager, queries
         finally:
             connection.terminate()
 
-    async def _deliver(self, queries: Queries | InMemoryQueries, handlers: Mapping[str, Handler]) -> None:
-        self._manager = manager = QueueManager(queries)
+    async def _deliver(
+        self, manager: QueueManager, queries: _Queries, handlers: Mapping[str, Handler]
+    ) -> None:
+        self._manager = manager
         for name, handler in handlers.items():
             manager.entrypoint(name)(_entrypoint(name, handler))
         tidying = asyncio.create_task(_keep_tidy(queries))
@@ -127,7 +136,7 @@ def _entrypoint(name: str, handler: Handler) -> Callable[[Job], Awaitable[None]]
     return deliver
 
 
-async def _enqueue(queries: Queries | InMemoryQueries, sending: list[Wakeup]) -> None:
+async def _enqueue(queries: _Queries, sending: list[Wakeup]) -> None:
     # Without keys against repetition: PgQueuer holds a key until it has written down that its job is done, and
     # a wake-up that comes in that moment would be lost. Who sends them knows what has been sent already.
     await queries.enqueue(
@@ -137,7 +146,7 @@ async def _enqueue(queries: Queries | InMemoryQueries, sending: list[Wakeup]) ->
     )
 
 
-async def _keep_tidy(queries: Queries | InMemoryQueries) -> None:
+async def _keep_tidy(queries: _Queries) -> None:
     """PgQueuer keeps a log and statistics of all jobs for ever; ours tell nothing that the runs' log does not."""
     while True:
         await asyncio.sleep(_FORGET * random.uniform(0.8, 1.2))

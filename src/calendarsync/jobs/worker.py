@@ -43,8 +43,8 @@ PAIR_ORDERED = "pair_ordered"
 RUNS_AT_ONCE = 64
 """How many pairs the schedule has at work in one process."""
 
-_MOST_RUNS = 2 * RUNS_AT_ONCE
-"""The same for all, what was ordered included: orders find room when the schedule leaves none."""
+_MOST_RUNS = 4 * RUNS_AT_ONCE
+"""The same with those that wait for a calendar, and with what was ordered, which the schedule leaves room for."""
 
 LEASE = timedelta(seconds=15)
 """How long a claim counts without being renewed: a killed worker's pairs are taken up after that."""
@@ -130,7 +130,8 @@ class Worker:
     async def _tick(self) -> None:
         """Claim what is due, as much as there is room for, and hand it to whichever worker is quickest."""
         await self._mind_the_clock()
-        room = RUNS_AT_ONCE - len(self._runs)
+        # Runs that wait for a calendar take no place, or a slow hub would hold up everybody else.
+        room = min(RUNS_AT_ONCE - len(self._runs) + self._engine.waiting, _MOST_RUNS - len(self._runs))
         if room <= 0 or self._stopping:
             return
         async with self._wakeups.transaction() as (db, sending):

@@ -34,15 +34,23 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Locks:
-    """One run at a time on each calendar, whichever pair or account it is for."""
+    """One run at a time on each calendar, whichever pair or account it is for.
 
+    `waiting` is how many runs wait for their calendars.
+    """
+
+    waiting: int = 0
     _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     @asynccontextmanager
     async def hold(self, calendar_keys: Sequence[str]) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for calendar_key in sorted(set(calendar_keys)):
-                await stack.enter_async_context(self._locks[calendar_key])
+            self.waiting += 1
+            try:
+                for calendar_key in sorted(set(calendar_keys)):
+                    await stack.enter_async_context(self._locks[calendar_key])
+            finally:
+                self.waiting -= 1
             yield
 
 
@@ -63,6 +71,11 @@ class Engine:
         self._tools = tools
         self._locks = Locks()
         self._finisher = Finisher(reader, tools, QuietEnds(reader.db))
+
+    @property
+    def waiting(self) -> int:
+        """How many runs wait for others to be done with their calendars."""
+        return self._locks.waiting
 
     def new_round(self) -> Round:
         return Round(self._reader)

@@ -1,0 +1,143 @@
+"""Wake-ups: sent with a transaction or not at all, and delivered to whoever listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.adapters.persistence.queries import Queries
+from sqlalchemy import func, insert, select
+
+from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.store.database import Database
+from calendarsync.store.tables import kept_copies
+from tests.testbed.postgresql import PostgresqlServer
+
+RING = "ring"
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    made = Database(database_url)
+    yield made
+    await made.close()
+
+
+class Listener:
+    """Collects what is delivered while it runs."""
+
+    def __init__(self, wakeups: Wakeups) -> None:
+        self.heard: list[bytes] = []
+        self.fails = False
+        self._wakeups = wakeups
+        self._arrived = asyncio.Event()
+        self._task = asyncio.create_task(wakeups.listen({RING: self._hear}))
+
+    async def _hear(self, payload: bytes) -> None:
+        self.heard.append(payload)
+        self._arrived.set()
+        if self.fails:
+            raise RuntimeError("a secret title")
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.heard) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def stop(self) -> None:
+        self._wakeups.stop()
+        await asyncio.wait_for(self._task, 20)
+
+
+async def kept(db: Database) -> int:
+    async with db.read() as connection:
+        found: int = (await connection.execute(select(func.count()).select_from(kept_copies))).scalar_one()
+        return found
+
+
+async def send(wakeups: Wakeups, *payloads: bytes, priority: int = 0, fail: bool = False) -> None:
+    async with wakeups.transaction() as (connection, sending):
+        row = {"calendar_key": "key", "copy_id": payloads[0].decode()}
+        await connection.execute(insert(kept_copies).values(row))
+        sending.extend(Wakeup(RING, payload, priority) for payload in payloads)
+        if fail:
+            raise ZeroDivisionError
+
+
+async def test_a_wakeup_arrives_at_once_when_its_transaction_commits(db: Database) -> None:
+    wakeups = Wakeups(db)
+    listener = Listener(wakeups)
+    await asyncio.sleep(0.5)
+    await send(wakeups, b"one")
+    await asyncio.wait_for(listener.until(1), 5)
+    await listener.stop()
+    assert (listener.heard, await kept(db)) == ([b"one"], 1)
+
+
+async def test_a_rollback_sends_nothing(db: Database) -> None:
+    wakeups = Wakeups(db)
+    with pytest.raises(ZeroDivisionError):
+        await send(wakeups, b"undone", fail=True)
+    await send(wakeups, b"done")
+    listener = Listener(wakeups)
+    await listener.until(1)
+    await asyncio.sleep(0.3)
+    await listener.stop()
+    assert listener.heard == [b"done"]
+
+
+async def test_the_urgent_go_first_and_a_repetition_is_delivered_as_well(db: Database) -> None:
+    wakeups = Wakeups(db)
+    await send(wakeups, b"1", b"1")
+    await send(wakeups, b"urgent", priority=10)
+    listener = Listener(wakeups)
+    await listener.until(3)
+    await listener.stop()
+    assert listener.heard == [b"urgent", b"1", b"1"]
+
+
+async def test_a_handler_that_fails_ends_nothing(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    wakeups = Wakeups(db)
+    listener = Listener(wakeups)
+    listener.fails = True
+    await send(wakeups, b"1")
+    await listener.until(1)
+    await send(wakeups, b"2")
+    await listener.until(2)
+    await listener.stop()
+    assert "secret" not in caplog.text
+
+
+async def test_listening_outlives_a_connection_that_is_cut(
+    postgresql_database: str, postgresql_server: PostgresqlServer
+) -> None:
+    db = Database(postgresql_database)
+    wakeups = Wakeups(db)
+    listener = Listener(wakeups)
+    await send(wakeups, b"1")
+    await listener.until(1)
+    assert await asyncio.to_thread(postgresql_server.end_backends, postgresql_database) > 0
+    await asyncio.sleep(0.5)
+    await send(wakeups, b"2")
+    await listener.until(2)
+    await listener.stop()
+    await db.close()
+
+
+async def test_the_trap_that_a_transaction_avoids(postgresql_database: str) -> None:
+    """SQLAlchemy begins a transaction with its first statement: what is enqueued before is there for good."""
+    db = Database(postgresql_database)
+    async with db.write() as connection:
+        with pytest.raises(RuntimeError):
+            await db.raw(connection)
+        await connection.execute(select(1))
+        queries = Queries(AsyncpgDriver(await db.raw(connection)))
+        await queries.enqueue([RING], [b"inside"], [0])
+        await connection.rollback()
+    raw = await db.connect_raw()
+    assert await raw.fetchval("SELECT count(*) FROM pgqueuer") == 0
+    await raw.close()
+    await db.close()

@@ -1,0 +1,294 @@
+"""What runs when: the schedule, pauses, grants that rest, and a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from calendarsync.jobs import worker as worker_module
+from calendarsync.jobs.worker import RUNS_AT_ONCE
+from calendarsync.providers.base import Calendar, NotAuthorized, RateLimited, Unreachable
+from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.store.tables import connections, pairs
+from tests.jobs.conftest import Gate, Workplace, workplace
+from tests.testbed.events import event
+from tests.testbed.memory import MemoryCalendar
+from tests.testbed.memory_desk import MemoryDesk
+
+
+async def test_a_new_pair_is_run_by_the_schedule_and_polled_from_then_on(
+    at: MemoryDesk, scheduled: Workplace
+) -> None:
+    at.store("a").put("1.ics", event("one"))
+    pair = await at.pair()
+    await scheduled.worker.start()
+    await scheduled.until_logged(1)
+    await scheduled.until_free(pair)
+    assert len(at.store("b").resources) == 1
+    at.store("a").put("2.ics", event("two", "20260305T090000", "20260305T100000"))
+    at.app.clock.advance(seconds=299)
+    await scheduled.tick()
+    assert await scheduled.logged() == 1, "not before its time"
+    at.app.clock.advance(seconds=2)
+    await scheduled.tick()
+    await scheduled.until_logged(2)
+    assert len(at.store("b").resources) == 2
+
+
+async def test_a_changed_pair_runs_at_once(at: MemoryDesk, scheduled: Workplace) -> None:
+    pair = await at.pair()
+    await scheduled.worker.start()
+    await scheduled.until_logged(1)
+    await scheduled.until_free(pair)
+    at.store("a").put("1.ics", event("one"))
+    at.app.clock.advance(seconds=1)
+    await at.app.change_pair(pair, due_at=at.app.clock())
+    scheduled.worker.wake()
+    await scheduled.until_logged(2)
+
+
+async def test_a_change_during_a_run_is_not_forgotten(at: MemoryDesk, asked: Workplace, gate: Gate) -> None:
+    pair = await at.pair()
+    ticket = await asked.trigger(pair)
+    await gate.waiting.wait()
+    at.app.clock.advance(seconds=1)
+    changed_at = at.app.clock()
+    await at.app.change_pair(pair, due_at=changed_at, options={"title": "New"})
+    gate.open.set()
+    await asyncio.wait_for(ticket.done, 20)
+    assert (await at.app.row(pairs, pair)).due_at == changed_at
+
+
+async def test_a_pause_during_a_run_holds(at: MemoryDesk, asked: Workplace, gate: Gate) -> None:
+    pair = await at.pair()
+    ticket = await asked.trigger(pair)
+    await gate.waiting.wait()
+    await at.app.change_pair(pair, status="paused", due_at=None)
+    gate.open.set()
+    await asyncio.wait_for(ticket.done, 20)
+    row = await at.app.row(pairs, pair)
+    assert (row.status, row.due_at) == ("paused", None)
+
+
+async def test_rule_19_a_pause_ends_by_itself(at: MemoryDesk, scheduled: Workplace) -> None:
+    at.store("a").put("1.ics", event("one"))
+    pair = await at.pair()
+    resume_at = at.app.clock() + timedelta(hours=1)
+    await at.app.change_pair(pair, status="paused", resume_at=resume_at, due_at=resume_at)
+    await scheduled.worker.start()
+    await scheduled.tick()
+    assert at.store("b").resources == {}
+    at.app.clock.advance(hours=2)
+    await scheduled.tick()
+    await scheduled.until_logged(1)
+    row = await at.app.row(pairs, pair)
+    assert (row.status, row.resume_at) == ("active", None)
+    assert len(at.store("b").resources) == 1
+
+
+async def test_rule_25_an_expired_connection_is_not_polled(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for = 0
+
+    async def refused(self: MemoryCalendar, *_: object, **__: object) -> object:
+        nonlocal asked_for
+        asked_for += 1
+        raise NotAuthorized("the server refuses the credentials")
+
+    pair = await at.pair()
+    await scheduled.worker.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryCalendar, "read", refused)
+        await scheduled.until_logged(1)
+        before = asked_for
+        for _ in range(3):
+            at.app.clock.advance(hours=1)
+            await scheduled.tick()
+        await scheduled.until_free(pair)
+        assert await scheduled.logged() == 1
+        assert asked_for == before
+        assert (await at.app.row(pairs, pair)).due_at is None, "until somebody does something about it"
+    async with at.app.db.write() as db:
+        await db.execute(update(connections).values(status="active"))
+    await at.app.change_pair(pair, due_at=at.app.clock())
+    await scheduled.tick()
+    await scheduled.until_logged(2)
+    assert (await at.app.row(pairs, pair)).status == "active"
+
+
+async def test_rule_24_a_grant_that_is_held_back_is_left_alone_by_all_its_pairs_and_after_a_restart(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await at.add("c")
+    first, second = await at.pair("a", "b"), await at.pair("c", "b")
+    asked_for = 0
+
+    async def slow_down(self: MemoryCalendar, *_: object, **__: object) -> object:
+        nonlocal asked_for
+        asked_for += 1
+        raise RateLimited("slow down", retry_after=900)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryCalendar, "read", slow_down)
+        await scheduled.worker.start()
+        await scheduled.until_logged(1)
+        await scheduled.until_free(first)
+        await scheduled.until_free(second)
+        assert asked_for <= 2, "one run of one pair, which asked both its ends at once"
+        await scheduled.close()
+        async with workplace(at, schedule=True) as restarted:
+            at.app.clock.advance(seconds=890)
+            await restarted.tick()
+            assert asked_for <= 2
+    async with workplace(at, schedule=True) as restarted:
+        logged = await restarted.logged()
+        at.app.clock.advance(seconds=20)
+        await restarted.tick()
+        await restarted.until_logged(logged + 2)
+        assert {(await at.app.row(pairs, pair)).attention_code for pair in (first, second)} == {None}
+
+
+async def test_a_connection_that_fails_is_polled_no_sooner_than_others(
+    at: MemoryDesk, scheduled: Workplace
+) -> None:
+    await at.pair()
+
+    def broken(connection: ConnectionRecord, calendar: Calendar) -> Calendar:
+        raise Unreachable("the address is none")
+
+    at.app.wrap = broken
+    await scheduled.worker.start()
+    await scheduled.until_logged(1)
+    for _ in range(4):
+        at.app.clock.advance(seconds=1)
+        await scheduled.tick()
+    assert await scheduled.logged() == 1
+
+
+async def test_a_stop_lets_what_runs_come_to_its_end(
+    at: MemoryDesk, scheduled: Workplace, gate: Gate
+) -> None:
+    at.store("a").put("1.ics", event("one"))
+    pair = await at.pair()
+    await scheduled.worker.start()
+    await gate.waiting.wait()
+    stopping = asyncio.create_task(scheduled.worker.stop())
+    await asyncio.sleep(0.05)
+    gate.open.set()
+    await stopping
+    assert await scheduled.logged() == 1
+    assert not await scheduled.held(pair)
+
+
+async def test_a_stop_gives_back_what_does_not_come_to_its_end(
+    at: MemoryDesk, asked: Workplace, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "DRAIN_SECONDS", 0.1)
+    at.store("a").put("1.ics", event("one"))
+    pair = await at.pair()
+    running = await asked.trigger(pair)
+    await gate.waiting.wait()
+    waiting = await asked.trigger(pair)
+    await asyncio.wait_for(asked.worker.stop(), 5)
+    assert not await asked.held(pair)
+    assert await asked.logged() == 0
+    gate.open.set()
+    async with workplace(at, schedule=False) as other:
+        tickets = [other.results.expect(ticket.sync_id) for ticket in (running, waiting)]
+        reports = await asyncio.wait_for(asyncio.gather(*(ticket.done for ticket in tickets)), 20)
+    assert [report.status for report in reports] == ["success", "success"]
+    assert await asked.logged() == 2
+
+
+async def test_a_stop_begins_nothing_that_waits(at: MemoryDesk, asked: Workplace, gate: Gate) -> None:
+    pair = await at.pair()
+    running = await asked.trigger(pair)
+    await gate.waiting.wait()
+    await asked.trigger(pair)
+    await asked.trigger(pair, dry_run=True)
+    stopping = asyncio.create_task(asked.worker.stop())
+    await asyncio.sleep(0.05)
+    readings = gate.readings
+    gate.open.set()
+    await stopping
+    assert (await asyncio.wait_for(running.done, 5)).status == "success"
+    assert gate.readings == readings
+
+
+async def test_lateness_is_told(at: MemoryDesk, scheduled: Workplace) -> None:
+    assert await scheduled.runner.lateness() is None, "there is nothing to be late with"
+    await at.pair()
+    at.app.clock.advance(seconds=40)
+    assert await scheduled.runner.lateness() == 41
+    await scheduled.worker.start()
+    await scheduled.until_logged(1)
+    await asyncio.sleep(0.1)
+    assert await scheduled.runner.lateness() == 0
+
+
+async def test_pairs_that_wait_for_one_calendar_hold_up_no_other(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spokes = []
+    for number in range(RUNS_AT_ONCE + 1):
+        await at.add(f"spoke{number}")
+        spokes.append(await at.pair("a", f"spoke{number}"))
+    read = MemoryCalendar.read
+    hub_is_free, hub_is_read = asyncio.Event(), asyncio.Event()
+
+    async def slow_hub(self: MemoryCalendar, *args: object, **named: object) -> object:
+        if self.store is at.store("a"):
+            hub_is_read.set()
+            await hub_is_free.wait()
+        return await read(self, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MemoryCalendar, "read", slow_hub)
+    await scheduled.worker.start()
+    await hub_is_read.wait()
+    await at.add("x")
+    await at.add("y")
+    await at.pair("x", "y")
+    await scheduled.tick()
+    await scheduled.until_logged(1)
+    hub_is_free.set()
+    await scheduled.until_logged(len(spokes) + 1)
+
+
+async def test_a_clock_that_is_set_back_puts_nothing_off(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await at.pair()
+    await scheduled.worker.start()
+    await scheduled.until_logged(1)
+    await scheduled.until_free(pair)
+
+    async def jumped() -> float:
+        monkeypatch.undo()
+        return -3600.0
+
+    monkeypatch.setattr(at.app.db, "read_clock", jumped)
+    at.app.clock.advance(hours=-1)
+    await scheduled.tick()
+    assert (await at.app.row(pairs, pair)).due_at == at.app.clock() + timedelta(seconds=300)
+    at.app.clock.advance(seconds=301)
+    await scheduled.tick()
+    await scheduled.until_logged(2)
+
+
+async def test_a_clock_that_is_set_forward_costs_a_run_at_most(
+    at: MemoryDesk, scheduled: Workplace, gate: Gate
+) -> None:
+    at.store("a").put("1.ics", event("one"))
+    pair = await at.pair()
+    await scheduled.worker.start()
+    await gate.waiting.wait()
+    at.app.clock.advance(hours=1)
+    await scheduled.tick()
+    gate.open.set()
+    await scheduled.until_logged(1)
+    await scheduled.until_free(pair)
+    assert len(at.store("b").resources) == 1
