@@ -31,6 +31,11 @@ from calendarsync.domain.origin import read_mark
 from calendarsync.store.tables import connections, index
 
 _CHUNK = 500
+# PostgreSQL indexes no longer rows, and takes no U+0000; what goes past it counts as unreadable on SQLite too.
+_LONGEST_UID = 1000  # bytes of UTF-8
+_LONGEST_VERSION = 500
+_LONGEST_MARK = 400
+_LONGEST_ORIGINAL = 100
 _BREATH = 200  # rows are built between other tasks' turns
 
 
@@ -119,16 +124,19 @@ async def _delete_rows(db: AsyncConnection, connection_id: str, ids: Sequence[st
 def _rows(
     connection_id: str, resource: Resource, fingerprinter: Fingerprinter, version: int
 ) -> list[dict[str, Any]]:
+    problem = resource.problem if _fits(resource) else Problem.UNREADABLE
+    mark = resource.mark
     common = {
         "connection_id": connection_id,
         "resource_id": resource.id,
-        "version": resource.version,
-        "uid": resource.uid,
-        "problem": resource.problem.value if resource.problem else None,
-        "mark": resource.mark[:400] if resource.mark else None,
+        "version": resource.version if len(resource.version or "") <= _LONGEST_VERSION else None,
+        "uid": resource.uid if problem is None else _cut(resource.uid),
+        "problem": problem.value if problem else None,
+        # One that is not ours may hold anything.
+        "mark": mark[:_LONGEST_MARK] if mark and "\0" not in mark else None,
         "changed_in": version,
     }
-    if resource.problem is not None or not resource.components:
+    if problem is not None or not resource.components:
         return [common | {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}]
     rows = []
     for component in resource.components:
@@ -143,6 +151,22 @@ def _rows(
             }
         )
     return rows
+
+
+def _fits(resource: Resource) -> bool:
+    return (
+        _cut(resource.uid) == resource.uid
+        and len(resource.version or "") <= _LONGEST_VERSION
+        # It holds the name of a zone, which may be of the sender's making.
+        and all(
+            len(component.original) <= _LONGEST_ORIGINAL and "\0" not in component.original
+            for component in resource.components
+        )
+    )
+
+
+def _cut(uid: str) -> str:
+    return uid.replace("\0", "").encode()[:_LONGEST_UID].decode(errors="ignore")
 
 
 def meaning_of(resource: Resource, fingerprinter: Fingerprinter) -> str:
