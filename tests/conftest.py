@@ -12,17 +12,20 @@ from tests.testbed.fixtures import (
     cyrus,
     database_url,
     empty_installation,
+    own_postgresql,
     postgresql_database,
     postgresql_server,
     quick_folder,
     radicale,
     xandikos,
 )
+from tests.testbed.postgresql import GIVEN
 
 __all__ = [
     "cyrus",
     "database_url",
     "empty_installation",
+    "own_postgresql",
     "postgresql_database",
     "postgresql_server",
     "quick_folder",
@@ -34,10 +37,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses a PostgreSQL is run by `make test-postgres` as well."""
+    """Whatever uses a PostgreSQL is run by `make test-postgres` as well; a given one is not ours to stop."""
     for item in items:
         if "postgresql_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgresql)
+    if os.environ.get(GIVEN):
+        items[:] = [item for item in items if "own_postgresql" not in getattr(item, "fixturenames", ())]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.store import postgresql
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tables import kept_copies
-from tests.testbed.postgresql import PostgresqlServer
+from tests.testbed.postgresql import OwnServer, PostgresqlServer
 
 SLEEP = text("SELECT pg_sleep(60)")
 
@@ -213,17 +213,15 @@ async def test_a_transaction_that_is_idle_for_too_long(
     await database.close()
 
 
-async def test_a_server_that_restarts(database: Database, postgresql_server: PostgresqlServer) -> None:
-    if postgresql_server.own is None:
-        pytest.skip("the server was given, and is not ours to restart")
+async def test_a_server_that_restarts(database: Database, own_postgresql: OwnServer) -> None:
     async with database.write() as connection:
         await keep(connection, 1)
-    await in_thread(postgresql_server.own.stop)
+    await in_thread(own_postgresql.stop)
     for work in (count(database), database.read_clock(), database.migrate()):
         with pytest.raises(DatabaseUnavailable, match="cannot be reached") as caught:
             await work
         assert "host" not in str(caught.value)
-    await in_thread(postgresql_server.own.start)
+    await in_thread(own_postgresql.start)
     assert await count(database) in (0, 1)  # our server does not wait for the disk
 
 
@@ -366,10 +364,8 @@ async def test_a_database_that_is_not_there(postgresql_database: str) -> None:
     await database.close()
 
 
-async def test_over_tcp(postgresql_server: PostgresqlServer, postgresql_database: str) -> None:
-    if postgresql_server.own is None:
-        pytest.skip("the server was given")
-    url = postgresql_server.own.over_tcp(postgresql_database)
+async def test_over_tcp(own_postgresql: OwnServer, postgresql_database: str) -> None:
+    url = own_postgresql.over_tcp(postgresql_database)
     database = Database(url)
     async with database.write() as connection:
         await keep(connection, 1)

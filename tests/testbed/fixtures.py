@@ -15,7 +15,7 @@ import pytest
 from calendarsync.store.database import Database
 from tests.testbed.cyrus import cyrus_server, missing
 from tests.testbed.dav import DavServer
-from tests.testbed.postgresql import PostgresqlServer, postgresql_missing, run_postgresql
+from tests.testbed.postgresql import OwnServer, PostgresqlServer, postgresql_missing, run_postgresql
 from tests.testbed.radicale import radicale_server
 from tests.testbed.xandikos import xandikos_server
 
@@ -99,6 +99,13 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
         pytest.skip(reason)
     with run_postgresql(_MEMORY) as server:
         yield server
+
+
+@pytest.fixture
+def own_postgresql(postgresql_server: PostgresqlServer) -> OwnServer:
+    """The process of the server, for tests that stop it; they are left out where a server was given."""
+    assert postgresql_server.own is not None
+    return postgresql_server.own
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class PostgresqlServer:
     `url` of an administrator's database; `own` is the process, None where the server was given.
     """
 
-    def __init__(self, url: str, own: _OwnServer | None = None) -> None:
+    def __init__(self, url: str, own: OwnServer | None = None) -> None:
         self.url = url
         self.own = own
         self._template: str | None = None
@@ -113,7 +113,7 @@ def _in_thread(work: Callable[[], Any]) -> Any:
         return pool.submit(lambda: asyncio.run(work())).result()
 
 
-class _OwnServer:
+class OwnServer:
     """The process of a server on a socket in its own folder."""
 
     def __init__(self, programs: Path, folder: Path) -> None:
@@ -221,7 +221,7 @@ def run_postgresql(memory: str | None) -> Iterator[PostgresqlServer]:
     with tempfile.TemporaryDirectory(dir=memory, prefix="pg") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        own = _OwnServer(folder_of_programs, folder)
+        own = OwnServer(folder_of_programs, folder)
         try:
             own.create()
             own.start()
