@@ -39,8 +39,9 @@ _OPTIONS = {
     # PostgreSQL 18 would start processes for it that nothing here needs.
     "io_method": "sync",
 }
-# The server ends when its standard input does, and so with the tests, whatever ends them.
-_GUARD = '"$@" & read -r _; kill -QUIT $!; wait'
+# The server ends when its standard input does, and so with the tests, whatever ends them. Its data go
+# as well, unless a word came before.
+_GUARD = '"$@" & read -r keep; kill -QUIT $!; wait; [ "$keep" ] || rm -rf "$0"'
 
 
 class PostgresqlServer:
@@ -176,6 +177,7 @@ class OwnServer:
         process, self._process = self._process, None
         if process is not None:
             assert process.stdin is not None
+            process.stdin.write(b"keep\n")
             process.stdin.close()
             process.wait(_START_SECONDS)
 
