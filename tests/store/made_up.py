@@ -1,0 +1,191 @@
+"""One row of everything, and arguments for every function of the store that takes a connection."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_type_hints
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.domain.event import Problem, Resource
+from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.store import tables
+from calendarsync.store.claims import Claim
+from calendarsync.store.logs import LogFilter
+from calendarsync.store.quiet import QuietEnd
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, beside
+from calendarsync.store.tenancy import Tenant
+
+NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+TENANT = Tenant("acct_walk", "test")
+
+_ACCOUNT = {"id": TENANT.account_id, "email": "you@example.com", "plan": "free", "created_at": NOW}
+_CONNECTION: dict[str, Any] = {
+    "id": "conn_a",
+    "provider": "caldav",
+    "calendar_id": "https://dav.example.com/a/",
+    "calendar_key": "key-a",
+    "grant_hash": "grant",
+    "calendar_name": "A",
+    "owner_addresses": [],
+    "read_only": False,
+    "credentials_encrypted": b"sealed",
+    "status": "active",
+    "created_at": NOW,
+    "index_version": 0,
+}
+_PAIR: dict[str, Any] = {
+    "id": "pair_held",
+    "connection_a_id": "conn_a",
+    "connection_b_id": "conn_b",
+    "sync_mode": "full",
+    "direction": "bidirectional",
+    "options": {},
+    "status": "active",
+    "created_at": NOW,
+    "last_synced_at": NOW,
+    "due_at": NOW,
+    "generation": 1,
+    "leased_until": LATER,
+    "calendar_a": "key-a",
+    "calendar_b": "key-b",
+}
+_ORDER = {
+    "sync_id": "sync_1",
+    "pair_id": "pair_free",
+    "trigger": "api",
+    "full": False,
+    "confirm": False,
+    "dry_run": False,
+    "created_at": NOW,
+}
+_RUN = {
+    "sync_id": "sync_0",
+    **TENANT.values(),
+    "pair_id": "pair_held",
+    "status": "success",
+    "trigger": "schedule",
+    "duration_ms": 1,
+    **{f"events_{name}": 0 for name in ("processed", "created", "updated", "deleted", "skipped")},
+    "provider_requests": 2,
+}
+_OPERATION = {
+    "direction": "a_to_b",
+    "event_id": "event",
+    "original_start": "",
+    "action": "create",
+    "reason": "new",
+}
+_FREE = {
+    "id": "pair_free",
+    "generation": 0,
+    "leased_until": None,
+    "calendar_a": "key-c",
+    "calendar_b": "key-d",
+}
+_HELD = Claim("pair_held", 1, NOW, due=True)
+_LINK = Link(Direction.A_TO_B, "event", "", "uid", "origin", "key-b", "copy", 1, LinkState.LIVE)
+
+
+def _record(kind: type[Any], row: Mapping[str, Any]) -> Any:
+    return kind(**{field.name: row.get(field.name) for field in fields(kind)})
+
+
+_PAIR_RECORD: PairRecord = _record(PairRecord, _PAIR | TENANT.values())
+_CONNECTION_RECORD: ConnectionRecord = _record(ConnectionRecord, _CONNECTION | TENANT.values())
+
+_BY_KIND: Mapping[Any, Any] = {
+    Tenant: TENANT,
+    datetime: NOW,
+    str: "made-up",
+    int: 1,
+    Claim: _HELD,
+    PairRecord: _PAIR_RECORD,
+    ConnectionRecord: _CONNECTION_RECORD,
+    LogFilter: LogFilter(),
+    Direction: Direction.A_TO_B,
+    Fingerprinter: Fingerprinter(b"k" * 32),
+}
+_BY_NAME: Mapping[str, Any] = {
+    "pair_id": "pair_held",
+    "connection_id": "conn_a",
+    "account_id": TENANT.account_id,
+    "log_id": "log_0",
+    "until": LATER,
+    "report": {},
+    "trial_ends_at": None,
+    "claims": [_HELD],
+    "changed": [_LINK],
+    "gone": [_LINK],
+    "beside": beside(_PAIR_RECORD),
+    "mark_keys": (),
+    "sync_ids": ["sync_1"],
+    "pair_ids": ["pair_free"],
+    "ids": ["event"],
+    "hashes": ["hash"],
+    "scopes": ["logs:read"],
+}
+# Where neither the kind nor the name of a parameter is enough, or one call does not reach every statement.
+_CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "accounts.claim_installation": [{"checks": ["new", "old"]}],
+    "accounts.insert_account": [{"account_id": "acct_new"}],
+    "claims.claim_pair": [{"pair_id": "pair_free"}],
+    "claims.hold_fast": [{}, {"beside": None}],
+    "claims.settle": [
+        {"status": {"status": "error"}, "release": False, "last_synced_at": NOW},
+        {"status": {}, "release": True, "next_due_at": LATER},
+    ],
+    "connections.insert_connection": [{"values": _CONNECTION | {"id": "conn_c", "calendar_key": "key-c"}}],
+    "connections.update_connection": [{"values": {"calendar_name": "B"}}],
+    "index.store_resources": [{"resources": [Resource("event", "1", "uid", (), problem=Problem.UNREADABLE)]}],
+    "links.replace_failures": [{"failed": {("event", ""): ("refused", "hash", NOW)}}],
+    "logs.list_logs": [{}, {"wanted": LogFilter("pair_held", "sync_0", "success", NOW, LATER)}],
+    "orders.place": [{"values": _ORDER | {"sync_id": "sync_2"}}],
+    "pairs.insert_pair": [{"values": _PAIR | {"id": "pair_new"}}],
+    "pairs.update_pair": [{"values": {"status": "paused"}}],
+    "quiet.settle_quiet": [{"ends": [QuietEnd(_HELD, LATER, _RUN | {"sync_id": "sync_3"}, {})]}],
+    "runs.save_run": [{"run": _RUN | {"sync_id": "sync_4", "created_at": NOW}, "done": [_OPERATION]}],
+    "schedule.note_failure": [{"status": "expired"}],
+    "schedule.note_reading": [{"cursor": "next"}],
+    "schedule.update_connection": [{"cursor": "next"}],
+}
+
+
+async def fill(db: AsyncConnection) -> None:
+    """A pair that a run holds, and one that is due and ordered."""
+    rows: list[tuple[Any, dict[str, Any]]] = [
+        (tables.installation, {"id": 1, "secret_check": "old"}),
+        (tables.accounts, _ACCOUNT),
+        (tables.connections, _CONNECTION | TENANT.values()),
+        (tables.connections, _CONNECTION | TENANT.values() | {"id": "conn_b", "calendar_key": "key-b"}),
+        (tables.pairs, _PAIR | TENANT.values()),
+        (tables.pairs, _PAIR | TENANT.values() | _FREE),
+        (tables.orders, _ORDER | TENANT.values()),
+        (tables.runs, _RUN | {"id": "log_0", "created_at": NOW}),
+        (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),
+    ]
+    for table, row in rows:
+        await db.execute(insert(table), row)
+
+
+def calls(name: str, function: Any) -> list[dict[str, Any]]:
+    """Arguments for each call of a function, all but its connection. `name` is `module.function`."""
+    kinds = get_type_hints(function)
+    made = []
+    for given in _CALLS.get(name, [{}]):
+        arguments = dict(given)
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            if parameter.name in arguments or parameter.kind is parameter.VAR_KEYWORD:
+                continue
+            kind = kinds[parameter.name]
+            if parameter.name not in _BY_NAME and kind not in _BY_KIND:
+                raise LookupError(f"made_up.py has no argument {parameter.name!r} for {name}")
+            arguments[parameter.name] = _BY_NAME.get(parameter.name, _BY_KIND.get(kind))
+        made.append(arguments)
+    return made
