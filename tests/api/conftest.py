@@ -16,6 +16,7 @@ from calendarsync.observability import configure_logging
 from calendarsync.store.database import Database
 from tests.api.client import Client
 from tests.api.world import World, build, close
+from tests.store.watching import unexcused, watching
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +35,12 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def world(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
-    world = await build(tmp_path, migrated=migrated)
-    yield world
-    await close(world)
+    """Whatever a test makes the store execute must be bound to a tenant, or to an id that the engine has."""
+    with watching() as seen:
+        world = await build(tmp_path, migrated=migrated)
+        yield world
+        await close(world)
+    assert [problem for each in seen for problem in unexcused(each)] == []
 
 
 @pytest.fixture
