@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -51,6 +52,15 @@ def with_database(work: Callable[[Database, Settings], Awaitable[Result]]) -> Re
 
     with readable_failures():
         return asyncio.run(run())
+
+
+def configure_logs() -> None:
+    """Ours, and of libraries only what we do not tell ourselves."""
+    from calendarsync.observability import configure_logging
+
+    configure_logging()
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces its plugins at every start
+    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)  # a connection that is cut is an error to it
 
 
 @contextmanager

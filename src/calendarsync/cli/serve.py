@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -11,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from calendarsync.cli.common import fail, load_settings, readable_failures
-from calendarsync.settings import Settings, sqlite_path
+from calendarsync.cli.common import configure_logs, fail, load_settings, readable_failures
+from calendarsync.settings import Settings
 
 _BACKLOG = 2048
 
@@ -28,11 +27,8 @@ def serve(
 
     On PostgreSQL any number of these, and of `calendarsync worker`, share the work.
     """
-    from calendarsync.observability import configure_logging
-
     settings = load_settings()
-    configure_logging()
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces its plugins at every start
+    configure_logs()
     with readable_failures(), _listen(host, port) as listener, asyncio.Runner(loop_factory=new_loop) as loop:
         loop.run(_serve(settings, listener, worker=worker))
 
@@ -81,7 +77,7 @@ def _announce(settings: Settings, listener: socket.socket, *, worker: bool, alon
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"Listening on {address}, documentation at {address}/docs")
-    typer.echo(f"Database: {sqlite_path(settings.database_url).absolute() if alone else 'PostgreSQL'}")
+    typer.echo(f"Database: {settings.database_label}")
     if worker:
         typer.echo(f"Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
     elif alone:

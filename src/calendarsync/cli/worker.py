@@ -7,7 +7,7 @@ import signal
 
 import typer
 
-from calendarsync.cli.common import USAGE, fail, load_settings, readable_failures
+from calendarsync.cli.common import USAGE, configure_logs, fail, load_settings, readable_failures
 from calendarsync.cli.serve import new_loop
 from calendarsync.settings import Settings, backend_of
 
@@ -17,15 +17,13 @@ def worker() -> None:
 
     SIGTERM lets what runs come to its end, or gives it back, within 20 seconds.
     """
-    from calendarsync.observability import configure_logging
-
     settings = load_settings()
     if backend_of(settings.database_url) == "sqlite":
         fail(
             "SQLite has one worker, and that is in `calendarsync serve`; for more, set a PostgreSQL address",
             USAGE,
         )
-    configure_logging()
+    configure_logs()
     with readable_failures(), asyncio.Runner(loop_factory=new_loop) as loop:
         loop.run(_work(settings))
 

@@ -40,10 +40,13 @@ from calendarsync.sync.run import Engine, Work
 PAIRS_CLAIMED = "pairs_claimed"
 PAIR_ORDERED = "pair_ordered"
 
-RUNS_AT_ONCE = 64
+RUNS_AT_ONCE = 128
 """How many pairs the schedule has at work in one process."""
 
-_MOST_RUNS = 4 * RUNS_AT_ONCE
+_CLAIMED_AT_ONCE = 64
+"""So that pairs are spread over the workers that are there, and the next are fetched while these are at work."""
+
+_MOST_RUNS = 2 * RUNS_AT_ONCE
 """The same with those that wait for a calendar, and with what was ordered, which the schedule leaves room for."""
 
 LEASE = timedelta(seconds=15)
@@ -131,7 +134,8 @@ class Worker:
         """Claim what is due, as much as there is room for, and hand it to whichever worker is quickest."""
         await self._mind_the_clock()
         # Runs that wait for a calendar take no place, or a slow hub would hold up everybody else.
-        room = min(RUNS_AT_ONCE - len(self._runs) + self._engine.waiting, _MOST_RUNS - len(self._runs))
+        room = min(RUNS_AT_ONCE + self._engine.waiting, _MOST_RUNS) - len(self._runs)
+        room = min(room, _CLAIMED_AT_ONCE)
         if room <= 0 or self._stopping:
             return
         async with self._wakeups.transaction() as (db, sending):
@@ -195,6 +199,8 @@ class Worker:
                 wanted.append(Order(new_id("sync_run"), "schedule"))
             work = Work(Hold(self._db, claim), pair, [] if wait else wanted)
             self._begin(work, round_, until, wait)
+        if self._more:
+            self._woken.set()
 
     def _begin(self, work: Work, round_: Round, until: datetime, wait: Wait | None) -> None:
         run = self._runs[work.hold.claim] = _Run(until)

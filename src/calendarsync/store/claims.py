@@ -172,12 +172,17 @@ async def renew(db: AsyncConnection, claims: Collection[Claim], until: datetime)
 
 _RENEW = update(pairs).where(_is_held).values(leased_until=_moment("until")).returning(pairs.c.id)
 _GIVE_BACK = update(pairs).where(_is_held).values(generation=pairs.c.generation + 1, leased_until=None)
-_unless_changed = case(
-    (pairs.c.due_at.is_not_distinct_from(_moment("was_due_at")), _moment("next_due_at")),
-    else_=pairs.c.due_at,
-)
+
+
+def unless_changed(was: ColumnElement[Any], then: ColumnElement[Any]) -> ColumnElement[Any]:
+    """When a pair is due after a run: as planned, unless somebody said otherwise since it was claimed."""
+    return case((pairs.c.due_at.is_not_distinct_from(was), then), else_=pairs.c.due_at)
+
+
 _SETTLE = update(pairs).where(_is_held).returning(pairs.c.id)
-_RELEASE = _SETTLE.values(leased_until=None, due_at=_unless_changed)
+_RELEASE = _SETTLE.values(
+    leased_until=None, due_at=unless_changed(_moment("was_due_at"), _moment("next_due_at"))
+)
 
 
 async def settle(

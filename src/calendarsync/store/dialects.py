@@ -17,6 +17,11 @@ def upsert(db: AsyncConnection, table: Table) -> Insert:
     return postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
 
 
+def takes_arrays(db: AsyncConnection) -> bool:
+    """Whether a statement may be given arrays, and so write many rows at once."""
+    return db.dialect.name == "postgresql"
+
+
 async def one_at_a_time(db: AsyncConnection, key: int) -> None:
     """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
     if db.dialect.name == "postgresql":

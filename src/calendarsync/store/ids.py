@@ -10,7 +10,13 @@ _LENGTH = 22  # 62 ** 22 > 2 ** 130
 
 
 def random_base62(length: int) -> str:
-    return "".join(secrets.choice(BASE62) for _ in range(length))
+    """Every text of that length is as likely as any other."""
+    number = secrets.randbelow(62**length)
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(BASE62[digit])
+    return "".join(digits)
 
 
 def new_id(kind: str) -> str:

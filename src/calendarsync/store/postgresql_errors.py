@@ -27,6 +27,7 @@ _REFUSALS = _LOSSES | {
     "42501": "the user name has no permission to connect",
     "42704": "it does not know an option of the address",
 }
+_ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _LOST = "the connection was lost"
 _SILENT = "it did not answer in time"
 _UNREACHABLE = "it cannot be reached"
@@ -37,7 +38,7 @@ def driver_error(error: BaseException | None) -> BaseException | None:
     if isinstance(error, DBAPIError):
         error = error.orig
     cause = error.__cause__ if error is not None else None
-    return cause if isinstance(cause, (asyncpg.PostgresError, asyncpg.InterfaceError)) else error
+    return cause if isinstance(cause, _ASYNCPG) else error
 
 
 def reason_of_loss(error: BaseException | None) -> str | None:
@@ -48,6 +49,8 @@ def reason_of_loss(error: BaseException | None) -> str | None:
         return _LOST if (error.sqlstate or "").startswith("08") else None
     if isinstance(error, asyncpg.InterfaceError):
         return _LOST if "is closed" in str(error) else None
+    if isinstance(error, asyncpg.InternalClientError):
+        return _LOST  # what its protocol says of an answer that breaks off
     if isinstance(error, TimeoutError):
         return _SILENT
     return _LOST if isinstance(error, OSError) else None

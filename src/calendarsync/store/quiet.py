@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import and_, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store import orders
-from calendarsync.store.claims import Claim, ClaimLost, settle
+from calendarsync.store.claims import Claim, ClaimLost, settle, unless_changed
+from calendarsync.store.dialects import takes_arrays
 from calendarsync.store.ids import new_id
-from calendarsync.store.tables import runs
+from calendarsync.store.tables import pairs, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +31,10 @@ class QuietEnd:
 
 async def settle_quiet(db: AsyncConnection, ends: Sequence[QuietEnd], now: datetime) -> set[Claim]:
     """Log the runs, settle their pairs and end their claims; those whose claims count no longer are left out."""
-    settled = []
-    # In one order, so that two transactions never wait for each other.
-    for end in sorted(ends, key=lambda each: each.claim.pair_id):
-        try:
-            await settle(db, end.claim, {}, release=True, next_due_at=end.next_due_at, last_synced_at=now)
-        except ClaimLost:
-            continue
-        settled.append(end)
+    settle_all = _settle_at_once if takes_arrays(db) else _settle_each
+    released = await settle_all(db, ends, now)
+    settled = [end for end in ends if end.claim.pair_id in released]
+    for end in settled:
         if end.report is not None:
             await orders.finish(db, end.log["sync_id"], end.report, now)
     if settled:
@@ -43,3 +42,54 @@ async def settle_quiet(db: AsyncConnection, ends: Sequence[QuietEnd], now: datet
             insert(runs), [{"id": new_id("log"), **end.log, "created_at": now} for end in settled]
         )
     return {end.claim for end in settled}
+
+
+async def _settle_each(db: AsyncConnection, ends: Sequence[QuietEnd], now: datetime) -> set[str]:
+    released = set()
+    for end in ends:
+        with suppress(ClaimLost):
+            await settle(db, end.claim, {}, release=True, next_due_at=end.next_due_at, last_synced_at=now)
+            released.add(end.claim.pair_id)
+    return released
+
+
+_ended = (
+    func.unnest(
+        bindparam("ids", type_=ARRAY(pairs.c.id.type)),
+        bindparam("generations", type_=ARRAY(pairs.c.generation.type)),
+        bindparam("were_due_at", type_=ARRAY(pairs.c.due_at.type)),
+        bindparam("next_due_at", type_=ARRAY(pairs.c.due_at.type)),
+    )
+    .table_valued("id", "generation", "was_due_at", "next_due_at", name="ended")
+    .render_derived()
+)
+# Locked in one order, so that two transactions never wait for each other.
+_locked = (
+    select(pairs.c.id, _ended.c.was_due_at, _ended.c.next_due_at)
+    .join(_ended, and_(pairs.c.id == _ended.c.id, pairs.c.generation == _ended.c.generation))
+    .where(pairs.c.leased_until.is_not(None))
+    .order_by(pairs.c.id)
+    .with_for_update(of=pairs)
+    .cte("locked")
+)
+_SETTLE_AT_ONCE = (
+    update(pairs)
+    .where(pairs.c.id == _locked.c.id)
+    .values(
+        leased_until=None,
+        due_at=unless_changed(_locked.c.was_due_at, _locked.c.next_due_at),
+        last_synced_at=bindparam("now", type_=pairs.c.last_synced_at.type),
+    )
+    .returning(pairs.c.id)
+)
+
+
+async def _settle_at_once(db: AsyncConnection, ends: Sequence[QuietEnd], now: datetime) -> set[str]:
+    given = {
+        "ids": [end.claim.pair_id for end in ends],
+        "generations": [end.claim.generation for end in ends],
+        "were_due_at": [end.claim.due_at for end in ends],
+        "next_due_at": [end.next_due_at for end in ends],
+        "now": now,
+    }
+    return set((await db.execute(_SETTLE_AT_ONCE, given)).scalars())

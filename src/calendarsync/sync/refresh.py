@@ -101,6 +101,8 @@ class Refresher:
             emptied = bool(missing) and not reading.listed and len(versions) >= EMPTIED
             await writer.write(Batch(removed=list(missing)), emptied_at=now if emptied else None)
         memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
+        if connection.cursor is not None and memory == last:
+            return connection.cursor, writer.wrote
         return memory.dump(), writer.wrote
 
 

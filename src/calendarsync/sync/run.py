@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -40,18 +40,29 @@ class Locks:
     """
 
     waiting: int = 0
-    _locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    # A lock is there as long as somebody holds it or waits for it.
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @asynccontextmanager
-    async def hold(self, calendar_keys: Sequence[str]) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            self.waiting += 1
+    async def hold(self, first: str, second: str) -> AsyncIterator[None]:
+        earlier, later = (
+            self._locks.setdefault(calendar_key, asyncio.Lock()) for calendar_key in sorted((first, second))
+        )
+        self.waiting += 1
+        try:
+            await earlier.acquire()
             try:
-                for calendar_key in sorted(set(calendar_keys)):
-                    await stack.enter_async_context(self._locks[calendar_key])
-            finally:
-                self.waiting -= 1
+                await later.acquire()
+            except BaseException:
+                earlier.release()
+                raise
+        finally:
+            self.waiting -= 1
+        try:
             yield
+        finally:
+            later.release()
+            earlier.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ class Engine:
         """
         pair: PairRecord | None = work.pair
         reports = []
-        async with self._locks.hold((work.pair.calendar_a, work.pair.calendar_b)):
+        async with self._locks.hold(work.pair.calendar_a, work.pair.calendar_b):
             for number, order in enumerate(work.orders, start=1):
                 if number > 1:
                     async with self._reader.db.read() as db:
