@@ -249,7 +249,7 @@ async def _left(db: Database) -> bool:
 
 async def _rows_written(db: Database) -> int:
     raw = await db.connect_raw()
-    await asyncio.sleep(1.5)  # until every backend has told its statistics
+    await asyncio.sleep(11)  # backends that lie idle tell their statistics after 10 s
     await raw.execute("SELECT pg_stat_force_next_flush()")
     written = await raw.fetchval(
         "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE relname NOT LIKE 'pgqueuer%'"

@@ -44,9 +44,19 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[MemoryDesk]:
-    async with memory_desk(tmp_path) as desk:
+async def at(database_url: str) -> AsyncIterator[MemoryDesk]:
+    async with memory_desk(database_url) as desk:
         yield desk
+
+
+@pytest.mark.parametrize("name", ["x" * 1001, "a\0b"], ids=["long", "NUL"])
+async def test_an_id_that_no_database_holds_stops_nothing_else(at: MemoryDesk, name: str) -> None:
+    at.store("a").put(name, event("odd"))
+    at.store("a").put("good.ics", GOOD)
+    pair = await at.pair(sync_mode="full")
+    report = await at.app.sync(pair)
+    assert report.events_created == 1
+    assert (await at.app.sync(pair)).events_created == 0
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -32,11 +32,17 @@ from calendarsync.store.tables import connections, index
 
 _CHUNK = 500
 # PostgreSQL indexes no longer rows, and takes no U+0000; what goes past it counts as unreadable on SQLite too.
+_LONGEST_ID = 1000
 _LONGEST_UID = 1000  # bytes of UTF-8
 _LONGEST_VERSION = 500
 _LONGEST_MARK = 400
 _LONGEST_ORIGINAL = 100
 _BREATH = 200  # rows are built between other tasks' turns
+
+
+def is_id(resource_id: str) -> bool:
+    """Whether the index can hold a resource of this id."""
+    return len(resource_id) <= _LONGEST_ID and "\0" not in resource_id
 
 
 async def known_versions(db: AsyncConnection, connection_id: str) -> dict[str, str | None]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import structlog
+
 from calendarsync.domain.event import Content, Resource
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.providers.base import Batch, Calendar
@@ -15,6 +17,8 @@ from calendarsync.store.database import Database
 from calendarsync.store.schedule import ConnectionRecord, carries_full_pair, update_connection
 from calendarsync.sync.guards import EMPTIED
 from calendarsync.sync.hold import Hold
+
+_log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 86_400.0
 """How often a resource that could not be read is fetched again though it did not change (rule 22)."""
@@ -136,20 +140,28 @@ class _IndexWriter:
 
     async def write(self, batch: Batch, *, emptied_at: datetime | None = None) -> None:
         """`emptied_at` is noted together with the removals that it casts doubt on (rule 21)."""
-        if not batch.changed and not batch.removed:
+        changed = [resource for resource in batch.changed if self._can_be_kept(resource)]
+        if not changed and not batch.removed:
             return
         self.wrote = True
         async with self._hold.write() as db:
             if emptied_at is not None:
                 await update_connection(db, self._connection_id, emptied_at=emptied_at)
             version = await index.next_version(db, self._connection_id)
-            await index.store_resources(db, self._connection_id, batch.changed, self._fingerprinter, version)
+            await index.store_resources(db, self._connection_id, changed, self._fingerprinter, version)
             await index.remove_resources(db, self._connection_id, batch.removed)
             if self._keeps is None:
                 self._keeps = await carries_full_pair(db, self._connection_id)
         if self._keeps:
-            for resource in batch.changed:
+            for resource in changed:
                 self._contents.remember(resource)
+
+    def _can_be_kept(self, resource: Resource) -> bool:
+        """An id that no column holds is nothing that a server gives in earnest."""
+        fits = index.is_id(resource.id)
+        if not fits:
+            _log.warning("resource_left_out", connection_id=self._connection_id, id_length=len(resource.id))
+        return fits
 
 
 @dataclass(frozen=True, slots=True)
