@@ -1,6 +1,7 @@
 """`make bench`: first syncs, runs without a change, one change, and memory, beside the bare requests.
 
-`BENCH=quick` leaves out what takes many minutes: Radicale, and 20,000 events.
+`BENCH=quick` leaves out what takes many minutes: Radicale, and 20,000 events. `BENCH=workers` measures workers on
+PostgreSQL alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, TypeVar
 import uvloop
 from rich.console import Console
 
-from benchmarks import bare, report, vdirsyncer
+from benchmarks import bare, report, vdirsyncer, workers
 from benchmarks.bare import Place
 from benchmarks.events import changed, events
 from benchmarks.report import Row
@@ -175,8 +176,12 @@ def row_of_many(first: FirstSync, server: str) -> Row:
     return Row(f"{server}: first sync of {MANY:,} events", ours, goal="200 MB above idle", met=more <= 200)
 
 
-def main(*, quick: bool) -> None:
+def main(which: str) -> None:
     console = Console(highlight=False)
+    if which == "workers":
+        report.show(console, workers.run(), [report.machine()])
+        return
+    quick = which == "quick"
     started, (load, _, _) = perf_counter(), os.getloadavg()
     why_not = cyrus.missing()
     if why_not is not None:
@@ -195,6 +200,7 @@ def main(*, quick: bool) -> None:
             other.mkdir()
             alice = stack.enter_context(radicale_server(folder / "radicale"))
             rows += rows_of(Bench(alice, other, rival, console).measure(1), "Radicale")
+        rows += workers.run()
     minutes = (perf_counter() - started) / 60
     notes = [
         f"Medians of {ROUNDS} first syncs on Cyrus and one on Radicale, {QUIET_RUNS} triggers without a change, "
@@ -214,4 +220,4 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 if __name__ == "__main__":
-    main(quick=os.environ.get("BENCH") == "quick")
+    main(os.environ.get("BENCH", ""))

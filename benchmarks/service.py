@@ -39,9 +39,9 @@ class Service:
     def pair(self, a: Place, b: Place, events: int) -> FirstSync:
         """Pair two calendars, and wait until the schedule has synced them."""
         ids = [self._connect(place) for place in (a, b)]
-        idle = self._memory("VmRSS")
+        idle = memory(self.process, "VmRSS")
         Path(f"/proc/{self.process}/clear_refs").write_text("5")  # begins the peak anew
-        started, cpu = perf_counter(), self._cpu()
+        started, cpu = perf_counter(), cpu_seconds(self.process)
         wanted = {"sync_mode": "full", "direction": "a_to_b"}
         pair: str = self.api.post(
             "/sync-pairs", {"connection_a_id": ids[0], "connection_b_id": ids[1], **wanted}
@@ -49,9 +49,11 @@ class Service:
         while not (logs := self.logs(pair)):
             # Each look takes time of the process that is measured: one for each fiftieth of the time passed.
             time.sleep(max(_LOOK_SECONDS, (perf_counter() - started) / 50))
-        seconds, cpu = perf_counter() - started, self._cpu() - cpu
+        seconds, cpu = perf_counter() - started, cpu_seconds(self.process) - cpu
         assert (logs[0]["status"], logs[0]["events_created"]) == ("success", events), self._skipped(logs[0])
-        return FirstSync(pair, seconds, cpu, logs[0]["provider_requests"], self._memory("VmHWM"), idle)
+        return FirstSync(
+            pair, seconds, cpu, logs[0]["provider_requests"], memory(self.process, "VmHWM"), idle
+        )
 
     def trigger(self, pair: str) -> float:
         """Seconds until a trigger is answered."""
@@ -76,13 +78,17 @@ class Service:
         connection: str = self.api.post("/connections", access | {"url": url, "calendar_id": url})["id"]
         return connection
 
-    def _memory(self, name: str) -> float:
-        lines = Path(f"/proc/{self.process}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
-    def _cpu(self) -> float:
-        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime and stime
+def memory(process: int, name: str) -> float:
+    """`VmRSS` or `VmHWM` of a process, in MB."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def cpu_seconds(process: int) -> float:
+    """What a process has used so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # utime and stime
 
 
 @contextmanager

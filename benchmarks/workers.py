@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,9 +16,11 @@ from time import perf_counter, process_time
 from typing import Any
 
 import asyncpg
+import uvloop
 from sqlalchemy import insert, select, update
 
 from benchmarks.report import Row
+from benchmarks.service import cpu_seconds, memory
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -31,15 +37,20 @@ from calendarsync.sync.inputs import Tools
 from calendarsync.sync.refresh import Refresher
 from calendarsync.sync.round import Reader
 from calendarsync.sync.run import Engine
-from tests.testbed.postgresql import PostgresqlServer
+from tests.testbed.postgresql import PostgresqlServer, run_postgresql
 
 PAIRS = 5_000
+MANY = 100_000
 ROUNDS = 3
 AT_ONCE = 10
 """Connections of the bare loop: as many as a worker's pool has."""
 
 _BATCH = 64
 _DAY = 86_400.0
+_SETTLING, _WATCHED = 10, 30
+
+LASTING = {"shared_buffers": "256MB", "max_connections": "60"}
+"""As a server is run whose data are to last: each commit waits for the disk."""
 
 _CLAIM = """
     UPDATE pairs SET generation = generation + 1, leased_until = now() + interval '15 s' WHERE id IN (
@@ -116,9 +127,49 @@ async def measure(server: PostgresqlServer, count: int = PAIRS) -> tuple[list[Sp
     return ours, bare, written / count
 
 
-async def fill(db: Database, count: int) -> None:
-    """An account with that many pairs, each on two calendars of its own, all due."""
+@dataclass(frozen=True)
+class Idle:
+    """What a worker process uses while nothing is due: percent of a core, and resident MB."""
+
+    percent: float
+    megabytes: float
+
+
+def idle(server: PostgresqlServer, count: int = MANY) -> Idle:
+    """A real `calendarsync worker` on a database with that many pairs, none due."""
+    url = server.make_database()
+
+    async def prepare() -> None:
+        db = Database(url)
+        await fill(db, count, due_in=_DAY)
+        raw = await db.connect_raw()
+        await raw.execute("VACUUM ANALYZE")
+        await raw.close()
+        await db.close()
+
+    asyncio.run(prepare())
+    settings = {
+        "CALENDARSYNC_DATABASE_URL": url,
+        "CALENDARSYNC_SECRET_KEY": "a secret that is only measured with",
+    }
+    command = [sys.executable, "-m", "calendarsync", "worker"]
+    process = subprocess.Popen(command, env=os.environ | settings, stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(_SETTLING)
+        before = cpu_seconds(process.pid)
+        time.sleep(_WATCHED)
+        used = cpu_seconds(process.pid) - before
+        resident = memory(process.pid, "VmRSS")
+    finally:
+        process.terminate()
+        process.wait(30)
+    return Idle(used / _WATCHED * 100, resident)
+
+
+async def fill(db: Database, count: int, *, due_in: float = 0.0) -> None:
+    """An account with that many pairs, each on two calendars of its own."""
     now = datetime.now(UTC)
+    due_at = now + timedelta(seconds=due_in)
     account_id, keyring = new_id("acct"), Keyring([secrets.token_bytes(32)])
     async with db.write() as connection:
         await connection.execute(
@@ -129,7 +180,7 @@ async def fill(db: Database, count: int) -> None:
         for number in range(start, min(start + 1000, count)):
             for side in "ab":
                 ends.append(_connection(keyring, account_id, f"{side}{number}", now))  # noqa: PERF401
-            made.append(_pair(account_id, *ends[-2:], now))
+            made.append(_pair(account_id, *ends[-2:], now) | {"due_at": due_at})
         async with db.write() as connection:
             await connection.execute(insert(connections), ends)
             await connection.execute(insert(pairs), made)
@@ -171,7 +222,6 @@ def _pair(account_id: str, a: dict[str, Any], b: dict[str, Any], now: datetime) 
         "options": {},
         "status": "active",
         "created_at": now,
-        "due_at": now,
         "generation": 0,
     }
 
@@ -256,6 +306,23 @@ async def _rows_written(db: Database) -> int:
     )
     await raw.close()
     return int(written)
+
+
+def run(count: int = PAIRS, many: int = MANY) -> list[Row]:
+    """All that is told of workers, on a PostgreSQL with its data on disk."""
+    with run_postgresql(None, LASTING) as server:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+            ours, bare, written = loop.run(measure(server, count))
+        resting = idle(server, many)
+    return [
+        *rows_of(ours, bare, written),
+        Row(
+            f"A worker that has nothing to do, {many:,} pairs",
+            f"{resting.percent:.1f}% of a core, {resting.megabytes:.0f} MB",
+            goal="under 5% and 200 MB",
+            met=resting.percent < 5 and resting.megabytes < 200,
+        ),
+    ]
 
 
 def rows_of(ours: list[Speed], bare: list[Speed], written: float) -> list[Row]:

@@ -220,7 +220,7 @@ async def test_too_many_connections(running: Running, monkeypatch: pytest.Monkey
     monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 1)
     reader, writer = await running.open(HEALTH)
     await reader.readuntil(b"\r\n\r\n")
-    check_error(await running.exchange(HEALTH), 503, "server_error", "too many connections")
+    check_error(await running.exchange(HEALTH), 503, "unavailable", "too many connections")
     writer.close()
     await until(lambda: not running.server.server_state.connections)
     assert parsed(await running.exchange(LAST))[0] == 200

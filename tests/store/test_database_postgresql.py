@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store import postgresql
-from calendarsync.store.database import Database
+from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tables import kept_copies
 from tests.testbed.postgresql import PostgresqlServer
 
@@ -171,3 +171,29 @@ async def test_a_connection_that_is_alive_is_used_again_without_asking(
         assert await backend(connection) == before
     assert statements == []
     await connected.close()
+
+
+async def test_transactions_that_stand_in_each_others_way_are_a_matter_of_trying_again(
+    postgresql_database: str,
+) -> None:
+    database = Database(postgresql_database)
+    locked: list[int] = []
+    both = asyncio.Event()
+
+    async def lock(first: int, second: int) -> str:
+        try:
+            async with database.write() as connection:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": first})
+                locked.append(first)
+                if len(locked) == 2:
+                    both.set()
+                await both.wait()
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": second})
+        except DatabaseUnavailable as error:
+            return str(error)
+        return "done"
+
+    told = await asyncio.gather(lock(1, 2), lock(2, 1))
+    assert sorted(text != "done" for text in told) == [False, True]
+    assert "in the way" in "".join(told)
+    await database.close()

@@ -231,9 +231,7 @@ class Installation:
         statement = (
             update(tables.pairs)
             .where(tables.pairs.c.id == pair_id)
-            .values(
-                generation=tables.pairs.c.generation + 1, leased_until=self.clock() + timedelta(hours=1)
-            )
+            .values(generation=tables.pairs.c.generation + 1, leased_until=self.clock() + timedelta(hours=1))
             .returning(tables.pairs.c.generation, tables.pairs.c.due_at)
         )
         async with self.db.write() as db:

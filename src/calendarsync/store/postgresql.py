@@ -12,11 +12,17 @@ from typing import Any, Literal
 import asyncpg
 from sqlalchemy import event, func, select
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from calendarsync.store.errors import DatabaseUnavailable
-from calendarsync.store.postgresql_errors import driver_error, reason_at_connect, reason_of_loss
+from calendarsync.store.postgresql_errors import (
+    ASYNCPG_ERRORS,
+    driver_error,
+    reason_at_connect,
+    reason_of_delay,
+    reason_of_loss,
+)
 from calendarsync.store.postgresql_migration import migrate
 
 CONNECTIONS = 10
@@ -43,7 +49,7 @@ _MIGRATION = _SESSION | {
 # In seconds, the last in milliseconds: a host that vanished is noticed within a minute.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 # asyncpg raises ValueError for an address that it cannot read.
-_AT_CONNECT = (OSError, ValueError, SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_AT_CONNECT = (OSError, ValueError, SQLAlchemyError, *ASYNCPG_ERRORS)
 
 
 class Postgresql:
@@ -117,8 +123,13 @@ async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             raise DatabaseUnavailable(reason_at_connect(error)) from None
         try:
             yield connection
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # out of a use of `raw`
+        except ASYNCPG_ERRORS as error:  # out of a use of `raw`
             reason = reason_of_loss(error)
+            if reason is None:
+                raise
+            raise DatabaseUnavailable(reason) from None
+        except DBAPIError as error:
+            reason = reason_of_delay(error)
             if reason is None:
                 raise
             raise DatabaseUnavailable(reason) from None

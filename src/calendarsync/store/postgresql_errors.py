@@ -20,6 +20,13 @@ _LOSSES = {
     "57P03": "it is starting or stopping",
     "57P05": "it ended a connection that had been idle for too long",
 }
+# The connection goes on; the same may succeed a moment later.
+_DELAYS = {
+    "40001": "other transactions were in the way",
+    "40P01": "another transaction was in the way",
+    "55P03": "a lock was not to be had in time",
+    "57014": "a statement took too long",
+}
 _REFUSALS = _LOSSES | {
     "28000": "it refuses the user name or the way of the connection",
     "28P01": "it refuses the user name or the password",
@@ -27,7 +34,7 @@ _REFUSALS = _LOSSES | {
     "42501": "the user name has no permission to connect",
     "42704": "it does not know an option of the address",
 }
-_ASYNCPG = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _LOST = "the connection was lost"
 _SILENT = "it did not answer in time"
 _UNREACHABLE = "it cannot be reached"
@@ -38,7 +45,7 @@ def driver_error(error: BaseException | None) -> BaseException | None:
     if isinstance(error, DBAPIError):
         error = error.orig
     cause = error.__cause__ if error is not None else None
-    return cause if isinstance(cause, _ASYNCPG) else error
+    return cause if isinstance(cause, ASYNCPG_ERRORS) else error
 
 
 def reason_of_loss(error: BaseException | None) -> str | None:
@@ -54,6 +61,12 @@ def reason_of_loss(error: BaseException | None) -> str | None:
     if isinstance(error, TimeoutError):
         return _SILENT
     return _LOST if isinstance(error, OSError) else None
+
+
+def reason_of_delay(error: DBAPIError) -> str | None:
+    """Why a transaction was not to be had at this moment; None where trying again is of no use."""
+    cause = driver_error(error)
+    return _DELAYS.get(cause.sqlstate or "") if isinstance(cause, asyncpg.PostgresError) else None
 
 
 def reason_at_connect(error: Exception) -> str:
