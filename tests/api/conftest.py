@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 import structlog
 
 from calendarsync.observability import configure_logging
-from calendarsync.store.database import Database
 from tests.api.client import Client
 from tests.api.world import World, build, close
 from tests.store.watching import unexcused, watching
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with its schema: made once, copied for every test."""
-    path = tmp_path_factory.mktemp("schema") / "empty.sqlite3"
-
-    async def make() -> None:
-        database = Database(f"sqlite:///{path}")
-        await database.migrate()
-        await database.close()
-
-    asyncio.run(make())
-    return path
-
-
 @pytest.fixture
-async def world(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
+async def world(database_url: str) -> AsyncIterator[World]:
     """Whatever a test makes the store execute must be bound to a tenant, or to an id that the engine has."""
     with watching() as seen:
-        world = await build(tmp_path, migrated=migrated)
+        world = await build(database_url)
         yield world
         await close(world)
     assert [problem for each in seen for problem in unexcused(each)] == []

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
-from pathlib import Path
 
 from calendarsync.observability import REDACTED, get_logger
 from tests.api.client import Client
 from tests.api.test_connections import access
 from tests.api.world import World
 from tests.testbed.radicale import RadicaleServer
+from tests.testbed.stored import stored
 
 CANARY = "canary-7e1b-password"
 URL = "/api/v1/connections"
-
-
-def contents(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
 async def test_passwords_and_keys_stay_inside(
@@ -52,7 +48,8 @@ async def test_passwords_and_keys_stay_inside(
     await client.get(url)
     assert len(client.answers) == 3 * len(wrong) + 4
     told = b"".join(answer.body + str(answer.headers).encode() for answer in client.answers)
-    kept = contents(world.services.settings.data_folder)
+    kept = await stored(world.db, world.services.settings.database_url)
+    assert created.json["id"].encode() in kept
     logged = log.getvalue().encode()
     assert b'"operation": "create_connection"' in logged
     for secret in (CANARY, radicale.password, client.key or ""):

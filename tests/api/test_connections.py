@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,9 +188,9 @@ async def test_nothing_is_asked_of_a_server_before_the_body_is_right(client: Cli
 
 
 @pytest.fixture
-async def walled(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
+async def walled(database_url: str) -> AsyncIterator[World]:
     """A world whose operator opened no private network."""
-    world = await build(tmp_path, networks="", migrated=migrated)
+    world = await build(database_url, networks="")
     yield world
     await close(world)
 

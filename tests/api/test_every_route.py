@@ -132,8 +132,8 @@ async def objects(world: World, account_id: str, mode: Mode) -> dict[str, str]:
     pair = await world.pair(await world.client(account_id=account_id, mode=mode), a, b)
     async with world.db.write() as connection:
         log = {
-            "id": f"log_{mode}_{account_id}",
-            "sync_id": f"sync_run_{mode}_{account_id}",
+            "id": f"log_{mode}_{account_id[-20:]}",
+            "sync_id": f"sync_run_{mode}_{account_id[-20:]}",
             "account_id": account_id,
             "mode": mode,
             "pair_id": pair["id"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from tests.api.client import Client
 from tests.api.world import World
 from tests.testbed.events import vcalendar, vevent
 from tests.testbed.feed import FeedServer, feed_server
+from tests.testbed.stored import stored
 
 URL = "/api/v1/connections"
 
@@ -46,10 +46,6 @@ async def row_of(world: World, connection_id: str) -> dict[str, Any]:
         return dict((await db.execute(query)).mappings().one())
 
 
-def everything_in(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-
-
 async def test_connect(world: World, client: Client, feed: FeedServer) -> None:
     head = "X-WR-CALNAME:Trips\r\nX-WR-TIMEZONE:Europe/Berlin\r\n"
     feed.render = lambda: vcalendar(vevent("a")).replace("VERSION:2.0\r\n", "VERSION:2.0\r\n" + head)
@@ -75,7 +71,7 @@ async def test_connect(world: World, client: Client, feed: FeedServer) -> None:
 
 
 async def test_the_address_is_kept_and_shown_nowhere(
-    world: World, client: Client, feed: FeedServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    world: World, client: Client, feed: FeedServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     created = await connect(client, feed)
     answers = [await client.get(URL), await client.post(URL, {"provider": "ics", "url": feed.url})]
@@ -83,9 +79,9 @@ async def test_the_address_is_kept_and_shown_nowhere(
     answers.append(await client.patch(f"{URL}/{created['id']}", {"url": feed.url}))
     assert [answer.status for answer in answers] == [200, 409, 422]
     assert all(b"secret-token" not in answer.body for answer in answers)
-    stored = everything_in(tmp_path)
-    assert created["id"].encode() in stored
-    assert b"secret-token" not in stored
+    kept = await stored(world.db, world.services.settings.database_url)
+    assert created["id"].encode() in kept
+    assert b"secret-token" not in kept
     assert "secret-token" not in "".join(capfd.readouterr())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,20 +59,26 @@ class Served:
         return {"Authorization": f"Bearer {self.key}"}
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Served]:
-    with _serving(tmp_path_factory.mktemp("fuzz"), migrated) as server:
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_installation: Path
+) -> Iterator[Served]:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_server").make_database()
+    else:
+        url = f"sqlite:///{shutil.copy(empty_installation, tmp_path_factory.mktemp('fuzz'))}"
+    with _serving(url) as server:
         yield server
 
 
 @contextmanager
-def _serving(folder: Path, migrated: Path) -> Iterator[Served]:
+def _serving(url: str) -> Iterator[Served]:
     """The API on a loopback port, in a thread with a loop of its own. It reaches no other server."""
     ready, port = threading.Event(), free_port()
     found: list[tuple[uvicorn.Server, Served]] = []
 
     async def serve() -> None:
-        world = await build(folder, networks="", migrated=migrated)
+        world = await build(url, networks="")
         client = await world.client()
         a, b, c = [await world.connection(name) for name in "abc"]
         pair = await world.pair(client, a, b)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -23,9 +22,9 @@ CONNECTIONS, PAIRS = "/api/v1/connections", "/api/v1/sync-pairs"
 
 
 @pytest.fixture
-async def whole(tmp_path: Path, migrated: Path) -> AsyncIterator[World]:
+async def whole(database_url: str) -> AsyncIterator[World]:
     """A world with a real worker, and no schedule: only what is asked for runs."""
-    world = await build(tmp_path, migrated=migrated)
+    world = await build(database_url)
     services = world.services
     db = services.db
     wakeups, results = Wakeups(db), Results(db)

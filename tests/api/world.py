@@ -6,12 +6,11 @@ import asyncio
 import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from calendarsync.accounts.accounts import create_account
 from calendarsync.accounts.installation import open_installation
@@ -162,18 +161,14 @@ def operation() -> Operation:
     return Operation("a_to_b", "event-1", "", "create", "new", "copy-1")
 
 
-async def build(folder: Path, networks: str = "127.0.0.0/8", *, migrated: Path | None = None) -> World:
-    """`migrated` is a database file with a schema, to begin from a copy of it."""
+async def build(database_url: str, networks: str = "127.0.0.0/8") -> World:
+    """On a database with a schema, and nothing in it."""
     settings = Settings(
-        database_url=f"sqlite:///{folder}/data/test.sqlite3",
+        database_url=database_url,
+        secret_key=SecretStr("a secret that only tests know and nobody else"),
         allowed_private_networks=networks,  # type: ignore[arg-type] - parsed like the variable
     )
     db = Database(settings.database_url)
-    if migrated is None:
-        await db.migrate()
-    else:
-        settings.data_folder.mkdir()
-        copyfile(migrated, settings.data_folder / "test.sqlite3")
     keyring = await open_installation(settings, db)
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)

@@ -15,6 +15,7 @@ from tests.testbed.desk import desk
 from tests.testbed.events import event, vcalendar, vevent
 from tests.testbed.installation import Installation
 from tests.testbed.radicale import RadicaleServer
+from tests.testbed.stored import files, stored
 
 CANARIES = (
     *("tixtitle", "dexdescription", "loxlocation", "caxcategory", "coxcomment", "axattendee", "oxorganizer"),
@@ -46,10 +47,6 @@ ZONE = (
 def _found(haystack: bytes) -> list[str]:
     lowered = haystack.lower()
     return [word for word in CANARIES if word.encode() in lowered]
-
-
-def _files(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 async def _dump(app: Installation) -> bytes:
@@ -100,12 +97,24 @@ async def test_canary_words_are_found_nowhere(
         dump = await _dump(at.app)
         assert b"CREATE TABLE event_index" in dump
         assert _found(dump) == []
-        assert _found(_files(folder)) == []
-    assert _found(_files(folder)) == []
+        assert _found(files(folder)) == []
+    assert _found(files(folder)) == []
     logged = logs.readouterr()
     assert _found((logged.out + logged.err).encode()) == []
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(100) + b"TixTitle" + os.urandom(100))
-    assert _found(_files(tmp_path)) == ["tixtitle"]
+    assert _found(files(tmp_path)) == ["tixtitle"]
+
+
+async def test_nor_in_postgresql(radicale: RadicaleServer, postgresql_database: str) -> None:
+    async with desk(radicale, postgresql_database, secret=b"c" * 32) as at:
+        at.put_a("one", event("one", title="tixtitle", extra=RICH))
+        at.put_b("broken", event("broken", title="tixtitle", extra=RICH, zone="txtzid-unknown"))
+        pair = await at.pair(sync_mode="full", attendees_in_description=True)
+        report = await at.app.run(pair)
+        assert (report.events_created, report.status) == (1, "partial")
+        kept = await stored(at.app.db, postgresql_database)
+        assert pair.encode() in kept
+        assert _found(kept) == []
