@@ -87,6 +87,8 @@ async def _survives(folder: Path, *, seed: int, count: int, pause: float) -> Non
             enough.set()
             await people
             await at.settled()
+            if at.town.strays():
+                await at.settled()
             found = at.complaints()
             await at.crew.running[0].drain()
         except BaseException as error:

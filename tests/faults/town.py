@@ -154,6 +154,10 @@ class Town:
                 found.append((calendar, "too many", list(many.elements())))
         return found
 
+    def strays(self) -> list[str]:
+        """Calendars with copies too many. One written late, under a lost claim, is gone after another run."""
+        return [at.url for at, problem, _ in self.wrong_copies() if problem == "too many"]
+
     def _new_name(self) -> str:
         self._count += 1
         return f"event-{self._count}.ics"
