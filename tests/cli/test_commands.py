@@ -35,6 +35,7 @@ def run(*arguments: str, status: int = 0) -> Result:
 COMMANDS = (
     (),
     ("serve",),
+    ("worker",),
     ("migrate",),
     ("demo",),
     ("accounts",),
@@ -46,6 +47,10 @@ COMMANDS = (
 @pytest.mark.parametrize("command", [*COMMANDS, ("keys",), ("keys", "create"), ("keys", "list")])
 def test_help_is_everywhere(command: tuple[str, ...]) -> None:
     assert "Usage:" in run(*command, "--help").stdout
+
+
+def test_sqlite_has_no_worker_of_its_own() -> None:
+    assert "calendarsync serve" in run("worker", status=2).stderr
 
 
 def test_the_version_is_told() -> None:

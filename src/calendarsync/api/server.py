@@ -10,7 +10,7 @@ from calendarsync.api.app import create_app
 from calendarsync.api.protocol import Protocol
 from calendarsync.api.services import Services
 
-_GRACE_SECONDS = 10
+_GRACE_SECONDS = 5  # a worker in the same process takes up to 12 more, and 20 are promised
 _KEEP_ALIVE_SECONDS = 30
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import ORDERS_CHANNEL, notify, upsert
@@ -47,6 +47,7 @@ async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) 
             "full": or_(orders.c.full, new.full),
             "confirm": or_(orders.c.confirm, new.confirm),
         },
+        where=and_(orders.c.account_id == new.account_id, orders.c.mode == new.mode),
     ).returning(orders.c.sync_id)
     sync_id: str = (await db.execute(joined, {**values, **tenant.values()})).scalar_one()
     return sync_id
