@@ -29,7 +29,7 @@ async def claim_due(at: MemoryDesk, limit: int = 100) -> list[Claim]:
     now = at.app.clock()
     async with at.app.db.write() as db:
         ordered = await claims.claim_ordered(db, now, now + LEASE, limit)
-        return ordered + await claims.claim_due(db, now, now + LEASE, limit)
+        return ordered + await claims.claim_due(db, now, now + LEASE, limit, ahead=timedelta(seconds=30))
 
 
 async def order(at: MemoryDesk, pair_id: str, sync_id: str, *, dry_run: bool = False) -> str:
@@ -57,6 +57,17 @@ async def test_pairs_of_one_calendar_are_claimed_together_and_by_nobody_else_mea
     assert ids(await claim_due(at)) == {first, second}
     third, other = await at.pair("c", "d"), await at.pair("d", "a")
     assert await claim_due(at) == [], f"{third} and {other} wait for their calendars"
+
+
+async def test_rule_28_pairs_on_a_connection_that_are_due_a_little_later_come_along(at: MemoryDesk) -> None:
+    due, soon, later = await at.pair("a", "b"), await at.pair("b", "c"), await at.pair("d", "b")
+    elsewhere = await at.pair("c", "d")
+    now = at.app.clock()
+    for pair, seconds in ((soon, 29), (later, 31), (elsewhere, 29)):
+        await at.app.change_pair(pair, due_at=now + timedelta(seconds=seconds))
+    claimed = await claim_due(at)
+    assert ids(claimed) == {due, soon}
+    assert all(claim.due for claim in claimed)
 
 
 async def test_the_same_calendar_in_another_account_counts_as_the_same(at: MemoryDesk) -> None:

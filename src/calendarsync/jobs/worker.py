@@ -34,7 +34,7 @@ from calendarsync.store.schedule import load_claimed
 from calendarsync.sync.admission import Wait, held_back
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.report import Order, RunError, RunReport, RunStatus
-from calendarsync.sync.round import Round
+from calendarsync.sync.round import JITTER, Round
 from calendarsync.sync.run import Engine, Work
 
 PAIRS_CLAIMED = "pairs_claimed"
@@ -142,14 +142,15 @@ class Worker:
             now = self._db.now()
             claims = await claim_ordered(db, now, now + LEASE, room)
             if self._scheduling and len(claims) < room:
-                claims += await claim_due(db, now, now + LEASE, room - len(claims))
+                left = room - len(claims)
+                claims += await claim_due(db, now, now + LEASE, left, ahead=self._poll * JITTER)
             if claims:
                 sending.append(Wakeup(PAIRS_CLAIMED, to_json(claims, now + LEASE)))
             if now >= self._tidy_at:
                 await orders.prune(db, now - _KEEP_ORDERS)
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_EVERY
-        self._more = len(claims) == room
+        self._more = len(claims) >= room
 
     async def _mind_the_clock(self) -> None:
         """A clock that was set back has put off everything that is due by as much."""

@@ -7,11 +7,11 @@ writes, it writes while the pair is at that generation; a lease that lapsed is e
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import CTE, ColumnElement, and_, bindparam, case, func, literal, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import one_at_a_time
@@ -48,18 +48,21 @@ _ordered = pairs.c.id.in_(select(orders.c.pair_id).where(orders.c.finished_at.is
 _pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= _moment("now"))
 
 
-def _claiming(*which: ColumnElement[bool]) -> Any:
-    chosen = (
-        select(pairs.c.id)
+def _choosing(*which: ColumnElement[bool]) -> CTE:
+    return (
+        select(pairs.c.id, pairs.c.connection_a_id, pairs.c.connection_b_id)
         .where(_undisturbed, *which)
         .order_by(pairs.c.due_at, pairs.c.created_at, pairs.c.id)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
         .cte("chosen")
     )
+
+
+def _claiming(*chosen: CTE) -> Any:
     return (
         update(pairs)
-        .where(pairs.c.id.in_(select(chosen.c.id)))
+        .where(pairs.c.id.in_(union(*(select(each.c.id) for each in chosen))))
         .values(
             generation=pairs.c.generation + 1,
             leased_until=_moment("until"),
@@ -70,9 +73,29 @@ def _claiming(*which: ColumnElement[bool]) -> Any:
     )
 
 
-_CLAIM_DUE = _claiming(_due)
-_CLAIM_ORDERED = _claiming(_ordered)
-_CLAIM_ONE = _claiming(or_(_ordered, _due), pairs.c.id == bindparam("wanted_id"))
+def _company_of(chosen: CTE, end: ColumnElement[Any], name: str) -> CTE:
+    """Pairs that share a connection with the chosen and are due a little later.
+
+    They come along, so that the connection is read once for all (rule 28), and keep together from then on.
+    """
+    ends = union(select(chosen.c.connection_a_id), select(chosen.c.connection_b_id))
+    return (
+        select(pairs.c.id)
+        .where(end.in_(ends), _undisturbed, pairs.c.due_at <= _moment("soon"))
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte(name)
+    )
+
+
+_are_due = _choosing(_due)
+_CLAIM_DUE = _claiming(
+    _are_due,
+    _company_of(_are_due, pairs.c.connection_a_id, "company_a"),
+    _company_of(_are_due, pairs.c.connection_b_id, "company_b"),
+)
+_CLAIM_ORDERED = _claiming(_choosing(_ordered))
+_CLAIM_ONE = _claiming(_choosing(or_(_ordered, _due), pairs.c.id == bindparam("wanted_id")))
 _LAPSED = (
     update(pairs)
     .where(pairs.c.leased_until <= _moment("now"))
@@ -100,9 +123,16 @@ async def claim_ordered(db: AsyncConnection, now: datetime, until: datetime, lim
     return await _with_orders(db, await _claim(db, _CLAIM_ORDERED, now, until, limit=limit))
 
 
-async def claim_due(db: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[Claim]:
-    """The same for pairs that are due, after `claim_ordered` in its transaction."""
-    return await _with_orders(db, await _claim(db, _CLAIM_DUE, now, until, limit=limit))
+async def claim_due(
+    db: AsyncConnection, now: datetime, until: datetime, limit: int, *, ahead: timedelta
+) -> list[Claim]:
+    """The same for pairs that are due, after `claim_ordered` in its transaction.
+
+    Pairs on their connections come along when they are due within `ahead`.
+    """
+    soon = now + ahead
+    claimed = await _claim(db, _CLAIM_DUE, now, until, limit=limit, soon=soon)
+    return await _with_orders(db, [replace(claim, due=True) for claim in claimed])
 
 
 async def claim_pair(db: AsyncConnection, pair_id: str, now: datetime, until: datetime) -> list[Claim]:

@@ -30,6 +30,8 @@ from calendarsync.sync.refresh import Contents, Refresher
 
 DEFAULT_RETRY_SECONDS = 60.0
 MAX_RETRY_SECONDS = 86_400.0
+JITTER = 0.1
+"""How much earlier than its time a poll may come, as a share of the poll interval."""
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as its cause does
@@ -79,7 +81,7 @@ class Reader:
 
     def next_due(self) -> datetime:
         """Within one poll interval, a little early by chance, so that polls spread (rule 27)."""
-        return self.now() + timedelta(seconds=self.poll_seconds * (1 - self.jitter() / 10))
+        return self.now() + timedelta(seconds=self.poll_seconds * (1 - self.jitter() * JITTER))
 
 
 class Round:
