@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, and_, bindparam, case, func, literal, or_, select, union, update
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import one_at_a_time
@@ -48,54 +48,33 @@ _ordered = pairs.c.id.in_(select(orders.c.pair_id).where(orders.c.finished_at.is
 _pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= _moment("now"))
 
 
-def _choosing(*which: ColumnElement[bool]) -> CTE:
+def _choosing(*which: ColumnElement[bool]) -> Any:
     return (
         select(pairs.c.id, pairs.c.connection_a_id, pairs.c.connection_b_id)
         .where(_undisturbed, *which)
-        .order_by(pairs.c.due_at, pairs.c.created_at, pairs.c.id)
         .limit(bindparam("limit"))
         .with_for_update(skip_locked=True)
-        .cte("chosen")
     )
 
 
-def _claiming(*chosen: CTE) -> Any:
-    return (
-        update(pairs)
-        .where(pairs.c.id.in_(union(*(select(each.c.id) for each in chosen))))
-        .values(
-            generation=pairs.c.generation + 1,
-            leased_until=_moment("until"),
-            status=case((_pause_over, "active"), else_=pairs.c.status),
-            resume_at=case((_pause_over, None), else_=pairs.c.resume_at),
-        )
-        .returning(pairs.c.id, pairs.c.generation, pairs.c.due_at)
+_ends: BindParameter[Any] = bindparam("ends", expanding=True)
+_on_these = or_(pairs.c.connection_a_id.in_(_ends), pairs.c.connection_b_id.in_(_ends))
+# By that and nothing else: the index gives the first ones without a sort.
+_ARE_DUE = _choosing(_due).order_by(pairs.c.due_at)
+_COME_ALONG = _choosing(_on_these, pairs.c.due_at <= _moment("soon"))
+_ARE_ORDERED = _choosing(_ordered)
+_IS_WANTED = _choosing(or_(_ordered, _due), pairs.c.id == bindparam("wanted_id"))
+_CLAIM = (
+    update(pairs)
+    .where(pairs.c.id.in_(bindparam("chosen", expanding=True)))
+    .values(
+        generation=pairs.c.generation + 1,
+        leased_until=_moment("until"),
+        status=case((_pause_over, "active"), else_=pairs.c.status),
+        resume_at=case((_pause_over, None), else_=pairs.c.resume_at),
     )
-
-
-def _company_of(chosen: CTE, end: ColumnElement[Any], name: str) -> CTE:
-    """Pairs that share a connection with the chosen and are due a little later.
-
-    They come along, so that the connection is read once for all (rule 28), and keep together from then on.
-    """
-    ends = union(select(chosen.c.connection_a_id), select(chosen.c.connection_b_id))
-    return (
-        select(pairs.c.id)
-        .where(end.in_(ends), _undisturbed, pairs.c.due_at <= _moment("soon"))
-        .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
-        .cte(name)
-    )
-
-
-_are_due = _choosing(_due)
-_CLAIM_DUE = _claiming(
-    _are_due,
-    _company_of(_are_due, pairs.c.connection_a_id, "company_a"),
-    _company_of(_are_due, pairs.c.connection_b_id, "company_b"),
+    .returning(pairs.c.id, pairs.c.generation, pairs.c.due_at)
 )
-_CLAIM_ORDERED = _claiming(_choosing(_ordered))
-_CLAIM_ONE = _claiming(_choosing(or_(_ordered, _due), pairs.c.id == bindparam("wanted_id")))
 _LAPSED = (
     update(pairs)
     .where(pairs.c.leased_until <= _moment("now"))
@@ -120,7 +99,8 @@ async def claim_ordered(db: AsyncConnection, now: datetime, until: datetime, lim
     Pairs that share a calendar are claimed together or one after the other, never by two callers.
     """
     await _begin(db, now)
-    return await _with_orders(db, await _claim(db, _CLAIM_ORDERED, now, until, limit=limit))
+    chosen = (await db.execute(_ARE_ORDERED, {"limit": limit})).all()
+    return await _claim(db, {row.id for row in chosen}, now, until)
 
 
 async def claim_due(
@@ -128,18 +108,23 @@ async def claim_due(
 ) -> list[Claim]:
     """The same for pairs that are due, after `claim_ordered` in its transaction.
 
-    Pairs on their connections come along when they are due within `ahead`.
+    Pairs on the same connections come along when they are due within `ahead`: so a connection is read once for
+    all of them (rule 28), and they keep together from then on.
     """
-    soon = now + ahead
-    claimed = await _claim(db, _CLAIM_DUE, now, until, limit=limit, soon=soon)
-    return await _with_orders(db, [replace(claim, due=True) for claim in claimed])
+    chosen = (await db.execute(_ARE_DUE, {"now": now, "limit": limit})).all()
+    if not chosen:
+        return []
+    ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
+    company = await db.execute(_COME_ALONG, {"ends": list(ends), "soon": now + ahead, "limit": limit})
+    claimed = await _claim(db, {row.id for row in (*chosen, *company)}, now, until)
+    return [replace(claim, due=True) for claim in claimed]
 
 
 async def claim_pair(db: AsyncConnection, pair_id: str, now: datetime, until: datetime) -> list[Claim]:
     """Claim one pair, if it was ordered or is due, and none of its calendars is in use."""
     await _begin(db, now)
-    claimed = await _claim(db, _CLAIM_ONE, now, until, wanted_id=pair_id, limit=1)
-    return await _with_orders(db, claimed)
+    chosen = (await db.execute(_IS_WANTED, {"wanted_id": pair_id, "now": now, "limit": 1})).all()
+    return await _claim(db, {row.id for row in chosen}, now, until)
 
 
 async def _begin(db: AsyncConnection, now: datetime) -> None:
@@ -147,19 +132,16 @@ async def _begin(db: AsyncConnection, now: datetime) -> None:
     await db.execute(_LAPSED, {"now": now})
 
 
-async def _claim(
-    db: AsyncConnection, statement: Any, now: datetime, until: datetime, **given: Any
-) -> list[Claim]:
-    rows = await db.execute(statement, {"now": now, "until": until, **given})
-    return [
+async def _claim(db: AsyncConnection, chosen: Collection[str], now: datetime, until: datetime) -> list[Claim]:
+    """Claim pairs that are locked, and take up what was ordered of them."""
+    if not chosen:
+        return []
+    rows = await db.execute(_CLAIM, {"chosen": list(chosen), "now": now, "until": until})
+    claimed = [
         Claim(row.id, row.generation, row.due_at, row.due_at is not None and row.due_at <= now)
         for row in rows
     ]
-
-
-async def _with_orders(db: AsyncConnection, claimed: list[Claim]) -> list[Claim]:
-    if claimed:
-        await db.execute(_TAKE_ORDERS, {"pair_ids": [claim.pair_id for claim in claimed]})
+    await db.execute(_TAKE_ORDERS, {"pair_ids": list(chosen)})
     return claimed
 
 

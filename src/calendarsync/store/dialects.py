@@ -9,7 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 Insert = postgresql.Insert | sqlite.Insert
 
 _NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
-_TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+_TAKE_TURN = select(
+    func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)),
+    # Whatever the statistics say, the first rows of an index are wanted: never the whole table, sorted.
+    func.set_config("enable_seqscan", "off", True),
+    func.set_config("enable_sort", "off", True),
+)
 
 
 def upsert(db: AsyncConnection, table: Table) -> Insert:
@@ -23,7 +28,10 @@ def takes_arrays(db: AsyncConnection) -> bool:
 
 
 async def one_at_a_time(db: AsyncConnection, key: int) -> None:
-    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
+    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway.
+
+    It is for short transactions that take a few rows from the front of an index, and are planned for that.
+    """
     if db.dialect.name == "postgresql":
         await db.execute(_TAKE_TURN, {"key": key})
 

@@ -73,9 +73,11 @@ class PairRecord:
 _PAIR = select(*(pairs.c[field.name] for field in fields(PairRecord))).where(
     pairs.c.id == bindparam("pair_id")
 )
-_PAIRS = select(
-    *(pairs.c[field.name] for field in fields(PairRecord)), pairs.c.generation, pairs.c.leased_until
-).where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)))
+_PAIRS = (
+    select(*(pairs.c[field.name] for field in fields(PairRecord)), pairs.c.generation, pairs.c.leased_until)
+    .where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)))
+    .order_by(pairs.c.created_at, pairs.c.id)
+)
 _CONNECTION_COLUMNS = [connections.c[field.name] for field in fields(ConnectionRecord)]
 _CONNECTION = select(*_CONNECTION_COLUMNS).where(connections.c.id == bindparam("connection_id"))
 _CONNECTIONS = select(*_CONNECTION_COLUMNS).where(
@@ -152,7 +154,7 @@ def _same_grant(connection: ConnectionRecord) -> ColumnElement[bool]:
 async def load_claimed(
     db: AsyncConnection, claims: Iterable[Claim]
 ) -> tuple[dict[Claim, PairRecord], dict[str, ConnectionRecord]]:
-    """The pairs whose claims still count, and all their connections by id."""
+    """The pairs whose claims still count, the oldest first, and all their connections by id."""
     by_id = {claim.pair_id: claim for claim in claims}
     found: dict[Claim, PairRecord] = {}
     for row in await db.execute(_PAIRS, {"pair_ids": list(by_id)}):
