@@ -118,6 +118,7 @@ _BY_NAME: Mapping[str, Any] = {
     "account_id": TENANT.account_id,
     "log_id": "log_0",
     "until": LATER,
+    "ahead": timedelta(seconds=30),
     "report": {},
     "trial_ends_at": None,
     "claims": [_HELD],
