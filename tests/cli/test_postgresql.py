@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from calendarsync.cli.app import app
+from calendarsync.cli.common import warn_of_role
+from calendarsync.store.database import Database
 from tests.testbed.postgresql import PostgresqlServer
 
 
@@ -45,3 +48,16 @@ def test_a_server_that_is_not_there(command: list[str], monkeypatch: pytest.Monk
     assert result.stderr.startswith("Error: the database cannot be used: it cannot be reached")
     assert "canary" not in result.output
     assert "Traceback" not in result.output
+
+
+async def test_a_role_that_may_do_everything_is_warned_of(
+    postgresql_server: PostgresqlServer, postgresql_database: str
+) -> None:
+    for url in (postgresql_database, postgresql_server.as_administrator(postgresql_database)):
+        database = Database(url)
+        with capture_logs() as logged:
+            await warn_of_role(database)
+        await database.close()
+        warned = [entry["event"] for entry in logged]
+        ordinary = url == postgresql_database
+        assert warned == ([] if ordinary else ["row-level security does not hold"])

@@ -131,6 +131,6 @@ class Witness:
 async def witness_of(server: PostgresqlServer) -> Witness:
     """A fresh database with a witness in it."""
     url = await asyncio.to_thread(server.make_database)
-    witness = Witness(url)
+    witness = Witness(server.as_administrator(url))
     await witness.install()
     return witness

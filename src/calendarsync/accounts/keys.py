@@ -78,11 +78,11 @@ async def create_key(
     scopes: Sequence[Scope] = DEFAULT_SCOPES,
 ) -> str:
     """The new key, in full: it is not kept and cannot be shown again."""
-    key = generate_key(mode)
-    async with database.write() as connection:
+    key, tenant = generate_key(mode), Tenant(account_id, mode)
+    async with database.write_as(tenant) as connection:
         await store.insert_key(
             connection,
-            Tenant(account_id, mode),
+            tenant,
             new_id("key"),
             key_hash=keyring.key_hash(key),
             display=display_form(key),
@@ -102,7 +102,7 @@ async def identify(database: Database, keyring: Keyring, key: str, now: datetime
         return None
     found = _identity(row)
     if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
-        async with database.write() as connection:
+        async with database.write_as(found.tenant) as connection:
             await store.set_last_used(connection, found.tenant, found.key_id, now)
     return found
 

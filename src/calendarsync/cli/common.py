@@ -63,6 +63,17 @@ def configure_logs() -> None:
     logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)  # a connection that is cut is an error to it
 
 
+async def warn_of_role(database: Database) -> None:
+    """Say where the second lock between accounts is not there (docs/decisions/row-level-security.md)."""
+    from calendarsync.observability import get_logger
+
+    if await database.role_passes_policies():
+        get_logger(__name__).warning(
+            "row-level security does not hold",
+            reason="the role of the database's address is a superuser or has BYPASSRLS; use an ordinary one",
+        )
+
+
 @contextmanager
 def readable_failures() -> Iterator[None]:
     """What keeps a database from being used becomes one line, not a traceback."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from calendarsync.cli.common import configure_logs, fail, load_settings, readable_failures
+from calendarsync.cli.common import configure_logs, fail, load_settings, readable_failures, warn_of_role
 from calendarsync.settings import Settings
 
 _BACKLOG = 2048
@@ -56,6 +56,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
     from calendarsync.jobs.process import running
 
     async with running(settings, schedule=worker) as process:
+        await warn_of_role(process.db)
         services = Services(
             process.db,
             process.keyring,

@@ -7,7 +7,14 @@ import signal
 
 import typer
 
-from calendarsync.cli.common import USAGE, configure_logs, fail, load_settings, readable_failures
+from calendarsync.cli.common import (
+    USAGE,
+    configure_logs,
+    fail,
+    load_settings,
+    readable_failures,
+    warn_of_role,
+)
 from calendarsync.cli.serve import new_loop
 from calendarsync.settings import Settings, backend_of
 
@@ -34,6 +41,7 @@ async def _work(settings: Settings) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    async with running(settings, schedule=True):
+    async with running(settings, schedule=True) as process:
+        await warn_of_role(process.db)
         typer.echo(f"Working. Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
         await ended.wait()

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from calendarsync.settings import Backend, backend_of
 from calendarsync.store.errors import DatabaseUnavailable, SchemaOutdated
 from calendarsync.store.schema import is_current
+from calendarsync.store.tenancy import Tenant
 
 if TYPE_CHECKING:
     import asyncpg
@@ -28,14 +29,16 @@ class _Engine(Protocol):
     @property
     def engines(self) -> tuple[AsyncEngine, ...]: ...
 
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+    def read(self, tenant: Tenant | None, /) -> AbstractAsyncContextManager[AsyncConnection]: ...
 
-    def write(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+    def write(self, tenant: Tenant | None, /) -> AbstractAsyncContextManager[AsyncConnection]: ...
 
     async def migrate(self) -> None: ...
 
     async def read_time(self) -> tuple[datetime, float]:
         """The database's clock, and the `time.monotonic()` of the same moment."""
+
+    async def role_passes_policies(self) -> bool: ...
 
     async def close(self) -> None: ...
 
@@ -61,20 +64,42 @@ class Database:
     def backend(self) -> Backend:
         return self._engine.name
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the database throughout. Writing through it is an error."""
-        await self._ensure_clock()
-        async with self._engine.read() as connection:
-            yield connection
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection that sees one state of the database throughout. Writing through it is an error.
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+        It is the engine's, and sees all accounts' rows.
+        """
+        return self._read(None)
+
+    def read_as(self, tenant: Tenant) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The same for what serves a caller: PostgreSQL keeps it from all rows that are not the tenant's.
+
+        ValueError: no id or mode of ours.
+        """
+        return self._read(tenant)
+
+    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A transaction: committed on leaving, rolled back when an exception leaves it.
 
         With SQLite it holds up every other writer; with PostgreSQL it is READ COMMITTED, and the server ends it
         when it has been idle for 10 s: no network in it. RuntimeError where the task is in one already.
+
+        It is the engine's, and sees all accounts' rows.
         """
+        return self._write(None)
+
+    def write_as(self, tenant: Tenant) -> AbstractAsyncContextManager[AsyncConnection]:
+        """The same for what serves a caller, as with `read_as`."""
+        return self._write(tenant)
+
+    @asynccontextmanager
+    async def _read(self, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
+        await self._ensure_clock()
+        async with self._engine.read(tenant) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _write(self, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
         task = asyncio.current_task()
         assert task is not None
         if task in self._writing:
@@ -82,7 +107,7 @@ class Database:
         await self._ensure_clock()
         self._writing.add(task)
         try:
-            async with self._engine.write() as connection:
+            async with self._engine.write(tenant) as connection:
                 yield connection
         finally:
             self._writing.discard(task)
@@ -149,6 +174,10 @@ class Database:
         """Raises SchemaOutdated where the schema is older than this program, or absent."""
         if not await self.schema_is_current():
             raise SchemaOutdated
+
+    async def role_passes_policies(self) -> bool:
+        """Whether PostgreSQL keeps `read_as` and `write_as` from nothing, for the role may do everything."""
+        return await self._engine.role_passes_policies()
 
     async def close(self) -> None:
         await self._engine.close()

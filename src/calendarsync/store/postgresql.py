@@ -24,6 +24,9 @@ from calendarsync.store.postgresql_errors import (
     reason_of_loss,
 )
 from calendarsync.store.postgresql_migration import migrate
+from calendarsync.store.postgresql_tenancy import ENGINE, SpeakingConnection, settings_of
+from calendarsync.store.tables import pairs
+from calendarsync.store.tenancy import Tenant
 
 CONNECTIONS = 10
 _POOL_SECONDS = 10
@@ -68,20 +71,20 @@ class Postgresql:
         self._statements = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        async with _connected(self._reader) as connection:
+    async def read(self, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
+        async with _connected(self._reader, settings_of(tenant)) as connection:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        async with _connected(self._engine) as connection, connection.begin():
+    async def write(self, tenant: Tenant | None) -> AsyncIterator[AsyncConnection]:
+        async with _connected(self._engine, settings_of(tenant)) as connection, connection.begin():
             yield connection
 
     async def migrate(self) -> None:
         """Each revision in a transaction of its own, then the tables of PgQueuer. Raises SchemaError."""
         engine = _engine(self._url, _MIGRATION, None)
         try:
-            async with _connected(engine) as connection:
+            async with _connected(engine, ENGINE) as connection:
                 await migrate(connection)
         finally:
             await engine.dispose()
@@ -92,6 +95,11 @@ class Postgresql:
             before = time.monotonic()
             now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
             return now, (before + time.monotonic()) / 2
+
+    async def role_passes_policies(self) -> bool:
+        async with _connected(self._statements) as connection:
+            held = await connection.execute(select(func.row_security_active(pairs.name)))
+            return not held.scalar_one()
 
     async def connect(self) -> asyncpg.Connection:
         """A connection of the caller's own, beside the pool; nothing bounds how long its answers may take."""
@@ -114,13 +122,19 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection:
 
 
 @asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of the pool. What a lost server leads to is DatabaseUnavailable from here on."""
+async def _connected(engine: AsyncEngine, speaks: str = "") -> AsyncIterator[AsyncConnection]:
+    """A connection of the pool, which `speaks` for a tenant, the engine, or nobody, until it goes back.
+
+    What a lost server leads to is DatabaseUnavailable from here on.
+    """
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(engine.connect())
+            driver = (await connection.get_raw_connection()).driver_connection
         except _AT_CONNECT as error:
             raise DatabaseUnavailable(reason_at_connect(error)) from None
+        assert isinstance(driver, SpeakingConnection)
+        driver.speaks = speaks
         try:
             yield connection
         except ASYNCPG_ERRORS as error:  # out of a use of `raw`
@@ -149,13 +163,18 @@ def _engine(url: str, session: dict[str, str], answer_seconds: float | None) -> 
         pool_timeout=_POOL_SECONDS,
     )
     event.listen(engine.sync_engine, "checkout", _replace_closed)
+    event.listen(engine.sync_engine, "checkin", _fall_silent)
     event.listen(engine.sync_engine, "handle_error", _translate)
     return engine
 
 
 async def _connect(url: str, session: dict[str, str], answer_seconds: float | None) -> asyncpg.Connection:
     connection = await asyncpg.connect(
-        url, timeout=_CONNECT_SECONDS, command_timeout=answer_seconds, server_settings=session
+        url,
+        timeout=_CONNECT_SECONDS,
+        command_timeout=answer_seconds,
+        server_settings=session,
+        connection_class=SpeakingConnection,
     )
     transport = connection._transport  # noqa: SLF001 - asyncpg has no option for it
     carrier = transport.get_extra_info("socket")
@@ -171,6 +190,12 @@ def _replace_closed(connection: Any, _record: object, _proxy: object) -> None:
     """The pool opens another in place of a connection that the server closed while it lay there."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _fall_silent(connection: Any, _record: object) -> None:
+    """Whom it spoke for ends with its use. None where the pool has given it up."""
+    if connection is not None:
+        connection.driver_connection.speaks = ""
 
 
 def _translate(context: ExceptionContext) -> None:

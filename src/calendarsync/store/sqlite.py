@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from calendarsync.settings import sqlite_path
 from calendarsync.store.schema import upgrade
 from calendarsync.store.sqlite_driver import begin_with_next_statement, connector
+from calendarsync.store.tenancy import Tenant
 
 _BUSY_SECONDS = 30
 _READERS = 10
@@ -41,13 +42,13 @@ class Sqlite:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, _: Tenant | None) -> AsyncIterator[AsyncConnection]:
         await self._ensure_file()
         async with self._reader.connect() as connection:
             yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, _: Tenant | None) -> AsyncIterator[AsyncConnection]:
         await self._ensure_file()
         async with self._lock, self._writer.begin() as connection:
             yield connection
@@ -68,6 +69,10 @@ class Sqlite:
 
     async def read_time(self) -> tuple[datetime, float]:
         return datetime.now(UTC), time.monotonic()
+
+    async def role_passes_policies(self) -> bool:
+        """There are neither policies nor roles."""
+        return False
 
     async def close(self) -> None:
         for engine in self.engines:

@@ -52,7 +52,7 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
         "index_version": 0,
     }
     try:
-        async with services.db.write() as connection:
+        async with services.db.write_as(caller.tenant) as connection:
             await _refuse_twin(connection, caller, values)
             await store.insert_connection(connection, caller.tenant, values)
             return await _get(connection, caller, connection_id)
@@ -64,7 +64,7 @@ async def change(
     services: Services, caller: Identity, connection_id: str, changes: ConnectionChanges
 ) -> RowMapping:
     """The connection as it is then. New credentials wake a connection that had expired (rule 25)."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         row = await _get(connection, caller, connection_id)
     values: dict[str, Any] = {}
     if "calendar_name" in changes.model_fields_set:
@@ -74,7 +74,7 @@ async def change(
         values |= await _renewed_credentials(services, caller, row, changes)
     if not values:
         return row
-    async with services.db.write() as connection:
+    async with services.db.write_as(caller.tenant) as connection:
         await _refuse_twin(connection, caller, {**row, **values})
         if renewed:  # pairs before connections: every transaction locks them in this order
             await pair_store.mark_due(connection, caller.tenant, connection_id, services.now())
@@ -97,7 +97,7 @@ async def disconnect(
 
     Raises ApiError 404, 409.
     """
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         row = await _get(connection, caller, connection_id)
         pairs = await pair_store.pairs_of_connection(connection, caller.tenant, connection_id)
     if pairs and not cascade:
@@ -105,7 +105,7 @@ async def disconnect(
     await remove_pairs(
         services, caller, [pair["id"] for pair in pairs], keep_copies=keep_copies, abandon=abandon
     )
-    async with services.db.write() as connection:
+    async with services.db.write_as(caller.tenant) as connection:
         if await pair_store.pairs_of_connection(connection, caller.tenant, connection_id):
             return row
         await store.delete_connection(connection, caller.tenant, connection_id)

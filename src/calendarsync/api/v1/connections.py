@@ -33,7 +33,7 @@ router = APIRouter(prefix="/connections", tags=["Connections"], route_class=ApiR
 @router.get("", openapi_extra=needs(Scope.CONNECTIONS_READ))
 async def list_connections(services: ServicesParam, caller: Caller) -> ConnectionList:
     """All connections, the oldest first."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         rows = await store.list_connections(connection, caller.tenant)
     return ConnectionList(connections=[connection_out(row) for row in rows])
 
@@ -65,7 +65,7 @@ async def get_connection(
     services: ServicesParam, caller: Caller, connection_id: ConnectionId
 ) -> ConnectionOut:
     """One connection."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         row = await store.get_connection(connection, caller.tenant, connection_id)
     if row is None:
         raise not_found("connection")

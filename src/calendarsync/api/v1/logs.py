@@ -67,7 +67,7 @@ async def list_logs(
 ) -> LogPage:
     """The logs of runs, the newest first."""
     wanted = store.LogFilter(pair_id=pair_id, sync_id=sync_id, status=status, since=since, until=until)
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         rows, total = await store.list_logs(
             connection, caller.tenant, wanted, offset=(page - 1) * per_page, limit=per_page
         )
@@ -77,7 +77,7 @@ async def list_logs(
 @router.get("/{log_id}", openapi_extra=needs(Scope.LOGS_READ), responses=NOT_FOUND)
 async def get_log(services: ServicesParam, caller: Caller, log_id: LogId) -> LogWithOperations:
     """One log with its operations: what was done about which event, and why; never what is in an event."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         found = await store.get_log(connection, caller.tenant, log_id)
     if found is None:
         raise not_found("log")

@@ -38,7 +38,7 @@ async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMa
         "due_at": now,
         "generation": 0,
     }
-    async with services.db.write() as connection:
+    async with services.db.write_as(caller.tenant) as connection:
         a, b = await _check(connection, caller, values)
         values |= {"calendar_a": a["calendar_key"], "calendar_b": b["calendar_key"]}
         await store.insert_pair(connection, caller.tenant, values)
@@ -49,7 +49,7 @@ async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMa
 
 async def change(services: Services, caller: Identity, pair_id: str, changes: PairChanges) -> RowMapping:
     """The pair as it is then. Raises ApiError 404, 409, 422."""
-    async with services.db.write() as connection:
+    async with services.db.write_as(caller.tenant) as connection:
         row = await get(connection, caller, pair_id)
         if row["removal"]:
             raise conflict(_BEING_REMOVED)
@@ -68,10 +68,10 @@ async def delete(
     services: Services, caller: Identity, pair_id: str, *, keep_copies: bool, abandon: bool
 ) -> RowMapping | None:
     """None where the pair is gone; else the pair, whose copies are still being removed. Raises ApiError 404."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         await get(connection, caller, pair_id)
     await remove_pairs(services, caller, [pair_id], keep_copies=keep_copies, abandon=abandon)
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         return await store.get_pair(connection, caller.tenant, pair_id)
 
 
@@ -79,7 +79,7 @@ async def trigger(
     services: Services, caller: Identity, pair_id: str, wanted: TriggerRequest, *, wait: bool
 ) -> tuple[Ticket, RunReport | None]:
     """Ask for a run; its report, where `wait` was asked for and it was done in time. Raises ApiError 404, 409."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         row = await get(connection, caller, pair_id)
     if row["removal"]:
         raise conflict(_BEING_REMOVED)

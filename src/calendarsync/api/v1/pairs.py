@@ -34,7 +34,7 @@ router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRou
 @router.get("", openapi_extra=needs(Scope.PAIRS_READ))
 async def list_pairs(services: ServicesParam, caller: Caller) -> PairList:
     """All pairs, the oldest first."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         rows = await store.list_pairs(connection, caller.tenant)
     return PairList(pairs=[pair_out(row) for row in rows])
 
@@ -50,7 +50,7 @@ async def create_pair(services: ServicesParam, caller: Caller, body: NewPair, re
 @router.get("/{pair_id}", openapi_extra=needs(Scope.PAIRS_READ), responses=NOT_FOUND)
 async def get_pair(services: ServicesParam, caller: Caller, pair_id: PairId) -> PairOut:
     """One pair, with the options in effect."""
-    async with services.db.read() as connection:
+    async with services.db.read_as(caller.tenant) as connection:
         return pair_out(await pairing.get(connection, caller, pair_id))
 
 

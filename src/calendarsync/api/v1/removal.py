@@ -27,7 +27,7 @@ async def remove_pairs(
     if not pair_ids:
         return
     values = {"removal": "keep" if keep_copies else "remove", "due_at": services.now(), **store.CHANGED}
-    async with services.db.write() as connection:
+    async with services.db.write_as(caller.tenant) as connection:
         for pair_id in pair_ids:
             await store.update_pair(connection, caller.tenant, pair_id, values)
     tickets = [await services.runner.trigger(caller.tenant, pair_id) for pair_id in pair_ids]
@@ -35,6 +35,7 @@ async def remove_pairs(
 
 
 async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
+    # The engine's: a pair of another account may mind these calendars, and is locked and made due.
     async with services.db.write() as connection:
         if await store.get_pair(connection, caller.tenant, pair_id) is None:
             return

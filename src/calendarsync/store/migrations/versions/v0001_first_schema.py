@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from calendarsync.store.migrations.policies import OF_ACCOUNT, OWNED, protect
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -270,3 +272,19 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_links_target_calendar_copy_id", "links", ["target_calendar", "copy_id"], unique=False)
+    _protect_all()
+
+
+def _protect_all() -> None:
+    protect("accounts", "id = current_setting('calendarsync.account', true)")
+    protect("api_keys", OF_ACCOUNT)
+    protect("connections", OWNED)
+    # Foreign keys look past the policies, and would take a connection of somebody else.
+    one_of_its_own = "EXISTS (SELECT FROM connections WHERE connections.id = {end})"
+    ends = (one_of_its_own.format(end=f"connection_{side}_id") for side in "ab")
+    protect("pairs", OWNED, written=" AND ".join(ends))
+    protect("orders", OWNED)
+    protect("runs", OWNED)
+    protect("operations", "EXISTS (SELECT FROM runs WHERE runs.id = run_id)")
+    for table in ("event_index", "links", "failures", "kept_copies"):
+        protect(table)
