@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.jobs.handover import from_json, to_json
 from calendarsync.jobs.results import Results
@@ -30,7 +31,7 @@ from calendarsync.store.claims import (
 )
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.ids import new_id
-from calendarsync.store.schedule import load_claimed
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
 from calendarsync.sync.admission import Wait, held_back
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.report import Order, RunError, RunReport, RunStatus
@@ -68,6 +69,22 @@ class _Run:
 
     until: datetime
     task: asyncio.Task[None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """Claims that count until then, and what their runs begin with."""
+
+    until: datetime
+    pairs: Mapping[Claim, PairRecord]
+    connections: Mapping[str, ConnectionRecord]
+    orders: Sequence[Row[Any]]
+
+
+async def _load(db: AsyncConnection, claims: Sequence[Claim], until: datetime) -> _Claimed:
+    found, connections = await load_claimed(db, claims)
+    placed = await orders.open_orders(db, [claim.pair_id for claim in found])
+    return _Claimed(until, found, connections, placed)
 
 
 class Worker:
@@ -165,41 +182,40 @@ class Worker:
         claims, until = from_json(payload)
         # A wake-up that comes late, or once more, finds claims that have lapsed.
         if self._db.now() < until:
-            await self._take_up(claims, until)
+            async with self._db.read() as db:
+                claimed = await _load(db, claims, until)
+            await self._take_up(claimed)
 
     async def _on_ordered(self, payload: bytes) -> None:
-        claims: list[Claim] = []
+        claimed: _Claimed | None = None
         if len(self._runs) < _MOST_RUNS:
             async with self._db.write() as db:
-                until = self._db.now() + LEASE
-                claims = await claim_pair(db, payload.decode(), until - LEASE, until)
-        if claims:
-            await self._take_up(claims, until)
+                now = self._db.now()
+                claims = await claim_pair(db, payload.decode(), now, now + LEASE)
+                claimed = await _load(db, claims, now + LEASE) if claims else None
+        if claimed is None:
+            # No room, or one of its calendars is in use: the tick after that finds the order.
+            self._more = True
         else:
-            self._more = (
-                True  # no room, or one of its calendars is in use: the tick after that finds the order
-            )
+            await self._take_up(claimed)
 
-    async def _take_up(self, claims: Sequence[Claim], until: datetime) -> None:
+    async def _take_up(self, claimed: _Claimed) -> None:
         """Begin the runs of these claims, as one round."""
         if self._stopping:
-            await self._give_back(claims)
+            await self._give_back(list(claimed.pairs))
             return
-        async with self._db.read() as db:
-            found, connections = await load_claimed(db, claims)
-            placed = await orders.open_orders(db, [claim.pair_id for claim in found])
         round_ = self._engine.new_round()
-        round_.bring(connections.values())
-        for claim, pair in found.items():
+        round_.bring(claimed.connections.values())
+        for claim, pair in claimed.pairs.items():
             if claim in self._runs:
                 continue
             mine = (claim.pair_id, claim.generation)
-            wanted = [_placed(row) for row in placed if (row.pair_id, row.generation) == mine]
-            wait = held_back(pair, connections, self._db.now()) if not wanted else None
+            wanted = [_placed(row) for row in claimed.orders if (row.pair_id, row.generation) == mine]
+            wait = held_back(pair, claimed.connections, self._db.now()) if not wanted else None
             if self._scheduling and claim.due and all(order.dry_run for order in wanted):
                 wanted.append(Order(new_id("sync_run"), "schedule"))
             work = Work(Hold(self._db, claim), pair, [] if wait else wanted)
-            self._begin(work, round_, until, wait)
+            self._begin(work, round_, claimed.until, wait)
         if self._more:
             self._woken.set()
 
