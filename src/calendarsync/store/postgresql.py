@@ -130,9 +130,10 @@ async def _connected(engine: AsyncEngine, speaks: str = "") -> AsyncIterator[Asy
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(engine.connect())
-            driver = (await connection.get_raw_connection()).driver_connection
         except _AT_CONNECT as error:
             raise DatabaseUnavailable(reason_at_connect(error)) from None
+        assert connection.sync_connection is not None  # it waits for nothing, as `get_raw_connection` would
+        driver = connection.sync_connection.connection.driver_connection
         assert isinstance(driver, SpeakingConnection)
         driver.speaks = speaks
         try:

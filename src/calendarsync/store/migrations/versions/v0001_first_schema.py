@@ -279,12 +279,12 @@ def _protect_all() -> None:
     protect("accounts", "id = current_setting('calendarsync.account', true)")
     protect("api_keys", OF_ACCOUNT)
     protect("connections", OWNED)
-    # Foreign keys look past the policies, and would take a connection of somebody else.
-    one_of_its_own = "EXISTS (SELECT FROM connections WHERE connections.id = {end})"
+    # Foreign keys look past the policies, and would take a connection of somebody else. Compared with one row,
+    # not EXISTS, for which PostgreSQL may read the whole table at once.
+    one_of_its_own = "{end} = (SELECT own.id FROM connections own WHERE own.id = {end})"
     ends = (one_of_its_own.format(end=f"connection_{side}_id") for side in "ab")
     protect("pairs", OWNED, written=" AND ".join(ends))
     protect("orders", OWNED)
     protect("runs", OWNED)
-    protect("operations", "EXISTS (SELECT FROM runs WHERE runs.id = run_id)")
     for table in ("event_index", "links", "failures", "kept_copies"):
         protect(table)
