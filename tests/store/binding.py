@@ -55,8 +55,6 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("claims.claim_ordered", "pairs"): _ALL,
     ("claims.claim_ordered", "orders"): _ALL,
     ("claims.claim_due", "pairs"): _ALL,
-    ("claims.claim_pair", "pairs"): "a claim ends all that lapsed, and looks at all calendars in use",
-    ("claims.claim_pair", "orders"): "which pairs are ordered is a list, of which the statement takes one",
     ("claims.earliest_due", "pairs"): _ALL,
     ("claims.due_no_later_than", "pairs"): "a clock that was set back put off the pairs of all accounts",
     ("claims.lock_pairs", "pairs"): _CALENDAR,

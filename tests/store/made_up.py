@@ -89,6 +89,7 @@ _FREE = {
     "calendar_a": "key-c",
     "calendar_b": "key-d",
 }
+_LAPSED = {**_FREE, "id": "pair_lapsed", "leased_until": NOW - timedelta(seconds=1)}
 _HELD = Claim("pair_held", 1, NOW, due=True)
 _LINK = Link(Direction.A_TO_B, "event", "", "uid", "origin", "key-b", "copy", 1, LinkState.LIVE)
 
@@ -159,7 +160,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 async def fill(db: AsyncConnection) -> None:
-    """A pair that a run holds, and one that is due and ordered."""
+    """A pair that a run holds, one that is due and ordered, and one whose claim lapsed."""
     rows: list[tuple[Any, dict[str, Any]]] = [
         (tables.installation, {"id": 1, "secret_check": "old"}),
         (tables.accounts, _ACCOUNT),
@@ -167,6 +168,7 @@ async def fill(db: AsyncConnection) -> None:
         (tables.connections, _CONNECTION | TENANT.values() | {"id": "conn_b", "calendar_key": "key-b"}),
         (tables.pairs, _PAIR | TENANT.values()),
         (tables.pairs, _PAIR | TENANT.values() | _FREE),
+        (tables.pairs, _PAIR | TENANT.values() | _LAPSED),
         (tables.orders, _ORDER | TENANT.values()),
         (tables.runs, _RUN | {"id": "log_0", "created_at": NOW}),
         (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),

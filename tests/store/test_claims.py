@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import event, select, update
 
-from calendarsync.store import claims, orders
+from calendarsync.store import claims, orders, postgresql_migration
 from calendarsync.store.claims import Claim, ClaimLost
 from calendarsync.store.tables import pairs
 from calendarsync.store.tenancy import Tenant
@@ -154,9 +154,7 @@ async def test_an_order_makes_a_pair_claimable_that_is_not_due(at: MemoryDesk) -
     await at.app.change_pair(pair, due_at=None)
     assert await claim_due(at) == []
     await order(at, pair, "sync_1")
-    now = at.app.clock()
-    async with at.app.db.write() as db:
-        (claim,) = await claims.claim_pair(db, pair, now, now + LEASE)
+    (claim,) = await claim_due(at)
     assert not claim.due
 
 
@@ -221,3 +219,40 @@ async def test_a_run_without_a_change_writes_three_rows(at: MemoryDesk) -> None:
     for engine in engines:
         event.remove(engine.sync_engine, "after_cursor_execute", count)
     assert sum(written) == 3
+
+
+async def test_claims_and_migrations_do_not_wait_for_each_other() -> None:
+    assert claims.CLAIMS_LOCK != postgresql_migration._LOCK
+
+
+async def test_those_who_were_ordered_first_go_first(at: MemoryDesk) -> None:
+    late, early = await at.pair("a", "b"), await at.pair("c", "d")
+    await order(at, early, "sync_1")
+    at.app.clock.advance(seconds=1)
+    await order(at, late, "sync_2")
+    now = at.app.clock()
+    async with at.app.db.write() as db:
+        (claim,) = await claims.claim_ordered(db, now, now + LEASE, 1)
+    assert claim.pair_id == early
+
+
+async def test_nobody_orders_a_run_of_a_pair_that_is_not_there_or_another_tenants(at: MemoryDesk) -> None:
+    pair = await at.pair()
+    placed = {"pair_id": pair, "trigger": "api", "full": False, "confirm": False, "dry_run": False}
+    for tenant, pair_id in ((Tenant(at.account, "test"), pair), (Tenant(at.account, "live"), "pair_gone")):
+        async with at.app.db.write() as db:
+            wanted = {**placed, "pair_id": pair_id, "sync_id": "sync_1", "created_at": at.app.clock()}
+            assert await orders.place(db, tenant, wanted) is None
+
+
+async def test_what_is_done_stays_told_as_it_was(at: MemoryDesk) -> None:
+    pair = await at.pair()
+    await order(at, pair, "sync_1")
+    await order(at, pair, "sync_2", dry_run=True)
+    now = at.app.clock()
+    async with at.app.db.write() as db:
+        await orders.finish(db, "sync_1", {"sync_id": "sync_1", "status": "success"}, now)
+        await orders.finish_all(db, pair, {"sync_id": "", "status": "failed"}, now)
+        told = await orders.reports(db, ["sync_1", "sync_2"])
+    assert told["sync_1"]["status"] == "success"
+    assert told["sync_2"] == {"sync_id": "sync_2", "status": "failed"}

@@ -162,7 +162,7 @@ async def alone(database: Database) -> tuple[set[str], str | None]:
     """What the connection of the pool sees, and whom it knows, when nothing says whom it speaks for."""
     engine = database._engine
     assert isinstance(engine, postgresql.Postgresql)
-    async with postgresql._connected(engine._engine) as db:
+    async with engine._engine.connect() as db:
         known = await db.execute(select(func.current_setting("calendarsync.account", True)))
         return await seen(db, tables.pairs), known.scalar_one()
 

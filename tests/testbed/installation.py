@@ -208,7 +208,8 @@ class Installation:
         work = await self._claim(pair_id, order)
         if work is None:
             return RunReport(order.sync_id, RunStatus.FAILED, error=RunError("not_found", "no such pair"))
-        (report,) = await self.engine.work_off(work, round_ or self.engine.new_round())
+        await self.engine.work_off(work, round_ or self.engine.new_round())
+        (report,) = work.reports
         return report
 
     async def sync(self, pair_id: str) -> RunReport:

@@ -34,6 +34,7 @@ class Runner(Protocol):
         """Ask for a run that starts from now on. `done` of the ticket resolves, it never raises.
 
         For a pair whose row says `removal` that is what the run does; after a success the row is gone.
+        Raises LookupError where the tenant has no such pair.
         """
 
     async def lateness(self) -> float | None:

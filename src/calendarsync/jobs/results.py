@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
@@ -62,18 +60,20 @@ class Results:
                 continue
             try:
                 async with self._db.read() as db:
-                    reports: Mapping[str, Any] = await orders.reports(db, list(self._expected))
+                    found = await orders.reports(db, list(self._expected))
+                for report in found.values():
+                    self.tell(RunReport.from_json(report))
             except DatabaseUnavailable:
                 continue
-            for report in reports.values():
-                self.tell(RunReport.from_json(report))
+            except Exception as defect:  # noqa: BLE001 - who waits for another order goes on waiting
+                _log.error("results_not_read", defect=type(defect).__name__)
 
     async def _listen(self) -> None:
         while True:
             try:
                 await self._listen_once()
-            except DatabaseUnavailable:
-                _log.warning("results_interrupted")
+            except Exception as error:  # noqa: BLE001 - the looks go on meanwhile
+                _log.warning("results_interrupted", error=type(error).__name__)
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _listen_once(self) -> None:

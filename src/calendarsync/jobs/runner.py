@@ -37,7 +37,7 @@ class Runner:
     ) -> Ticket:
         """Order a run that starts after this call; while one waits to start, it is shared.
 
-        The caller has made sure that the pair is the tenant's. Raises DatabaseUnavailable: then there is no order.
+        Raises LookupError where the tenant has no such pair, and DatabaseUnavailable: then there is no order.
         """
         wanted = {
             "sync_id": new_id("sync_run"),
@@ -50,6 +50,8 @@ class Runner:
         }
         async with self.wakeups.transaction() as (db, sending):
             sync_id = await orders.place(db, tenant, wanted)
+            if sync_id is None:
+                raise LookupError(pair_id)
             ticket = self.results.expect(sync_id)
             if sync_id == wanted["sync_id"]:  # else it joined an order that a worker has been woken for
                 sending.append(Wakeup(PAIR_ORDERED, pair_id.encode(), _BEFORE_THE_SCHEDULE))

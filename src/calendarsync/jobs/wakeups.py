@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ _STALE = timedelta(seconds=30)
 """After that a wake-up that a killed worker had taken is given to another one."""
 
 _FORGET = 3600.0
-_LONGEST_PAUSE = 5.0
+_LASTED = 10.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 _Queries = Queries | InMemoryQueries
 Handler = Callable[[bytes], Awaitable[None]]
@@ -48,12 +50,16 @@ class Wakeup:
 
 
 class Wakeups:
-    """Sends wake-ups with a transaction, and delivers them to one of the processes that listen."""
+    """Sends wake-ups with a transaction, and delivers them to one of the processes that listen.
+
+    `delivering`: whether this process listens at the moment, as far as it knows.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._memory = InMemoryQueries(InMemoryDriver()) if db.backend == "sqlite" else None
         self._manager: QueueManager | None = None
+        self.delivering = False
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
@@ -74,15 +80,18 @@ class Wakeups:
 
         Outlives the database: while it is away nothing is delivered, and the ticks find what was missed.
         """
-        pause = 0.1
+        pause = _SHORTEST_PAUSE
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 async with self._listening() as (manager, queries):
-                    pause = 0.1
                     await self._deliver(manager, queries, handlers)
             except Exception as error:  # noqa: BLE001 - PgQueuer raises whatever its driver does
                 _log.warning("wakeups_interrupted", error=type(error).__name__)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            finally:
+                self.delivering = False
+            lasted = time.monotonic() - began > _LASTED
+            pause = _SHORTEST_PAUSE if lasted else min(pause * 2, _LONGEST_PAUSE)
             try:
                 await asyncio.wait_for(self._stopping.wait(), pause * random.uniform(0.8, 1.2))
             except TimeoutError:
@@ -115,9 +124,10 @@ class Wakeups:
         self._manager = manager
         for name, handler in handlers.items():
             manager.entrypoint(name)(_entrypoint(name, handler))
-        tidying = asyncio.create_task(_keep_tidy(queries))
+        tidying = asyncio.create_task(_keep_tidy(queries, list(handlers)))
         try:
             if not self._stopping.is_set():
+                self.delivering = True
                 await manager.run(
                     dequeue_timeout=_IDLE_POLL, heartbeat_timeout=_STALE, shutdown_on_listener_failure=True
                 )
@@ -146,9 +156,13 @@ async def _enqueue(queries: _Queries, sending: list[Wakeup]) -> None:
     )
 
 
-async def _keep_tidy(queries: _Queries) -> None:
+async def _keep_tidy(queries: _Queries, entrypoints: list[str]) -> None:
     """PgQueuer keeps a log and statistics of all jobs for ever; ours tell nothing that the runs' log does not."""
     while True:
         await asyncio.sleep(_FORGET * random.uniform(0.8, 1.2))
-        await queries.clear_queue_log()
-        await queries.clear_statistics_log()
+        try:
+            # By name: it empties the whole table with a lock for which a backup would have to end.
+            await queries.clear_queue_log(entrypoints)
+            await queries.clear_statistics_log(entrypoints)
+        except Exception as error:  # noqa: BLE001 - the next time will do
+            _log.warning("wakeups_not_tidied", error=type(error).__name__)

@@ -6,7 +6,7 @@ writes, it writes while the pair is at that generation; a lease that lapsed is e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.dialects import one_at_a_time
+from calendarsync.store.dialects import one_at_a_time, prefer_indexes
 from calendarsync.store.tables import orders, pairs
 
-_CLAIMS_LOCK = 0x63_61_6C_73_79_6E_63
+CLAIMS_LOCK = 0x63_6C_61_69_6D_73
 """Claims are made one at a time: two at once would not see that they want the same calendar."""
 
 
@@ -62,8 +62,12 @@ _on_these = or_(pairs.c.connection_a_id.in_(_ends), pairs.c.connection_b_id.in_(
 # By that and nothing else: the index gives the first ones without a sort.
 _ARE_DUE = _choosing(_due).order_by(pairs.c.due_at)
 _COME_ALONG = _choosing(_on_these, pairs.c.due_at <= _moment("soon"))
-_ARE_ORDERED = _choosing(_ordered)
-_IS_WANTED = _choosing(or_(_ordered, _due), pairs.c.id == bindparam("wanted_id"))
+_ordered_at = (
+    select(func.min(orders.c.created_at))
+    .where(orders.c.pair_id == pairs.c.id, orders.c.finished_at.is_(None))
+    .scalar_subquery()
+)
+_ARE_ORDERED = _choosing(_ordered).order_by(_ordered_at)
 _CLAIM = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("chosen", expanding=True)))
@@ -75,9 +79,16 @@ _CLAIM = (
     )
     .returning(pairs.c.id, pairs.c.generation, pairs.c.due_at)
 )
+# Who is at it at this moment is left alone: its claim is ended the next time.
 _LAPSED = (
-    update(pairs)
+    select(pairs.c.id)
     .where(pairs.c.leased_until <= _moment("now"))
+    .order_by(pairs.c.id)
+    .with_for_update(skip_locked=True)
+)
+_END = (
+    update(pairs)
+    .where(pairs.c.id.in_(bindparam("ended", expanding=True)))
     .values(generation=pairs.c.generation + 1, leased_until=None)
 )
 _TAKE_ORDERS = (
@@ -106,11 +117,13 @@ async def claim_ordered(db: AsyncConnection, now: datetime, until: datetime, lim
 async def claim_due(
     db: AsyncConnection, now: datetime, until: datetime, limit: int, *, ahead: timedelta
 ) -> list[Claim]:
-    """The same for pairs that are due, after `claim_ordered` in its transaction.
+    """The same for pairs that are due.
 
     Pairs on the same connections come along when they are due within `ahead`: so a connection is read once for
     all of them (rule 28), and they keep together from then on.
     """
+    await _begin(db, now)
+    await prefer_indexes(db)
     chosen = (await db.execute(_ARE_DUE, {"now": now, "limit": limit})).all()
     if not chosen:
         return []
@@ -120,16 +133,11 @@ async def claim_due(
     return [replace(claim, due=True) for claim in claimed]
 
 
-async def claim_pair(db: AsyncConnection, pair_id: str, now: datetime, until: datetime) -> list[Claim]:
-    """Claim one pair, if it was ordered or is due, and none of its calendars is in use."""
-    await _begin(db, now)
-    chosen = (await db.execute(_IS_WANTED, {"wanted_id": pair_id, "now": now, "limit": 1})).all()
-    return await _claim(db, {row.id for row in chosen}, now, until)
-
-
 async def _begin(db: AsyncConnection, now: datetime) -> None:
-    await one_at_a_time(db, _CLAIMS_LOCK)
-    await db.execute(_LAPSED, {"now": now})
+    await one_at_a_time(db, CLAIMS_LOCK)
+    lapsed = (await db.execute(_LAPSED, {"now": now})).scalars().all()
+    if lapsed:
+        await db.execute(_END, {"ended": lapsed})
 
 
 async def _claim(db: AsyncConnection, chosen: Collection[str], now: datetime, until: datetime) -> list[Claim]:
@@ -174,16 +182,32 @@ async def lock_pairs(
 
 async def renew(db: AsyncConnection, claims: Collection[Claim], until: datetime) -> set[Claim]:
     """Prolong the leases; those that count no longer are left out of the answer."""
-    renewed = set()
-    for claim in claims:
-        held = {"held_id": claim.pair_id, "held_generation": claim.generation, "until": until}
-        if (await db.execute(_RENEW, held)).first() is not None:
-            renewed.add(claim)
-    return renewed
+    count = await _that_count(db, claims)
+    if count:
+        ids = [claim.pair_id for claim in count]
+        await db.execute(_RENEW, {"renewed": ids, "until": until})
+    return count
 
 
-_RENEW = update(pairs).where(_is_held).values(leased_until=_moment("until")).returning(pairs.c.id)
-_GIVE_BACK = update(pairs).where(_is_held).values(generation=pairs.c.generation + 1, leased_until=None)
+async def give_back(db: AsyncConnection, claims: Collection[Claim]) -> None:
+    """End claims whose runs did not come to an end: the pairs are due as before, and orders stand."""
+    count = await _that_count(db, claims)
+    if count:
+        await db.execute(_END, {"ended": [claim.pair_id for claim in count]})
+
+
+async def _that_count(db: AsyncConnection, claims: Collection[Claim]) -> set[Claim]:
+    """Those claims that count until this transaction ends; their pairs are locked in the order of their ids."""
+    rows = await db.execute(_LOCK.where(pairs.c.id.in_([claim.pair_id for claim in claims])))
+    held = {(row.id, row.generation) for row in rows if row.held}
+    return {claim for claim in claims if (claim.pair_id, claim.generation) in held}
+
+
+_RENEW = (
+    update(pairs)
+    .where(pairs.c.id.in_(bindparam("renewed", expanding=True)))
+    .values(leased_until=_moment("until"))
+)
 
 
 def unless_changed(was: ColumnElement[Any], then: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -219,14 +243,9 @@ async def settle(
         raise ClaimLost
 
 
-async def give_back(db: AsyncConnection, claims: Sequence[Claim]) -> None:
-    """End claims whose runs did not come to an end: the pairs are due as before, and orders stand."""
-    for claim in claims:
-        await db.execute(_GIVE_BACK, {"held_id": claim.pair_id, "held_generation": claim.generation})
-
-
 async def due_no_later_than(db: AsyncConnection, latest: datetime) -> None:
     """Pull in what the schedule has put off further than that: the clock was set back."""
+    await db.execute(_LOCK.where(pairs.c.due_at > latest))
     await db.execute(
         update(pairs).where(pairs.c.due_at > latest, pairs.c.status != "paused").values(due_at=latest)
     )

@@ -9,11 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 Insert = postgresql.Insert | sqlite.Insert
 
 _NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
-_TAKE_TURN = select(
-    func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)),
-    # Whatever the statistics say, the first rows of an index are wanted: never the whole table, sorted.
-    func.set_config("enable_seqscan", "off", True),
-    func.set_config("enable_sort", "off", True),
+_TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+_PREFER_INDEXES = select(
+    func.set_config("enable_seqscan", "off", True), func.set_config("enable_sort", "off", True)
 )
 
 
@@ -28,12 +26,18 @@ def takes_arrays(db: AsyncConnection) -> bool:
 
 
 async def one_at_a_time(db: AsyncConnection, key: int) -> None:
-    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway.
-
-    It is for short transactions that take a few rows from the front of an index, and are planned for that.
-    """
+    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
     if db.dialect.name == "postgresql":
         await db.execute(_TAKE_TURN, {"key": key})
+
+
+async def prefer_indexes(db: AsyncConnection) -> None:
+    """For the rest of a short transaction that wants the first rows of an index.
+
+    Whatever the statistics say, it is not to sort a whole table for that. SQLite does not think of it.
+    """
+    if db.dialect.name == "postgresql":
+        await db.execute(_PREFER_INDEXES)
 
 
 ORDERS_CHANNEL = "calendarsync_orders"

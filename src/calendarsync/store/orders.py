@@ -10,8 +10,8 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import ORDERS_CHANNEL, notify, upsert
-from calendarsync.store.tables import orders
-from calendarsync.store.tenancy import Tenant
+from calendarsync.store.tables import orders, pairs
+from calendarsync.store.tenancy import Tenant, owned
 
 _OF_PAIRS = (
     select(
@@ -26,9 +26,14 @@ _OF_PAIRS = (
     .where(orders.c.finished_at.is_(None), orders.c.pair_id.in_(bindparam("pair_ids", expanding=True)))
     .order_by(orders.c.created_at, orders.c.sync_id)
 )
+_PAIR = (
+    select(pairs.c.id)
+    .where(owned(pairs), pairs.c.id == bindparam("of_pair"))
+    .with_for_update(read=True, key_share=True)
+)
 _FINISH = (
     update(orders)
-    .where(orders.c.sync_id == bindparam("of_sync_id"))
+    .where(orders.c.sync_id == bindparam("of_sync_id"), orders.c.finished_at.is_(None))
     .values(finished_at=bindparam("now"), report=bindparam("what", type_=orders.c.report.type))
 )
 _REPORTS = select(orders.c.sync_id, orders.c.report).where(
@@ -36,8 +41,14 @@ _REPORTS = select(orders.c.sync_id, orders.c.report).where(
 )
 
 
-async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> str:
-    """Order a run; the sync id of the order, which is an earlier one's where that has not been taken up yet."""
+async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> str | None:
+    """Order a run; the sync id of the order, which is an earlier one's where that has not been taken up yet.
+
+    None where the tenant has no such pair; it is there as long as the transaction lasts.
+    """
+    wanted = {**tenant.parameters(), "of_pair": values["pair_id"]}
+    if (await db.execute(_PAIR, wanted)).first() is None:
+        return None
     statement = upsert(db, orders)
     new = statement.excluded
     joined = statement.on_conflict_do_update(
@@ -66,11 +77,8 @@ async def finish(db: AsyncConnection, sync_id: str, report: Mapping[str, Any], n
 
 async def finish_all(db: AsyncConnection, pair_id: str, report: Mapping[str, Any], now: datetime) -> None:
     """Tell everybody who waits for a pair what became of it."""
-    await db.execute(
-        update(orders)
-        .where(orders.c.pair_id == pair_id, orders.c.finished_at.is_(None))
-        .values(finished_at=now, report=report)
-    )
+    for order in await open_orders(db, [pair_id]):
+        await finish(db, order.sync_id, {**report, "sync_id": order.sync_id}, now)
 
 
 async def reports(db: AsyncConnection, sync_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:

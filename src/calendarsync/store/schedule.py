@@ -128,6 +128,13 @@ async def note_failure(db: AsyncConnection, connection: ConnectionRecord, **valu
     )
 
 
+async def held_back_until(db: AsyncConnection, connection_id: str) -> datetime | None:
+    """Before when a connection's provider is not to be asked, if it said so."""
+    statement = select(connections.c.not_before).where(connections.c.id == connection_id)
+    until: datetime | None = (await db.execute(statement)).scalar_one_or_none()
+    return until
+
+
 def of_grant(connection: ConnectionRecord) -> ColumnElement[bool]:
     """The pairs on this connection, and on the account's others that share its grant."""
     sharing = select(connections.c.id).where(_same_grant(connection))

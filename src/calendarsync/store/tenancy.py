@@ -1,7 +1,8 @@
 """Whose rows a query may touch, and what every table says of it; tests/store/test_tenancy.py walks all queries.
 
 What serves a caller binds each table that it names with `owned`, and is executed with `Tenant.parameters()`. What
-serves the engine works for all accounts, by ids that a claim gave it.
+serves the engine works for all accounts, by ids that a claim gave it. On PostgreSQL the policies of the tables are
+a second lock (postgresql_tenancy.py).
 """
 
 from __future__ import annotations

@@ -147,12 +147,12 @@ class Finisher:
         report = ending.report(order.sync_id)
         if ending.quiet and release and pair.in_order:
             told = report.to_json() if order.placed else None
-            end = QuietEnd(hold.claim, self.reader.next_due(), _log(pair, order, report), told)
+            end = QuietEnd(hold.claim, self.reader.next_due(), log_of(pair, order, report), told)
             await self.quiet_ends.write(end)
             return report
         async with hold.write(beside=beside(pair) if ending.removed else None) as db:
             now = self.reader.now()
-            await save_run(db, _log(pair, order, report) | {"created_at": now}, _rows(report))
+            await save_run(db, log_of(pair, order, report) | {"created_at": now}, _rows(report))
             if order.placed:
                 await orders.finish(db, order.sync_id, report.to_json(), now)
             if ending.removed:
@@ -217,7 +217,7 @@ def refused(order: Order, error: RunError) -> RunReport:
     return RunReport(order.sync_id, RunStatus.FAILED, error=error)
 
 
-def _log(pair: PairRecord, order: Order, report: RunReport) -> dict[str, Any]:
+def log_of(pair: PairRecord, order: Order, report: RunReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in _LOGGED} | {
         "account_id": pair.account_id,
         "mode": pair.mode,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -78,15 +78,19 @@ class RunReport:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunReport:
+        """What `to_json` gave, here or in another version of the program: what it says beyond this is left out."""
         error, operations = data["error"], data["operations"]
-        return cls(
-            **{
-                **data,
-                "status": RunStatus(data["status"]),
-                "error": RunError(**error) if error else None,
-                "operations": tuple(Operation(**operation) for operation in operations),
-            }
-        )
+        values = _known(cls, data) | {
+            "status": RunStatus(data["status"]),
+            "error": RunError(**_known(RunError, error)) if error else None,
+            "operations": tuple(Operation(**_known(Operation, operation)) for operation in operations),
+        }
+        return cls(**values)
+
+
+def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in data.items() if name in names}
 
 
 @dataclass(frozen=True, slots=True)

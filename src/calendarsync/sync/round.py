@@ -18,6 +18,7 @@ from calendarsync.providers.base import (
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import (
     ConnectionRecord,
+    held_back_until,
     hold_back_grant,
     load_connection,
     note_failure,
@@ -30,6 +31,9 @@ from calendarsync.sync.refresh import Contents, Refresher
 
 DEFAULT_RETRY_SECONDS = 60.0
 MAX_RETRY_SECONDS = 86_400.0
+_MORE_WAIT = 0.2
+"""How much longer than it was told a grant waits at most, as a share."""
+
 JITTER = 0.1
 """How much earlier than its time a poll may come, as a share of the poll interval."""
 
@@ -61,23 +65,42 @@ class Reader:
 
     async def note_error(self, failed: ConnectionFailed, hold: Hold) -> None:
         """Write down what an error means for its connection (rules 24 and 25). Raises ClaimLost."""
-        now, error, connection = self.now(), failed.error, failed.connection
+        error, connection = failed.error, failed.connection
         values: dict[str, Any] = {
             "last_error_code": error.code,
             "last_error_message": error.message,
         }
-        wait = error.retry_after
-        if isinstance(error, RateLimited) and wait is None:
-            wait = DEFAULT_RETRY_SECONDS
-        async with hold.write(beside=None if wait is None else of_grant(connection)) as db:
-            if wait is not None:
-                seconds = min(max(wait, 1.0), MAX_RETRY_SECONDS) * (1 + self.jitter() / 5)
-                await hold_back_grant(db, connection, now + timedelta(seconds=seconds))
+        until = self._until(error)
+        # All runs of a grant hit the same wall: one of them tells the others.
+        told = until is not None and await self._is_held_back(connection, until)
+        async with hold.write(beside=None if until is None or told else of_grant(connection)) as db:
+            if until is not None:
+                if not told:
+                    await hold_back_grant(db, connection, until)
             elif isinstance(error, NotAuthorized):
                 values["status"] = "expired"
             elif not isinstance(error, Unavailable):
                 values["status"] = "error"
             await note_failure(db, connection, **values)
+
+    def _until(self, error: ProviderError) -> datetime | None:
+        """Before when its grant is not asked again, with some chance on top; None where it may be."""
+        wait = error.retry_after
+        if isinstance(error, RateLimited) and wait is None:
+            wait = DEFAULT_RETRY_SECONDS
+        if wait is None:
+            return None
+        seconds = min(max(wait, 1.0), MAX_RETRY_SECONDS) * (1 + self.jitter() * _MORE_WAIT)
+        return self.now() + timedelta(seconds=seconds)
+
+    async def _is_held_back(self, connection: ConnectionRecord, until: datetime) -> bool:
+        """Whether the grant waits for about as long already."""
+        async with self.db.read() as db:
+            not_before = await held_back_until(db, connection.id)
+        if not_before is None:
+            return False
+        about = (until - self.now()) * _MORE_WAIT
+        return not_before >= until - about
 
     def next_due(self) -> datetime:
         """Within one poll interval, a little early by chance, so that polls spread (rule 27)."""

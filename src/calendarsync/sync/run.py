@@ -44,10 +44,12 @@ class Locks:
     _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     @asynccontextmanager
-    async def hold(self, first: str, second: str) -> AsyncIterator[None]:
+    async def hold(self, first: str, second: str) -> AsyncIterator[bool]:
+        """Whether another run had to end first."""
         earlier, later = (
             self._locks.setdefault(calendar_key, asyncio.Lock()) for calendar_key in sorted((first, second))
         )
+        waited = earlier.locked() or later.locked()
         self.waiting += 1
         try:
             await earlier.acquire()
@@ -59,7 +61,7 @@ class Locks:
         finally:
             self.waiting -= 1
         try:
-            yield
+            yield waited
         finally:
             later.release()
             earlier.release()
@@ -67,11 +69,19 @@ class Locks:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A pair that was claimed, and the orders to be carried out, in their order."""
+    """A pair that was claimed, and the orders to be carried out, in their order.
+
+    `reports` tells what came of those that are done, whatever becomes of the others.
+    """
 
     hold: Hold
     pair: PairRecord
     orders: Sequence[Order]
+    reports: list[RunReport] = field(default_factory=list)
+
+    @property
+    def left(self) -> Sequence[Order]:
+        return self.orders[len(self.reports) :]
 
 
 class Engine:
@@ -91,24 +101,23 @@ class Engine:
     def new_round(self) -> Round:
         return Round(self._reader)
 
-    async def work_off(self, work: Work, round_: Round) -> list[RunReport]:
-        """Carry out the orders, write their logs, and end the claim. Raises ClaimLost.
+    async def work_off(self, work: Work, round_: Round) -> None:
+        """Carry out the orders, write their logs, and end the claim. Raises ClaimLost, DatabaseUnavailable.
 
         A pair that is paused fails, unlogged.
         """
-        pair: PairRecord | None = work.pair
-        reports = []
-        async with self._locks.hold(work.pair.calendar_a, work.pair.calendar_b):
-            for number, order in enumerate(work.orders, start=1):
-                if number > 1:
+        async with self._locks.hold(work.pair.calendar_a, work.pair.calendar_b) as waited:
+            pair: PairRecord | None = work.pair
+            for order in work.orders:
+                if waited or work.reports:
+                    # Somebody may have paused, changed or removed it meanwhile.
                     async with self._reader.db.read() as db:
                         pair = await load_pair(db, work.pair.id)
                 if pair is None:
-                    raise ClaimLost
-                reports.append(
-                    await self._carry_out(pair, order, work.hold, round_, release=number == len(work.orders))
-                )
-        return reports
+                    return
+                release = order is work.orders[-1]
+                report = await self._carry_out(pair, order, work.hold, round_, release=release)
+                work.reports.append(report)
 
     async def _carry_out(
         self, pair: PairRecord, order: Order, hold: Hold, round_: Round, *, release: bool

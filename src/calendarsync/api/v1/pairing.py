@@ -85,14 +85,17 @@ async def trigger(
         raise conflict(_BEING_REMOVED)
     if row["status"] == "paused":
         raise conflict("this pair is paused; set its status to active first")
-    ticket = await services.runner.trigger(
-        caller.tenant,
-        pair_id,
-        trigger="api",
-        full=wanted.full,
-        confirm=wanted.confirm,
-        dry_run=wanted.dry_run,
-    )
+    try:
+        ticket = await services.runner.trigger(
+            caller.tenant,
+            pair_id,
+            trigger="api",
+            full=wanted.full,
+            confirm=wanted.confirm,
+            dry_run=wanted.dry_run,
+        )
+    except LookupError:  # it went in this moment
+        raise not_found("sync pair") from None
     if wait:
         await services.wait_for([ticket])
     return ticket, ticket.done.result() if wait and ticket.done.done() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.api.services import Services
@@ -30,8 +31,12 @@ async def remove_pairs(
     async with services.db.write_as(caller.tenant) as connection:
         for pair_id in pair_ids:
             await store.update_pair(connection, caller.tenant, pair_id, values)
-    tickets = [await services.runner.trigger(caller.tenant, pair_id) for pair_id in pair_ids]
-    await services.wait_for(tickets)
+    tickets = []
+    for pair_id in pair_ids:
+        with suppress(LookupError):  # the schedule was quicker
+            tickets.append(await services.runner.trigger(caller.tenant, pair_id))
+    if tickets:
+        await services.wait_for(tickets)
 
 
 async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
@@ -40,7 +45,8 @@ async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
         if await store.get_pair(connection, caller.tenant, pair_id) is None:
             return
         pair = await schedule.load_pair(connection, pair_id)
-        assert pair is not None
+        if pair is None:
+            return
         await lock_pairs(connection, pair_id, beside=schedule.beside(pair))
         gone = RunReport(
             "", RunStatus.FAILED, error=RunError("not_found", "the pair does not exist any more")

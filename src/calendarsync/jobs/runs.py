@@ -1,0 +1,207 @@
+"""The runs that a worker has at work: begun under a claim, kept alive, and brought to an end one way or another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.jobs.results import Results
+from calendarsync.store import orders
+from calendarsync.store.claims import Claim, ClaimLost, give_back, renew, settle
+from calendarsync.store.database import Database, DatabaseUnavailable
+from calendarsync.store.ids import new_id
+from calendarsync.store.runs import save_run
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
+from calendarsync.sync.admission import Wait, held_back
+from calendarsync.sync.finish import log_of, refused
+from calendarsync.sync.hold import Hold
+from calendarsync.sync.report import Order, RunError
+from calendarsync.sync.round import Round
+from calendarsync.sync.run import Engine, Work
+
+LEASE = timedelta(seconds=15)
+"""How long a claim counts without being renewed: a killed worker's pairs are taken up after that."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Claims that count until then, and what their runs begin with."""
+
+    until: datetime
+    pairs: Mapping[Claim, PairRecord]
+    connections: Mapping[str, ConnectionRecord]
+    orders: Sequence[Row[Any]]
+
+
+async def load(db: AsyncConnection, claims: Sequence[Claim], until: datetime) -> Claimed:
+    """What stands in the tables of those claims that count."""
+    found, connections = await load_claimed(db, claims)
+    placed = await orders.open_orders(db, [claim.pair_id for claim in found])
+    return Claimed(until, found, connections, placed)
+
+
+@dataclass(slots=True)
+class _Run:
+    """Until when the claim counts as far as this process knows, and whether somebody waits for the run."""
+
+    until: datetime
+    ordered: bool
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class Runs:
+    """`on_end` is told of each run's end, and whether somebody had ordered it."""
+
+    db: Database
+    engine: Engine
+    results: Results
+    poll: timedelta
+    on_end: Callable[[bool], None]
+    stopping: bool = False
+    _runs: dict[Claim, _Run] = field(default_factory=dict)
+
+    @property
+    def ordered(self) -> int:
+        """How many are at work that somebody waits for."""
+        return sum(run.ordered for run in self._runs.values())
+
+    @property
+    def scheduled(self) -> int:
+        """How many others are at work."""
+        return len(self._runs) - self.ordered
+
+    async def take_up(self, claimed: Claimed, *, scheduling: bool) -> None:
+        """Begin the runs of these claims, as one round. With `scheduling`, of those that are due as well."""
+        if self.stopping:
+            await self.give_back(claimed.pairs)
+            return
+        round_ = self.engine.new_round()
+        round_.bring(claimed.connections.values())
+        for claim, pair in claimed.pairs.items():
+            if claim in self._runs:
+                continue
+            mine = (claim.pair_id, claim.generation)
+            wanted = [_placed(row) for row in claimed.orders if (row.pair_id, row.generation) == mine]
+            wait = None
+            if scheduling and claim.due and all(order.dry_run for order in wanted):
+                wait = held_back(pair, claimed.connections, self.db.now())
+                if wait is None:
+                    wanted.append(Order(new_id("sync_run"), "schedule"))
+            self._begin(Work(Hold(self.db, claim), pair, wanted), round_, claimed.until, wait)
+
+    def _begin(self, work: Work, round_: Round, until: datetime, wait: Wait | None) -> None:
+        run = _Run(until, any(order.placed for order in work.orders))
+        self._runs[work.hold.claim] = run
+        run.task = asyncio.create_task(self._run(work, round_, wait), name=f"pair {work.pair.id}")
+
+    async def _run(self, work: Work, round_: Round, wait: Wait | None) -> None:
+        claim, ended = work.hold.claim, False
+        try:
+            if work.orders:
+                await self.engine.work_off(work, round_)
+            else:
+                await self._let_go(work, wait)
+            ended = True
+        except ClaimLost:
+            _log.warning("claim_lost", pair_id=claim.pair_id, generation=claim.generation)
+        except DatabaseUnavailable as error:
+            _log.warning("run_waits_for_database", pair_id=claim.pair_id, reason=str(error))
+        except Exception as defect:  # noqa: BLE001 - the other pairs go on
+            ids = [order.sync_id for order in work.left]
+            _log.error("run_lost", pair_id=claim.pair_id, sync_ids=ids, defect=type(defect).__name__)
+            await self._write_off(work)
+        finally:
+            for report in work.reports:
+                self.results.tell(report)
+            # Unless it is given back when the worker stops, a claim that is left lapses.
+            if ended or not self.stopping:
+                self._runs.pop(claim, None)
+            self.on_end(any(order.placed for order in work.orders))
+
+    async def _let_go(self, work: Work, wait: Wait | None) -> None:
+        """End a claim on a pair that is not to run now."""
+        next_due_at = wait.until if wait is not None else work.hold.claim.due_at
+        async with self.db.write() as db:
+            await settle(db, work.hold.claim, {}, release=True, next_due_at=next_due_at)
+
+    async def _write_off(self, work: Work) -> None:
+        """A run that our own defect ended is logged, and not repeated before its time."""
+        error = RunError("server_error", "an internal error; the server's log has this sync_id")
+        failed = [(order, refused(order, error)) for order in work.left]
+        with suppress(ClaimLost, DatabaseUnavailable):
+            async with work.hold.write() as db:
+                now = self.db.now()
+                for order, report in failed:
+                    if not order.dry_run:
+                        await save_run(db, log_of(work.pair, order, report) | {"created_at": now}, [])
+                    if order.placed:
+                        await orders.finish(db, report.sync_id, report.to_json(), now)
+                await settle(db, work.hold.claim, {}, release=True, next_due_at=now + self.poll)
+            work.reports.extend(report for _, report in failed)
+
+    async def renew(self) -> None:
+        """Prolong all leases; a run whose claim counts no longer is broken off."""
+        try:
+            await self._renew()
+        except DatabaseUnavailable:
+            _log.warning("claims_wait_for_database", claims=len(self._runs))
+        now = self.db.now()
+        for claim, run in list(self._runs.items()):
+            if run.until <= now and run.task is not None:
+                _log.warning("claim_lapsed", pair_id=claim.pair_id, generation=claim.generation)
+                run.task.cancel()
+
+    async def _renew(self) -> None:
+        held = list(self._runs)
+        if not held:
+            return
+        async with self.db.write() as db:
+            until = self.db.now() + LEASE
+            renewed = await renew(db, held, until)
+        for claim in held:
+            run = self._runs.get(claim)
+            if run is None:
+                continue
+            if claim in renewed:
+                run.until = until
+            elif run.task is not None:
+                run.task.cancel()
+
+    async def drain(self, patience: float) -> None:
+        """Let what runs come to its end for so many seconds, and break off the rest."""
+        running = [run.task for run in self._runs.values() if run.task is not None]
+        if running:
+            _, late = await asyncio.wait(running, timeout=patience)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def give_back_all(self) -> None:
+        await self.give_back(self._runs)
+
+    async def give_back(self, claims: Collection[Claim]) -> None:
+        """End claims whose runs did not come to an end; where that fails they lapse."""
+        if not claims:
+            return
+        try:
+            async with self.db.write() as db:
+                await give_back(db, list(claims))
+        except DatabaseUnavailable:
+            _log.warning("claims_left_to_lapse", claims=len(claims))
+
+
+def _placed(row: Row[Any]) -> Order:
+    return Order(
+        row.sync_id, row.trigger, full=row.full, confirm=row.confirm, dry_run=row.dry_run, placed=True
+    )
