@@ -61,12 +61,13 @@ class Results:
             try:
                 async with self._db.read() as db:
                     found = await orders.reports(db, list(self._expected))
-                for report in found.values():
-                    self.tell(RunReport.from_json(report))
             except DatabaseUnavailable:
                 continue
-            except Exception as defect:  # noqa: BLE001 - who waits for another order goes on waiting
-                _log.error("results_not_read", defect=type(defect).__name__)
+            for sync_id, report in found.items():
+                try:
+                    self.tell(RunReport.from_json(report))
+                except Exception as defect:  # noqa: BLE001 - who waits for another order is told
+                    _log.error("result_not_read", sync_id=sync_id, defect=type(defect).__name__)
 
     async def _listen(self) -> None:
         while True:
