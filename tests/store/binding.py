@@ -56,7 +56,7 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("claims.claim_ordered", "orders"): _ALL,
     ("claims.claim_due", "pairs"): _ALL,
     ("claims.earliest_due", "pairs"): _ALL,
-    ("claims.due_no_later_than", "pairs"): "a clock that was set back put off the pairs of all accounts",
+    ("claims.pull_in", "pairs"): "a clock that was set back put off the pairs of all accounts",
     ("claims.lock_pairs", "pairs"): _CALENDAR,
     ("schedule.delete_pair", "pairs"): _CALENDAR,
     ("links.copies_of_others", "links"): _CALENDAR,

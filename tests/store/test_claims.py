@@ -192,7 +192,7 @@ async def test_a_clock_set_back_leaves_pauses_alone(at: MemoryDesk) -> None:
     await at.app.change_pair(paused, due_at=far, status="paused", resume_at=far)
     latest = at.app.clock() + timedelta(minutes=5)
     async with at.app.db.write() as db:
-        await claims.due_no_later_than(db, latest)
+        await claims.pull_in(db, latest, at.app.clock() + LEASE)
     assert [await _due_at(at, pair) for pair in (late, paused)] == [latest, far]
 
 
@@ -256,3 +256,13 @@ async def test_what_is_done_stays_told_as_it_was(at: MemoryDesk) -> None:
         told = await orders.reports(db, ["sync_1", "sync_2"])
     assert told["sync_1"]["status"] == "success"
     assert told["sync_2"] == {"sync_id": "sync_2", "status": "failed"}
+
+
+async def test_a_lease_from_a_clock_that_ran_ahead_does_not_last_longer_than_any(at: MemoryDesk) -> None:
+    pair = await at.pair()
+    await claim_due(at)
+    at.app.clock.advance(hours=-1)
+    async with at.app.db.write() as db:
+        await claims.pull_in(db, at.app.clock(), at.app.clock() + LEASE)
+    at.app.clock.advance(seconds=16)
+    assert ids(await claim_due(at)) == {pair}

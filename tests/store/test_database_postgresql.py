@@ -13,6 +13,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store import database as database_module
 from calendarsync.store import postgresql
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tables import kept_copies
@@ -196,4 +197,20 @@ async def test_transactions_that_stand_in_each_others_way_are_a_matter_of_trying
     told = await asyncio.gather(lock(1, 2), lock(2, 1))
     assert sorted(text != "done" for text in told) == [False, True]
     assert "in the way" in "".join(told)
+    await database.close()
+
+
+async def test_the_servers_clock_is_read_again_after_a_while(
+    postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(postgresql_database)
+    await database.read_clock()
+    first = database._reading
+    async with database.read() as connection:
+        await connection.execute(select(1))
+    assert database._reading is first
+    monkeypatch.setattr(database_module, "_READING_LASTS", 0.0)
+    async with database.read() as connection:
+        await connection.execute(select(1))
+    assert database._reading is not first
     await database.close()

@@ -15,7 +15,7 @@ from calendarsync.jobs.results import Results
 from calendarsync.jobs.runs import LEASE, Claimed, Runs, load
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
 from calendarsync.store import orders
-from calendarsync.store.claims import claim_due, claim_ordered, due_no_later_than
+from calendarsync.store.claims import claim_due, claim_ordered, pull_in
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.sync.round import JITTER
 from calendarsync.sync.run import Engine
@@ -57,7 +57,7 @@ class Worker:
         self._wakeups = wakeups
         self._poll = timedelta(seconds=poll_seconds)
         self._runs = Runs(db, engine, results, self._poll, self._on_end)
-        self._scheduling = False
+        self._scheduling = self._clock_minded = False
         # What the schedule and the orders wait for beside their next look; whether more was there than room; and
         # whether an order was there that could not be claimed.
         self._woken, self._asked = asyncio.Event(), asyncio.Event()
@@ -116,13 +116,15 @@ class Worker:
             await self._runs.take_up(here, scheduling=True)
 
     async def _mind_the_clock(self) -> None:
-        """A clock that was set back has put off everything that is due by as much."""
+        """A clock that was set back, now or before this process began, has put off everything by as much."""
         jump = await self._db.read_clock()
         if abs(jump) >= CLOCK_JUMP_SECONDS:
             _log.warning("clock_jumped", seconds=round(jump))
-        if jump <= -CLOCK_JUMP_SECONDS:
+        if jump <= -CLOCK_JUMP_SECONDS or not self._clock_minded:
             async with self._db.write() as db:
-                await due_no_later_than(db, self._db.now() + self._poll)
+                now = self._db.now()
+                await pull_in(db, now + self._poll, now + LEASE)
+            self._clock_minded = True
 
     async def _carry_on_orders(self) -> None:
         """Claim what was ordered, the oldest first, and run it here: whoever asked for it waits."""

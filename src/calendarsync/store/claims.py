@@ -243,12 +243,13 @@ async def settle(
         raise ClaimLost
 
 
-async def due_no_later_than(db: AsyncConnection, latest: datetime) -> None:
-    """Pull in what the schedule has put off further than that: the clock was set back."""
-    await db.execute(_LOCK.where(pairs.c.due_at > latest))
-    await db.execute(
-        update(pairs).where(pairs.c.due_at > latest, pairs.c.status != "paused").values(due_at=latest)
-    )
+async def pull_in(db: AsyncConnection, due_at: datetime, leased_until: datetime) -> None:
+    """Nothing is put off further than that: the clock was set back. Pauses last as long as they were meant to."""
+    put_off = and_(pairs.c.due_at > due_at, pairs.c.status != "paused")
+    held_longer = pairs.c.leased_until > leased_until
+    await db.execute(_LOCK.where(or_(put_off, held_longer)))
+    await db.execute(update(pairs).where(put_off).values(due_at=due_at))
+    await db.execute(update(pairs).where(held_longer).values(leased_until=leased_until))
 
 
 async def earliest_due(db: AsyncConnection) -> datetime | None:

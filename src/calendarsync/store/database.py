@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Database", "DatabaseUnavailable", "SchemaOutdated"]
 
 
+_READING_LASTS = 60.0
+"""Seconds after which a reading of the server's clock is renewed, where no worker renews it anyway."""
+
+
 class _Engine(Protocol):
     @property
     def name(self) -> Backend: ...
@@ -183,7 +187,9 @@ class Database:
         await self._engine.close()
 
     async def _ensure_clock(self) -> None:
-        if self._clock is None and self._reading is None and self.backend == "postgresql":
+        if self._clock is not None or self.backend == "sqlite":
+            return
+        if self._reading is None or time.monotonic() - self._reading[1] > _READING_LASTS:
             await self.read_clock()
 
 
