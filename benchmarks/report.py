@@ -60,7 +60,9 @@ def machine(*versions: str) -> str:
     """What it was measured on; `versions` are those of other programs."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    parts = [f"{name} {version(name)}" for name in ("calendarsync", "aiohttp", "sqlalchemy", "asyncpg", "pgqueuer")]
+    parts = [
+        f"{name} {version(name)}" for name in ("calendarsync", "aiohttp", "sqlalchemy", "asyncpg", "pgqueuer")
+    ]
     where = f"{model or platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
     programs = ", ".join([f"Python {platform.python_version()}", *parts, *versions])
     return f"{datetime.now(UTC):%Y-%m-%d}, {where}; {programs}."
