@@ -48,7 +48,7 @@ class Runner:
             "dry_run": dry_run,
             "created_at": self.db.now(),
         }
-        async with self.wakeups.transaction() as (db, sending):
+        async with self.wakeups.transaction(tenant) as (db, sending):
             sync_id = await orders.place(db, tenant, wanted)
             if sync_id is None:
                 raise LookupError(pair_id)

@@ -23,6 +23,7 @@ from pgqueuer.domain.models import Job
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.database import Database
+from calendarsync.store.tenancy import Tenant
 
 _IDLE_POLL = timedelta(seconds=5)
 """How often PgQueuer looks though no notice came, and at whether its connection still hears."""
@@ -63,10 +64,12 @@ class Wakeups:
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[tuple[AsyncConnection, list[Wakeup]]]:
-        """A write transaction, and the list of what is sent if it commits."""
+    async def transaction(
+        self, tenant: Tenant | None = None
+    ) -> AsyncIterator[tuple[AsyncConnection, list[Wakeup]]]:
+        """A write transaction, a tenant's or the engine's, and the list of what is sent if it commits."""
         sending: list[Wakeup] = []
-        async with self._db.write() as db:
+        async with self._db.write_as(tenant) if tenant else self._db.write() as db:
             yield db, sending
             if sending and self._memory is None:
                 # After the transaction's first statement: SQLAlchemy begins it with that, and what is enqueued
