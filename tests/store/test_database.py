@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from calendarsync.store.accounts import claim_installation
 from calendarsync.store.database import Database
 from calendarsync.store.tables import accounts, api_keys, kept_copies, links
+from tests.store.kept import count, row
 
 
 @pytest.fixture
@@ -22,16 +23,6 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
-
-
-async def count(database: Database) -> int:
-    async with database.read() as connection:
-        found: int = (await connection.execute(select(func.count()).select_from(kept_copies))).scalar_one()
-        return found
-
-
-def row(number: int) -> dict[str, str]:
-    return {"calendar_key": "calendar", "copy_id": str(number)}
 
 
 async def test_a_write_is_committed_or_undone_whole(database: Database) -> None:

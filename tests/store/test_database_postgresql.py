@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from calendarsync.store import database as database_module
 from calendarsync.store import postgresql
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tables import kept_copies
+from tests.store.kept import count
 from tests.testbed.postgresql import PostgresqlServer
 
 SLEEP = text("SELECT pg_sleep(60)")
@@ -27,12 +28,6 @@ async def database(postgresql_database: str) -> AsyncIterator[Database]:
     database = Database(postgresql_database)
     yield database
     await database.close()
-
-
-async def count(database: Database) -> int:
-    async with database.read() as connection:
-        found: int = (await connection.execute(select(func.count()).select_from(kept_copies))).scalar_one()
-        return found
 
 
 async def keep(connection: AsyncConnection, number: int) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from calendarsync.store.database import Database
 from calendarsync.store.tables import kept_copies
+from tests.store.kept import count, row
 
 
 @pytest.fixture
@@ -27,16 +28,6 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.migrate()
     yield database
     await database.close()
-
-
-async def count(database: Database) -> int:
-    async with database.read() as connection:
-        found: int = (await connection.execute(select(func.count()).select_from(kept_copies))).scalar_one()
-        return found
-
-
-def row(number: int) -> dict[str, str]:
-    return {"calendar_key": "calendar", "copy_id": str(number)}
 
 
 async def test_many_writers_queue(database: Database) -> None:

@@ -54,7 +54,7 @@ class Runner:
                 raise LookupError(pair_id)
             ticket = self.results.expect(sync_id)
             if sync_id == wanted["sync_id"]:  # else it joined an order that a worker has been woken for
-                sending.append(Wakeup(PAIR_ORDERED, pair_id.encode(), _BEFORE_THE_SCHEDULE))
+                sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
         return ticket
 
     async def lateness(self) -> float | None:

@@ -23,7 +23,7 @@ from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claim
 from calendarsync.sync.admission import Wait, held_back
 from calendarsync.sync.finish import log_of, refused
 from calendarsync.sync.hold import Hold
-from calendarsync.sync.report import Order, RunError
+from calendarsync.sync.report import INTERNAL_ERROR, Order
 from calendarsync.sync.round import Round
 from calendarsync.sync.run import Engine, Work
 
@@ -101,7 +101,7 @@ class Runs:
             self._begin(Work(Hold(self.db, claim), pair, wanted), round_, claimed.until, wait)
 
     def _begin(self, work: Work, round_: Round, until: datetime, wait: Wait | None) -> None:
-        run = _Run(until, any(order.placed for order in work.orders))
+        run = _Run(until, work.ordered)
         self._runs[work.hold.claim] = run
         run.task = asyncio.create_task(self._run(work, round_, wait), name=f"pair {work.pair.id}")
 
@@ -127,7 +127,7 @@ class Runs:
             # Unless it is given back when the worker stops, a claim that is left lapses.
             if ended or not self.stopping:
                 self._runs.pop(claim, None)
-            self.on_end(any(order.placed for order in work.orders))
+            self.on_end(work.ordered)
 
     async def _let_go(self, work: Work, wait: Wait | None) -> None:
         """End a claim on a pair that is not to run now."""
@@ -137,8 +137,7 @@ class Runs:
 
     async def _write_off(self, work: Work) -> None:
         """A run that our own defect ended is logged, and not repeated before its time."""
-        error = RunError("server_error", "an internal error; the server's log has this sync_id")
-        failed = [(order, refused(order, error)) for order in work.left]
+        failed = [(order, refused(order, INTERNAL_ERROR)) for order in work.left]
         with suppress(ClaimLost, DatabaseUnavailable):
             async with work.hold.write() as db:
                 now = self.db.now()
@@ -180,12 +179,7 @@ class Runs:
 
     async def drain(self, patience: float) -> None:
         """Let what runs come to its end for so many seconds, and break off the rest."""
-        running = [run.task for run in self._runs.values() if run.task is not None]
-        if running:
-            _, late = await asyncio.wait(running, timeout=patience)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await end_tasks([run.task for run in self._runs.values() if run.task is not None], patience)
 
     async def give_back_all(self) -> None:
         await self.give_back(self._runs)
@@ -199,6 +193,15 @@ class Runs:
                 await give_back(db, list(claims))
         except DatabaseUnavailable:
             _log.warning("claims_left_to_lapse", claims=len(claims))
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[None]], patience: float) -> None:
+    """Let tasks end, and cancel those that do not in time; what they raise is of no use any more."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=patience)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _placed(row: Row[Any]) -> Order:

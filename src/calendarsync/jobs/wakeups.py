@@ -46,7 +46,7 @@ class Wakeup:
     """Those of a higher priority are delivered first."""
 
     entrypoint: str
-    payload: bytes
+    payload: bytes = b""
     priority: int = 0
 
 

@@ -12,7 +12,7 @@ import structlog
 
 from calendarsync.jobs.handover import from_json, to_json
 from calendarsync.jobs.results import Results
-from calendarsync.jobs.runs import LEASE, Claimed, Runs, load
+from calendarsync.jobs.runs import LEASE, Claimed, Runs, end_tasks, load
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
 from calendarsync.store import orders
 from calendarsync.store.claims import claim_due, claim_ordered, pull_in
@@ -85,9 +85,9 @@ class Worker:
         keeping, others = self._tasks[:1], self._tasks[1:]
         self._woken.set()
         self._asked.set()
-        await _end(others, _END_SECONDS)
+        await end_tasks(others, _END_SECONDS)
         await self._runs.drain(DRAIN_SECONDS)
-        await _end(keeping, 0.0)
+        await end_tasks(keeping, 0.0)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._runs.give_back_all(), _END_SECONDS)
 
@@ -193,12 +193,3 @@ async def _again_and_again(
         with suppress(TimeoutError):
             # By chance a little apart, so that many workers do not ask at the same moment.
             await asyncio.wait_for(woken.wait(), seconds * random.uniform(0.8, 1.2))
-
-
-async def _end(tasks: list[asyncio.Task[None]], patience: float) -> None:
-    """Let tasks end, and cancel those that do not in time; what they raise is of no use any more."""
-    if tasks:
-        await asyncio.wait(tasks, timeout=patience)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -22,7 +22,7 @@ from calendarsync.sync.guards import Attention
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
 from calendarsync.sync.quiet import QuietEnds
-from calendarsync.sync.report import Operation, Order, RunError, RunReport, RunStatus
+from calendarsync.sync.report import PAIR_GONE, Operation, Order, RunError, RunReport, RunStatus
 from calendarsync.sync.round import Reader
 
 QUIET = timedelta(minutes=15)
@@ -156,7 +156,7 @@ class Finisher:
             if order.placed:
                 await orders.finish(db, order.sync_id, report.to_json(), now)
             if ending.removed:
-                await orders.finish_all(db, pair.id, gone(order).to_json(), now)
+                await orders.finish_all(db, pair.id, refused(order, PAIR_GONE).to_json(), now)
                 await delete_pair(db, pair)
                 return report
             values: dict[str, Any] = {"next_due_at": self.reader.next_due()} if release else {}
@@ -206,10 +206,6 @@ class Finisher:
             "quiet_state": str(looked),
             "quiet_until": self.reader.now() + QUIET if clean else None,
         }
-
-
-def gone(order: Order) -> RunReport:
-    return refused(order, RunError("not_found", "the pair does not exist any more"))
 
 
 def refused(order: Order, error: RunError) -> RunReport:

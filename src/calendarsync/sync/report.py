@@ -58,6 +58,10 @@ class RunError:
     message: str
 
 
+PAIR_GONE = RunError("not_found", "the pair does not exist any more")
+INTERNAL_ERROR = RunError("server_error", "an internal error; the server's log has this sync_id")
+
+
 @dataclass(frozen=True, slots=True)
 class RunReport:
     sync_id: str

@@ -23,7 +23,7 @@ from calendarsync.sync.inputs import Looked, Tools, load_flows
 from calendarsync.sync.plan import DEFECT, plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
-from calendarsync.sync.report import Order, RunError, RunReport
+from calendarsync.sync.report import INTERNAL_ERROR, Order, RunError, RunReport
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 
 MAX_ATTEMPTS = 4
@@ -78,6 +78,11 @@ class Work:
     pair: PairRecord
     orders: Sequence[Order]
     reports: list[RunReport] = field(default_factory=list)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether somebody waits for it."""
+        return any(order.placed for order in self.orders)
 
     @property
     def left(self) -> Sequence[Order]:
@@ -152,7 +157,7 @@ class Engine:
         except Exception as defect:  # noqa: BLE001 - a defect fails this run, and no other
             # The message of an exception may quote what was read; its type and place may not.
             _log.error("run_failed", sync_id=order.sync_id, pair_id=pair.id, defect=_place(defect))
-            ending.error = RunError("server_error", "an internal error; the server's log has this sync_id")
+            ending.error = INTERNAL_ERROR
         return ending
 
     async def _bring_in_step(

@@ -10,7 +10,7 @@ from calendarsync.api.services import Services
 from calendarsync.store import orders, schedule
 from calendarsync.store import pairs as store
 from calendarsync.store.claims import lock_pairs
-from calendarsync.sync.report import RunError, RunReport, RunStatus
+from calendarsync.sync.report import PAIR_GONE, RunReport, RunStatus
 
 
 async def remove_pairs(
@@ -48,8 +48,6 @@ async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
         if pair is None:
             return
         await lock_pairs(connection, pair_id, beside=schedule.beside(pair))
-        gone = RunReport(
-            "", RunStatus.FAILED, error=RunError("not_found", "the pair does not exist any more")
-        )
+        gone = RunReport("", RunStatus.FAILED, error=PAIR_GONE)
         await orders.finish_all(connection, pair_id, gone.to_json(), services.now())
         await schedule.delete_pair(connection, pair)
