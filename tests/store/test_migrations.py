@@ -168,8 +168,8 @@ from contextlib import nullcontext
 
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -187,7 +187,7 @@ async def test_an_index_is_built_while_the_table_is_in_use(
     assert violations(_INDEX_IN_USE) == []
     copy = tmp_path / "migrations"
     copytree(schema.FOLDER, copy)
-    (copy / "versions" / "v0002_index.py").write_text(_INDEX_IN_USE)
+    (copy / "versions" / "v0003_index.py").write_text(_INDEX_IN_USE)
     monkeypatch.setattr(schema, "FOLDER", copy)
     schema.revisions.cache_clear()
     database = Database(database_url)
@@ -220,7 +220,7 @@ def test_a_change_of_the_queues_tables_has_a_revision_of_ours() -> None:
     from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 
     query = QueryBuilderEnvironment().build_install_query(create_schema=True)
-    assert (sha256(query.encode()).hexdigest()[:16], revisions()[0]) == ("1e5896acb7fcc9a7", "0001")
+    assert (sha256(query.encode()).hexdigest()[:16], revisions()[0]) == ("1e5896acb7fcc9a7", "0002")
 
 
 def test_a_wheel_brings_the_migrations(tmp_path: Path) -> None:

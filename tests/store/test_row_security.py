@@ -129,9 +129,11 @@ async def test_rows_of_others_are_not_written(database: Database, table: Table, 
         with pytest.raises(DBAPIError, match="violates row-level security policy"):
             await db.execute(insert(table), row(table, other))
     if table in OWNED | OF_ACCOUNT:
+        theirs = {"account_id": other.account_id, "mode": other.mode}
+        given = {name: value for name, value in theirs.items() if name in table.c}
         async with database.write_as(A) as db:
             with pytest.raises(DBAPIError, match="violates row-level security policy"):
-                await db.execute(update(table).values(account_id=other.account_id, mode=other.mode))
+                await db.execute(update(table).values(given))
 
 
 async def test_no_pair_of_ones_own_has_a_connection_of_others(database: Database) -> None:

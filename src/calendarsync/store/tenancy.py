@@ -17,10 +17,16 @@ from calendarsync.store import tables
 ACCOUNT, MODE = "tenant_account", "tenant_mode"
 """The names of the bound parameters."""
 
-OWNED = frozenset({tables.connections, tables.pairs, tables.orders, tables.runs})
+OWNED = frozenset(
+    {
+        *(tables.connections, tables.pairs, tables.orders, tables.runs, tables.idempotency),
+        *(tables.webhooks, tables.webhook_events, tables.deliveries),
+        *(tables.sandbox_calendars, tables.sandbox_events),
+    }
+)
 """Rows are an account's, in one mode."""
 
-OF_ACCOUNT = frozenset({tables.api_keys})
+OF_ACCOUNT = frozenset({tables.api_keys, tables.members})
 """Rows are an account's; it sees those of both modes."""
 
 OF_PARENT: Mapping[Table, str] = {
@@ -32,7 +38,9 @@ OF_PARENT: Mapping[Table, str] = {
 }
 """Rows are whose the parent is that this column names; a calendar may be connected in several accounts."""
 
-OF_INSTALLATION = frozenset({tables.installation, tables.accounts})
+OF_INSTALLATION = frozenset(
+    {tables.installation, tables.accounts, tables.users, tables.sessions, tables.rate_windows}
+)
 
 
 @dataclass(frozen=True, slots=True)
