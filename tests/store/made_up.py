@@ -82,6 +82,28 @@ _OPERATION = {
     "action": "create",
     "reason": "new",
 }
+_WEBHOOK: dict[str, Any] = {
+    "id": "whk_0",
+    "url_encrypted": b"sealed",
+    "secret_encrypted": b"sealed",
+    "events": ["sync.failed"],
+    "format": "event",
+    "only_changed": False,
+    "status": "enabled",
+    "created_at": NOW,
+}
+_EVENT = {"id": "evt_0", "type": "sync.failed", "data": {}, "created_at": NOW}
+_DELIVERY = {
+    "id": "dlv_0",
+    "webhook_id": "whk_0",
+    "event_id": "evt_0",
+    "status": "pending",
+    "created_at": NOW,
+    "next_attempt_at": NOW,
+    "generation": 1,
+    "leased_until": LATER,
+    "attempts": [],
+}
 _FREE = {
     "id": "pair_free",
     "generation": 0,
@@ -118,6 +140,8 @@ _BY_NAME: Mapping[str, Any] = {
     "connection_id": "conn_a",
     "account_id": TENANT.account_id,
     "log_id": "log_0",
+    "webhook_id": "whk_0",
+    "delivery_id": "dlv_0",
     "until": LATER,
     "ahead": timedelta(seconds=30),
     "report": {},
@@ -156,6 +180,11 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "schedule.note_failure": [{"status": "expired"}],
     "schedule.note_reading": [{"cursor": "next"}],
     "schedule.update_connection": [{"cursor": "next"}],
+    "webhooks.insert_webhook": [
+        {"values": _WEBHOOK | {"id": "whk_1"}, "at_most": 2},
+    ],
+    "webhooks.list_deliveries": [{"status": "failed", "after": _DELIVERY}],
+    "webhooks.update_webhook": [{"values": {"only_changed": True}}],
 }
 
 
@@ -172,6 +201,9 @@ async def fill(db: AsyncConnection) -> None:
         (tables.orders, _ORDER | TENANT.values()),
         (tables.runs, _RUN | {"id": "log_0", "created_at": NOW}),
         (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),
+        (tables.webhooks, _WEBHOOK | TENANT.values()),
+        (tables.webhook_events, _EVENT | TENANT.values()),
+        (tables.deliveries, _DELIVERY | TENANT.values()),
     ]
     for table, row in rows:
         await db.execute(insert(table), row)

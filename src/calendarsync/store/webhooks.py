@@ -1,0 +1,115 @@
+"""Webhook endpoints and the log of their deliveries, as callers see them. Every query is bound to a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.secrets import Keyring
+from calendarsync.store.tables import accounts, deliveries, webhook_events, webhooks
+from calendarsync.store.tenancy import Tenant, owned
+
+# With the type of the event that each delivers.
+_DELIVERIES = (
+    select(deliveries, webhook_events.c.type.label("event_type"))
+    .join(webhook_events, webhook_events.c.id == deliveries.c.event_id)
+    .where(owned(deliveries), owned(webhook_events))
+)
+
+
+def seal(keyring: Keyring, owner_id: str, text: str) -> bytes:
+    """What goes into a column `…_encrypted`; `owner_id` is the id of its row."""
+    return keyring.encrypt(text.encode(), owner_id)
+
+
+def unseal(keyring: Keyring, owner_id: str, sealed: bytes) -> str:
+    """The inverse of `seal`. Raises secrets.SecretError."""
+    return keyring.decrypt(sealed, owner_id).decode()
+
+
+def _one(webhook_id: str) -> ColumnElement[bool]:
+    return and_(owned(webhooks), webhooks.c.id == webhook_id)
+
+
+async def insert_webhook(
+    connection: AsyncConnection, tenant: Tenant, values: Mapping[str, Any], *, at_most: int
+) -> bool:
+    """False where the tenant has `at_most` endpoints already."""
+    # Whoever counts waits for the one who counted before.
+    lock = select(accounts.c.id).where(accounts.c.id == tenant.account_id).with_for_update(key_share=True)
+    await connection.execute(lock)
+    count = select(func.count()).select_from(webhooks).where(owned(webhooks))
+    if (await connection.execute(count, tenant.parameters())).scalar_one() >= at_most:
+        return False
+    await connection.execute(insert(webhooks).values(**values, **tenant.values()))
+    return True
+
+
+async def list_webhooks(connection: AsyncConnection, tenant: Tenant) -> Sequence[RowMapping]:
+    """The oldest first."""
+    query = select(webhooks).where(owned(webhooks)).order_by(webhooks.c.created_at, webhooks.c.id)
+    return (await connection.execute(query, tenant.parameters())).mappings().all()
+
+
+async def get_webhook(
+    connection: AsyncConnection, tenant: Tenant, webhook_id: str, *, lock: bool = False
+) -> RowMapping | None:
+    query = select(webhooks).where(_one(webhook_id))
+    if lock:
+        query = query.with_for_update(key_share=True)
+    return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
+
+
+async def update_webhook(
+    connection: AsyncConnection, tenant: Tenant, webhook_id: str, values: Mapping[str, Any]
+) -> None:
+    change = update(webhooks).where(_one(webhook_id)).values(**values)
+    await connection.execute(change, tenant.parameters())
+
+
+async def delete_webhook(connection: AsyncConnection, tenant: Tenant, webhook_id: str) -> None:
+    """And its deliveries."""
+    await connection.execute(delete(webhooks).where(_one(webhook_id)), tenant.parameters())
+
+
+async def list_deliveries(
+    connection: AsyncConnection,
+    tenant: Tenant,
+    webhook_id: str,
+    *,
+    status: str | None,
+    after: RowMapping | None,
+    limit: int,
+) -> Sequence[RowMapping]:
+    """The newest first; those that come after the delivery `after`."""
+    query = _DELIVERIES.where(deliveries.c.webhook_id == webhook_id)
+    if status is not None:
+        query = query.where(deliveries.c.status == status)
+    if after is not None:
+        query = query.where(
+            tuple_(deliveries.c.created_at, deliveries.c.id)
+            < tuple_(literal(after["created_at"], deliveries.c.created_at.type), literal(after["id"]))
+        )
+    query = query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)
+    return (await connection.execute(query, tenant.parameters())).mappings().all()
+
+
+async def get_delivery(
+    connection: AsyncConnection, tenant: Tenant, webhook_id: str, delivery_id: str
+) -> RowMapping | None:
+    query = _DELIVERIES.where(deliveries.c.webhook_id == webhook_id, deliveries.c.id == delivery_id)
+    return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
