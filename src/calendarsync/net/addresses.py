@@ -56,6 +56,15 @@ NAT64_WELL_KNOWN = IPv6Network("64:ff9b::/96")
 ISATAP_MASK, ISATAP = 0xFDFF_FFFF, 0x0000_5EFE  # interface id [02]00:5efe:a.b.c.d (RFC 5214 §6.1)
 
 
+def is_address(host: str) -> bool:
+    """Whether `host`, without brackets, is an IP address rather than a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class AddressPolicy:
     """Judges addresses: public ones and those in `allowed` may be reached; with `confined` only the latter.
 

@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from calendarsync import __version__
-from calendarsync.net.addresses import AddressPolicy, Network
+from calendarsync.net.addresses import AddressPolicy, Network, is_address
 from calendarsync.net.authentication import (
     DigestMemory,
     basic_authorization,
@@ -24,10 +24,16 @@ from calendarsync.net.authentication import (
     offered,
 )
 from calendarsync.net.body import read_body
-from calendarsync.net.connector import Limits, default_ssl_context, guarded_session
+from calendarsync.net.connector import (
+    GuardedResolver,
+    Limits,
+    RefusedByPolicyError,
+    default_ssl_context,
+    guarded_session,
+)
 from calendarsync.net.credentials import BasicCredentials
 from calendarsync.net.errors import AddressRefused, InsecureCredentials, Timeout, TooManyRedirects
-from calendarsync.net.failures import net_error
+from calendarsync.net.failures import address_refused, dns_failed, net_error
 from calendarsync.net.redirects import (
     MAX_REDIRECTS,
     PERMANENT_STATUSES,
@@ -195,6 +201,30 @@ class HttpClient:
         except TimeoutError:
             raise Timeout("timeout", f"{host_label(hop.url)} did not answer in time.") from None
 
+    async def judge(self, url: str, *, confined: bool = False, timeout_seconds: float = 5) -> str:
+        """The address that a request to `url` would go to, in the form in which it is sent; nothing is sent.
+
+        Raises InvalidUrl, AddressRefused; ConnectFailed and Timeout where the host's name leads nowhere for
+        the moment. It says what holds now: every connection is judged again.
+        """
+        target = parse_url(url)
+        host = target.raw_host or ""
+        policy = AddressPolicy(self._allowed, confined=confined)
+        try:
+            if is_address(host):
+                if not policy.permits(host):
+                    raise RefusedByPolicyError
+            else:
+                async with asyncio.timeout(timeout_seconds):
+                    await GuardedResolver(self._names(), policy).resolve(host)
+        except TimeoutError:
+            raise Timeout("timeout", f"{host_label(target)} was not found in time.") from None
+        except RefusedByPolicyError:
+            raise address_refused(target) from None
+        except OSError:
+            raise dns_failed(target) from None
+        return str(target)
+
     async def _follow(self, hop: _Hop, follow_redirects: bool) -> Response:
         visited = {(hop.method, hop.url)}
         permanent = True
@@ -307,14 +337,17 @@ class HttpClient:
         if session is None:
             if self._closed:
                 raise RuntimeError("the client is closed")
-            if self._resolver is None:
-                self._resolver = aiohttp.ThreadedResolver()
             policy = AddressPolicy(self._allowed, confined=confined)
             session = guarded_session(
-                policy, self._resolver, self._ssl_context, self._limits, self._user_agent
+                policy, self._names(), self._ssl_context, self._limits, self._user_agent
             )
             self._sessions[confined] = session
         return session
+
+    def _names(self) -> AbstractResolver:
+        if self._resolver is None:
+            self._resolver = aiohttp.ThreadedResolver()
+        return self._resolver
 
 
 def _advance(hop: _Hop, method: str, target: URL, keeps_credentials: bool) -> None:

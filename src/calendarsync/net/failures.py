@@ -36,11 +36,11 @@ def net_error(error: aiohttp.ClientError, url: URL) -> NetError:
         case aiohttp.ClientConnectorCertificateError():
             return _certificate_invalid(error.certificate_error, host)
         case aiohttp.ClientConnectorError(os_error=RefusedByPolicyError()):
-            kind, code, text = AddressRefused, "address_refused", f"Requests to {host} are not allowed."
+            return address_refused(url)
         case aiohttp.ClientSSLError():
             code, text = "tls_failed", f"No encrypted connection to {host} could be agreed on."
         case aiohttp.ClientConnectorDNSError():
-            code, text = "dns_failed", f"The host {host} was not found."
+            return dns_failed(url)
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
             code, text = "connection_refused", f"{host} refused the connection."
         case aiohttp.ClientConnectorError():
@@ -55,6 +55,14 @@ def net_error(error: aiohttp.ClientError, url: URL) -> NetError:
         case _:
             kind, code, text = ProtocolError, "malformed_response", f"{host} did not answer in valid HTTP."
     return kind(code, text)
+
+
+def address_refused(url: URL) -> AddressRefused:
+    return AddressRefused("address_refused", f"Requests to {host_label(url)} are not allowed.")
+
+
+def dns_failed(url: URL) -> ConnectFailed:
+    return ConnectFailed("dns_failed", f"The host {host_label(url)} was not found.")
 
 
 def _certificate_invalid(error: Exception, host: str) -> CertificateInvalid:
