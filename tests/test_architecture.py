@@ -22,7 +22,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"api", "web", "cli", "jobs", "demo"}),
     frozenset({"sync", "webhooks", "accounts"}),
     frozenset({"providers", "store", "net"}),
-    frozenset({"settings", "secrets", "observability"}),
+    frozenset({"settings", "secrets", "observability", "metrics"}),
     frozenset({"domain"}),
 )
 

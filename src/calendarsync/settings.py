@@ -148,6 +148,7 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:8000"
     poll_interval_seconds: int = Field(default=300, ge=1, le=86_400)
     allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    metrics_token: SecretStr | None = None
 
     @classmethod
     def settings_customise_sources(

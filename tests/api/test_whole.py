@@ -29,7 +29,7 @@ async def whole(database_url: str) -> AsyncIterator[World]:
     db = services.db
     wakeups, results = Wakeups(db), Results(db)
     engine = build_engine(db, services.keyring, services.http, poll_seconds=300)
-    worker = Worker(db, engine, wakeups, results, poll_seconds=300)
+    worker = Worker(db, engine, wakeups, results, poll_seconds=300, metrics=services.metrics)
     await worker.start(schedule=False)
     runner = Runner(db, wakeups, results)
     world.app.state.services = replace(services, runner=runner, now=db.now, wait_seconds=25)

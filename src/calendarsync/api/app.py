@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from calendarsync import __version__
-from calendarsync.api import docs, errors, health, v1
+from calendarsync.api import docs, errors, health, metrics, v1
 from calendarsync.api.middleware import RequestContext
 from calendarsync.api.route import SECURITY_SCHEME
 from calendarsync.api.services import Services
@@ -29,7 +29,11 @@ def create_app(services: Services) -> FastAPI:
     app = _bare_app()
     app.state.services = services
     secure = services.settings.public_url.startswith("https://")
-    app.add_middleware(RequestContext, secure=secure)
+
+    def count(operation: str, status: int, seconds: float) -> None:
+        app.state.services.metrics.count_request(operation, status, seconds)
+
+    app.add_middleware(RequestContext, secure=secure, count=count)
     return app
 
 
@@ -51,6 +55,7 @@ def _bare_app() -> FastAPI:
     )
     app.include_router(v1.make_router())
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(_document_router(app))
     errors.install(app)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

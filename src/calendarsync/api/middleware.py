@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calendarsync.api.errors import error_response, server_error
+from calendarsync.metrics import NO_OPERATION
 from calendarsync.observability import describe_exception, get_logger
 from calendarsync.store.ids import new_id
 
@@ -26,10 +28,16 @@ HEADERS = {
 
 
 class RequestContext:
-    """The outermost part of the application. `secure`: it is reached by https alone."""
+    """The outermost part of the application. `secure`: it is reached by https alone.
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+    `count` is told of every answer: its operation, status and seconds.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, secure: bool, count: Callable[[str, int, float], None] = lambda *_: None
+    ) -> None:
         self._app = app
+        self._count = count
         self._headers = dict(HEADERS)
         if secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -74,11 +82,14 @@ class RequestContext:
                 if not status:
                     await error_response(request_id, server_error())(scope, receive, send_with_headers)
             finally:
+                # Not the path: what a caller writes into it is not ours to log.
+                operation = getattr(inner.get("route"), "name", None)
+                seconds = time.perf_counter() - started
+                self._count(operation or NO_OPERATION, status, seconds)
                 _log.info(
                     "request",
                     method=scope["method"],
-                    # Not the path: what a caller writes into it is not ours to log.
-                    operation=getattr(inner.get("route"), "name", None),
+                    operation=operation,
                     status=status,
-                    duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                    duration_ms=round(seconds * 1000, 1),
                 )

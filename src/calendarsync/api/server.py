@@ -25,6 +25,8 @@ class Server(uvicorn.Server):
                 ws="none",
                 log_config=None,
                 server_header=False,
+                # Who is believed about whom a request comes from is a setting of ours.
+                proxy_headers=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )

@@ -10,6 +10,8 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from calendarsync.accounts.keys import Identity
+from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
 from calendarsync.settings import Settings
@@ -58,7 +60,12 @@ class Services:
     wake: Callable[[], None]
     now: Callable[[], datetime]
     wait_seconds: float = 25.0
+    metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def now_for(self, caller: Identity) -> datetime:
+        """The time of the caller's account, which in test mode may be ahead. Limits and keys go by `now`."""
+        return self.now() + caller.clock
 
     async def wait_for(self, tickets: Iterable[Ticket]) -> None:
         """Until all are done, for `wait_seconds` at most. What is not done then goes on."""

@@ -65,6 +65,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
             process.runner,
             wake=process.wake,
             now=process.db.now,
+            metrics=process.metrics,
         )
         server = Server(services)
         # uvicorn raises the signal that ended it once more; this way a stop that was asked for is a success.

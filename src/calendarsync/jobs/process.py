@@ -12,6 +12,7 @@ from calendarsync.jobs.runner import Runner
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.wiring import build_engine
 from calendarsync.jobs.worker import Worker
+from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
 from calendarsync.settings import Settings
@@ -25,6 +26,7 @@ class Process:
     db: Database
     keyring: Keyring
     http: HttpClient
+    metrics: Metrics
     runner: Runner
     worker: Worker | None
 
@@ -47,15 +49,15 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
         await (db.migrate() if db.backend == "sqlite" else db.ensure_schema())
         keyring = await open_installation(settings, db)
         async with HttpClient(allowed_private_networks=settings.allowed_private_networks) as http:
-            wakeups, results = Wakeups(db), Results(db)
+            wakeups, results, metrics = Wakeups(db), Results(db), Metrics()
             poll = float(settings.poll_interval_seconds)
             worker = None
             if schedule or db.backend == "sqlite":
                 engine = build_engine(db, keyring, http, poll_seconds=poll)
-                worker = Worker(db, engine, wakeups, results, poll_seconds=poll)
+                worker = Worker(db, engine, wakeups, results, poll_seconds=poll, metrics=metrics)
                 await worker.start(schedule=schedule)
             try:
-                yield Process(db, keyring, http, Runner(db, wakeups, results), worker)
+                yield Process(db, keyring, http, metrics, Runner(db, wakeups, results), worker)
             finally:
                 if worker is not None:
                     await worker.stop()

@@ -14,6 +14,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.jobs.results import Results
+from calendarsync.metrics import Metrics
 from calendarsync.store import orders
 from calendarsync.store.claims import Claim, ClaimLost, give_back, renew, settle
 from calendarsync.store.database import Database, DatabaseUnavailable
@@ -23,7 +24,7 @@ from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claim
 from calendarsync.sync.admission import Wait, held_back
 from calendarsync.sync.finish import log_of, refused
 from calendarsync.sync.hold import Hold
-from calendarsync.sync.report import INTERNAL_ERROR, Order
+from calendarsync.sync.report import INTERNAL_ERROR, Order, RunReport
 from calendarsync.sync.round import Round
 from calendarsync.sync.run import Engine, Work
 
@@ -68,6 +69,7 @@ class Runs:
     results: Results
     poll: timedelta
     on_end: Callable[[bool], None]
+    metrics: Metrics
     stopping: bool = False
     _runs: dict[Claim, _Run] = field(default_factory=dict)
 
@@ -122,12 +124,25 @@ class Runs:
             _log.error("run_lost", pair_id=claim.pair_id, sync_ids=ids, defect=type(defect).__name__)
             await self._write_off(work)
         finally:
-            for report in work.reports:
+            for order, report in zip(work.orders, work.reports, strict=False):
                 self.results.tell(report)
+                if not order.dry_run:
+                    self._count(order, report)
             # Unless it is given back when the worker stops, a claim that is left lapses.
             if ended or not self.stopping:
                 self._runs.pop(claim, None)
             self.on_end(work.ordered)
+
+    def _count(self, order: Order, report: RunReport) -> None:
+        self.metrics.count_run(
+            status=report.status.value,
+            trigger=order.trigger,
+            seconds=report.duration_ms / 1000,
+            created=report.events_created,
+            updated=report.events_updated,
+            deleted=report.events_deleted,
+            provider_requests=report.provider_requests,
+        )
 
     async def _let_go(self, work: Work, wait: Wait | None) -> None:
         """End a claim on a pair that is not to run now."""

@@ -14,6 +14,7 @@ from calendarsync.jobs.handover import from_json, to_json
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runs import LEASE, Claimed, Runs, end_tasks, load
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.metrics import Metrics
 from calendarsync.store import orders
 from calendarsync.store.claims import claim_due, claim_ordered, pull_in
 from calendarsync.store.database import Database, DatabaseUnavailable
@@ -50,13 +51,20 @@ class Worker:
     """Runs pairs, each under a claim. Any number of workers share a PostgreSQL database; SQLite has one."""
 
     def __init__(
-        self, db: Database, engine: Engine, wakeups: Wakeups, results: Results, *, poll_seconds: float
+        self,
+        db: Database,
+        engine: Engine,
+        wakeups: Wakeups,
+        results: Results,
+        *,
+        poll_seconds: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self._db = db
         self._engine = engine
         self._wakeups = wakeups
         self._poll = timedelta(seconds=poll_seconds)
-        self._runs = Runs(db, engine, results, self._poll, self._on_end)
+        self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics())
         self._scheduling = self._clock_minded = False
         # What the schedule and the orders wait for beside their next look; whether more was there than room; and
         # whether an order was there that could not be claimed.

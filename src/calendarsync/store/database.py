@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from calendarsync.settings import Backend, backend_of
 from calendarsync.store.errors import DatabaseUnavailable, SchemaOutdated
@@ -178,6 +179,12 @@ class Database:
         """Raises SchemaOutdated where the schema is older than this program, or absent."""
         if not await self.schema_is_current():
             raise SchemaOutdated
+
+    def connections(self) -> tuple[int, int]:
+        """How many connections of the pool are in use, and how many are open beside them."""
+        pools = [engine.pool for engine in self._engine.engines]
+        queues = [pool for pool in pools if isinstance(pool, QueuePool)]
+        return sum(pool.checkedout() for pool in queues), sum(pool.checkedin() for pool in queues)
 
     async def role_passes_policies(self) -> bool:
         """Whether PostgreSQL keeps `read_as` and `write_as` from nothing, for the role may do everything."""
