@@ -116,7 +116,14 @@ async def test_a_secure_installation_says_so(world: World) -> None:
     settings = Settings(public_url="https://calendar.example.com/")
     services = world.services
     secure = Services(
-        services.db, services.keyring, settings, services.http, services.runner, services.wake, services.now
+        services.db,
+        services.keyring,
+        settings,
+        services.http,
+        services.runner,
+        services.wake,
+        services.now,
+        services.outbox,
     )
     answer = await Client(create_app(secure)).get("/health")
     assert answer.headers["strict-transport-security"] == "max-age=31536000"

@@ -18,6 +18,8 @@ from calendarsync.accounts.keys import Mode, create_key
 from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope
 from calendarsync.api.app import create_app
 from calendarsync.api.services import Services
+from calendarsync.jobs.outbox import Outbox
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.net import HttpClient
 from calendarsync.settings import Settings
 from calendarsync.store import connections, schedule
@@ -173,7 +175,10 @@ async def build(database_url: str, networks: str = "127.0.0.0/8") -> World:
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)
     http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
-    built = Services(db, keyring, settings, http, runner, runner.wake, lambda: clock[0], wait_seconds=0.1)
+    outbox = Outbox(db, Wakeups(db))
+    built = Services(
+        db, keyring, settings, http, runner, runner.wake, lambda: clock[0], outbox, wait_seconds=0.1
+    )
     account_id = await create_account(db, "you@example.com", now=clock[0])
     return World(_app(built), built, runner, account_id, clock)
 

@@ -43,6 +43,20 @@ class Runner(Protocol):
         """Seconds by which the schedule is behind; None where nothing is scheduled."""
 
 
+class Outbox(Protocol):
+    """Has single deliveries of webhooks made.
+
+    Both answer the id of the new delivery. They raise LookupError where the tenant has no such endpoint or
+    delivery, and store.outbox.EndpointDisabled.
+    """
+
+    async def test(self, tenant: Tenant, webhook_id: str) -> str:
+        """Send the endpoint a `webhook.test`, whatever it has subscribed to."""
+
+    async def redeliver(self, tenant: Tenant, webhook_id: str, delivery_id: str) -> str:
+        """Deliver the event of an earlier delivery once more, under the same event id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """`wait_seconds` is how long a request waits for a run before it answers 202.
@@ -59,6 +73,7 @@ class Services:
     runner: Runner
     wake: Callable[[], None]
     now: Callable[[], datetime]
+    outbox: Outbox
     wait_seconds: float = 25.0
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -65,6 +65,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
             process.runner,
             wake=process.wake,
             now=process.db.now,
+            outbox=process.outbox,
             metrics=process.metrics,
         )
         server = Server(services)

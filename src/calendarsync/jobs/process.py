@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from calendarsync.accounts.installation import open_installation
+from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
 from calendarsync.jobs.wakeups import Wakeups
@@ -28,6 +29,7 @@ class Process:
     http: HttpClient
     metrics: Metrics
     runner: Runner
+    outbox: Outbox
     worker: Worker | None
 
     def wake(self) -> None:
@@ -57,7 +59,8 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                 worker = Worker(db, engine, wakeups, results, poll_seconds=poll, metrics=metrics)
                 await worker.start(schedule=schedule)
             try:
-                yield Process(db, keyring, http, metrics, Runner(db, wakeups, results), worker)
+                runner, outbox = Runner(db, wakeups, results), Outbox(db, wakeups)
+                yield Process(db, keyring, http, metrics, runner, outbox, worker)
             finally:
                 if worker is not None:
                     await worker.stop()

@@ -1,0 +1,45 @@
+"""What the API asks of the delivery of webhooks: a test event, and an earlier event once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.store import outbox as store
+from calendarsync.store.database import Database
+from calendarsync.store.tenancy import Tenant
+from calendarsync.webhooks.catalogue import EventType, test_data
+
+WEBHOOKS_DUE = "webhooks_due"
+_BEFORE_THE_SCHEDULE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """Places deliveries. They are made by a worker, which is woken: this process's own, or any other's."""
+
+    db: Database
+    wakeups: Wakeups
+
+    async def test(self, tenant: Tenant, webhook_id: str) -> str:
+        """Send a test event to an endpoint, whatever it has subscribed to; the delivery's id.
+
+        Raises LookupError where the tenant has no such endpoint, EndpointDisabled, and DatabaseUnavailable.
+        """
+        async with self.wakeups.transaction(tenant) as (db, sending):
+            data = test_data(webhook_id)
+            delivery_id = await store.emit_to(
+                db, tenant, webhook_id, EventType.WEBHOOK_TEST, data, self.db.now()
+            )
+            sending.append(Wakeup(WEBHOOKS_DUE, priority=_BEFORE_THE_SCHEDULE))
+        return delivery_id
+
+    async def redeliver(self, tenant: Tenant, webhook_id: str, delivery_id: str) -> str:
+        """Deliver the event of a delivery of this endpoint once more; the new delivery's id.
+
+        Raises LookupError where there is no such endpoint or delivery, EndpointDisabled, DatabaseUnavailable.
+        """
+        async with self.wakeups.transaction(tenant) as (db, sending):
+            new = await store.redeliver(db, tenant, webhook_id, delivery_id, self.db.now())
+            sending.append(Wakeup(WEBHOOKS_DUE, priority=_BEFORE_THE_SCHEDULE))
+        return new
