@@ -34,7 +34,7 @@ from sqlalchemy.sql.visitors import Visitable
 from calendarsync.store import tables
 from calendarsync.store.tenancy import ACCOUNT, MODE, OF_ACCOUNT, OF_INSTALLATION, OF_PARENT, OWNED
 
-CALLER = frozenset({"accounts", "connections", "keys", "logs", "pairs", "webhooks"})
+CALLER = frozenset({"accounts", "connections", "keys", "logs", "pairs", "paging", "webhooks"})
 ENGINE = frozenset({"claims", "index", "links", "orders", "quiet", "runs", "schedule"})
 
 LISTED = OWNED | OF_ACCOUNT | OF_PARENT.keys() | OF_INSTALLATION

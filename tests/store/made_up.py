@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_type_hints
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.event import Problem, Resource
@@ -17,9 +17,10 @@ from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.store import tables
 from calendarsync.store.claims import Claim
 from calendarsync.store.logs import LogFilter
+from calendarsync.store.paging import Page
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, beside
-from calendarsync.store.tenancy import Tenant
+from calendarsync.store.tenancy import Tenant, owned
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
@@ -132,6 +133,7 @@ _BY_KIND: Mapping[Any, Any] = {
     PairRecord: _PAIR_RECORD,
     ConnectionRecord: _CONNECTION_RECORD,
     LogFilter: LogFilter(),
+    Page: Page(),
     Direction: Direction.A_TO_B,
     Fingerprinter: Fingerprinter(b"k" * 32),
 }
@@ -173,6 +175,15 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "links.replace_failures": [{"failed": {("event", ""): ("refused", "hash", NOW)}}],
     "logs.list_logs": [{}, {"wanted": LogFilter("pair_held", "sync_0", "success", NOW, LATER)}],
     "orders.place": [{"values": _ORDER | {"sync_id": "sync_2"}}],
+    "paging.read_page": [
+        {
+            "query": select(tables.pairs).where(owned(tables.pairs)),
+            "order": (tables.pairs.c.created_at, tables.pairs.c.id),
+            "mine": owned(tables.pairs),
+            "page": Page(1, "pair_held"),
+            "parameters": TENANT.parameters(),
+        }
+    ],
     "pairs.insert_pair": [{"values": _PAIR | {"id": "pair_new"}}],
     "pairs.update_pair": [{"values": {"status": "paused"}}],
     "quiet.settle_quiet": [{"ends": [QuietEnd(_HELD, LATER, _RUN | {"sync_id": "sync_3"}, {})]}],

@@ -20,10 +20,15 @@ MAX_BODY_BYTES = 1_000_000
 BODY_SECONDS = 30.0
 SECURITY_SCHEME = "apiKey"
 
+_SHOWN_ONCE = "x-shown-once"
 
-def needs(scope: Scope) -> dict[str, Any]:
-    """For `openapi_extra` of a route: the scope that a key must have. What is documented is what is checked."""
-    return {"security": [{SECURITY_SCHEME: [scope.value]}]}
+
+def needs(scope: Scope, *, secret: bool = False) -> dict[str, Any]:
+    """For `openapi_extra` of a route: the scope that a key must have. What is documented is what is checked.
+
+    `secret`: the answer of a POST shows what is shown once, and so is not kept for as long as others.
+    """
+    return {"security": [{SECURITY_SCHEME: [scope.value]}], **({_SHOWN_ONCE: True} if secret else {})}
 
 
 class StrictRequest(Request):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.secrets import Keyring
+from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import connections, pairs
 from calendarsync.store.tenancy import Tenant, owned
 
@@ -53,11 +54,11 @@ async def insert_connection(connection: AsyncConnection, tenant: Tenant, values:
     await connection.execute(insert(connections).values(**values, **tenant.values()))
 
 
-async def list_connections(connection: AsyncConnection, tenant: Tenant) -> Sequence[RowMapping]:
-    """The oldest first."""
-    query = select(*_SHOWN).where(owned(connections))
-    query = query.order_by(connections.c.created_at, connections.c.id)
-    return (await connection.execute(query, tenant.parameters())).mappings().all()
+async def list_connections(connection: AsyncConnection, tenant: Tenant, page: Page) -> Slice:
+    """The oldest first. Raises NoSuchItem."""
+    mine, order = owned(connections), (connections.c.created_at, connections.c.id)
+    query = select(*_SHOWN).where(mine)
+    return await read_page(connection, query, order, mine, page, parameters=tenant.parameters())
 
 
 async def get_connection(

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import connections, pairs
 from calendarsync.store.tenancy import Tenant, owned
 
@@ -27,10 +28,12 @@ async def insert_pair(connection: AsyncConnection, tenant: Tenant, values: Mappi
     await connection.execute(insert(pairs).values(**values, **tenant.values()))
 
 
-async def list_pairs(connection: AsyncConnection, tenant: Tenant) -> Sequence[RowMapping]:
-    """The oldest first."""
-    query = select(pairs).where(owned(pairs)).order_by(pairs.c.created_at, pairs.c.id)
-    return (await connection.execute(query, tenant.parameters())).mappings().all()
+async def list_pairs(connection: AsyncConnection, tenant: Tenant, page: Page) -> Slice:
+    """The oldest first. Raises NoSuchItem."""
+    mine, order = owned(pairs), (pairs.c.created_at, pairs.c.id)
+    return await read_page(
+        connection, select(pairs).where(mine), order, mine, page, parameters=tenant.parameters()
+    )
 
 
 async def get_pair(connection: AsyncConnection, tenant: Tenant, pair_id: str) -> RowMapping | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from sqlalchemy import RowMapping
 
+from calendarsync.api.paging import Paged
 from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, omitted, problem
 
 Provider = Literal["google", "microsoft", "caldav", "ics", "sandbox"]
@@ -112,7 +113,7 @@ class ConnectionOut(BaseModel):
     last_error: Problem | None
 
 
-class ConnectionList(BaseModel):
+class ConnectionList(Paged):
     connections: list[ConnectionOut]
 
 

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.errors import not_found
+from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import connecting
@@ -31,11 +32,11 @@ router = APIRouter(prefix="/connections", tags=["Connections"], route_class=ApiR
 
 
 @router.get("", openapi_extra=needs(Scope.CONNECTIONS_READ))
-async def list_connections(services: ServicesParam, caller: Caller) -> ConnectionList:
+async def list_connections(services: ServicesParam, caller: Caller, page: PageParam) -> ConnectionList:
     """All connections, the oldest first."""
-    async with services.db.read_as(caller.tenant) as connection:
-        rows = await store.list_connections(connection, caller.tenant)
-    return ConnectionList(connections=[connection_out(row) for row in rows])
+    async with services.db.read_as(caller.tenant) as connection, known_start():
+        found = await store.list_connections(connection, caller.tenant, page)
+    return ConnectionList(connections=[connection_out(row) for row in found.rows], has_more=found.has_more)
 
 
 @router.post("/discover", openapi_extra=needs(Scope.CONNECTIONS_WRITE))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 
+from calendarsync.api.paging import Paged
 from calendarsync.api.v1.fields import Body, Problem, Text, Timestamp, omitted, problem
 from calendarsync.api.v1.pair_options import Options, options_out
 
@@ -84,7 +85,7 @@ class PairOut(BaseModel):
     )
 
 
-class PairList(BaseModel):
+class PairList(Paged):
     pairs: list[PairOut]
 
 

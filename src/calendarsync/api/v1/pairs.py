@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.errors import invalid
+from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import pairing
@@ -32,11 +33,11 @@ router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRou
 
 
 @router.get("", openapi_extra=needs(Scope.PAIRS_READ))
-async def list_pairs(services: ServicesParam, caller: Caller) -> PairList:
+async def list_pairs(services: ServicesParam, caller: Caller, page: PageParam) -> PairList:
     """All pairs, the oldest first."""
-    async with services.db.read_as(caller.tenant) as connection:
-        rows = await store.list_pairs(connection, caller.tenant)
-    return PairList(pairs=[pair_out(row) for row in rows])
+    async with services.db.read_as(caller.tenant) as connection, known_start():
+        found = await store.list_pairs(connection, caller.tenant, page)
+    return PairList(pairs=[pair_out(row) for row in found.rows], has_more=found.has_more)
 
 
 @router.post("", status_code=201, openapi_extra=needs(Scope.PAIRS_WRITE), responses=CONFLICT)
