@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -12,14 +12,13 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.secrets import Keyring
+from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import accounts, deliveries, webhook_events, webhooks
 from calendarsync.store.tenancy import Tenant, owned
 
@@ -27,7 +26,7 @@ from calendarsync.store.tenancy import Tenant, owned
 _DELIVERIES = (
     select(deliveries, webhook_events.c.type.label("event_type"))
     .join(webhook_events, webhook_events.c.id == deliveries.c.event_id)
-    .where(owned(deliveries), owned(webhook_events))
+    .where(owned(webhook_events))
 )
 
 
@@ -59,10 +58,11 @@ async def insert_webhook(
     return True
 
 
-async def list_webhooks(connection: AsyncConnection, tenant: Tenant) -> Sequence[RowMapping]:
-    """The oldest first."""
-    query = select(webhooks).where(owned(webhooks)).order_by(webhooks.c.created_at, webhooks.c.id)
-    return (await connection.execute(query, tenant.parameters())).mappings().all()
+async def list_webhooks(connection: AsyncConnection, tenant: Tenant, page: Page) -> Slice:
+    """The oldest first. Raises NoSuchItem."""
+    mine, order = owned(webhooks), (webhooks.c.created_at, webhooks.c.id)
+    query = select(webhooks).where(mine)
+    return await read_page(connection, query, order, mine, page, parameters=tenant.parameters())
 
 
 async def get_webhook(
@@ -87,29 +87,23 @@ async def delete_webhook(connection: AsyncConnection, tenant: Tenant, webhook_id
 
 
 async def list_deliveries(
-    connection: AsyncConnection,
-    tenant: Tenant,
-    webhook_id: str,
-    *,
-    status: str | None,
-    after: RowMapping | None,
-    limit: int,
-) -> Sequence[RowMapping]:
-    """The newest first; those that come after the delivery `after`."""
-    query = _DELIVERIES.where(deliveries.c.webhook_id == webhook_id)
+    connection: AsyncConnection, tenant: Tenant, webhook_id: str, page: Page, *, status: str | None = None
+) -> Slice:
+    """The newest first. Raises NoSuchItem."""
+    mine, order = _of_webhook(webhook_id), (deliveries.c.created_at, deliveries.c.id)
+    query = _DELIVERIES.where(mine)
     if status is not None:
         query = query.where(deliveries.c.status == status)
-    if after is not None:
-        query = query.where(
-            tuple_(deliveries.c.created_at, deliveries.c.id)
-            < tuple_(literal(after["created_at"], deliveries.c.created_at.type), literal(after["id"]))
-        )
-    query = query.order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc()).limit(limit)
-    return (await connection.execute(query, tenant.parameters())).mappings().all()
+    parameters = tenant.parameters()
+    return await read_page(connection, query, order, mine, page, parameters=parameters, descending=True)
 
 
 async def get_delivery(
     connection: AsyncConnection, tenant: Tenant, webhook_id: str, delivery_id: str
 ) -> RowMapping | None:
-    query = _DELIVERIES.where(deliveries.c.webhook_id == webhook_id, deliveries.c.id == delivery_id)
+    query = _DELIVERIES.where(_of_webhook(webhook_id), deliveries.c.id == delivery_id)
     return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
+
+
+def _of_webhook(webhook_id: str) -> ColumnElement[bool]:
+    return and_(owned(deliveries), deliveries.c.webhook_id == webhook_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from calendarsync.api.v1 import connections, logs, pairs
+from calendarsync.api.v1 import connections, logs, pairs, webhooks
 from calendarsync.api.v1.responses import EVERYWHERE
 
 PREFIX = "/api/v1"
@@ -12,6 +12,6 @@ PREFIX = "/api/v1"
 
 def make_router() -> APIRouter:
     router = APIRouter(prefix=PREFIX, responses=EVERYWHERE)
-    for resource in (connections, pairs, logs):
+    for resource in (connections, pairs, logs, webhooks):
         router.include_router(resource.router)
     return router

@@ -77,6 +77,8 @@ Email = Annotated[
 ConnectionId = Annotated[str, Path(description="`conn_…`", examples=["conn_abc123"])]
 PairId = Annotated[str, Path(description="`pair_…`", examples=["pair_xyz789"])]
 LogId = Annotated[str, Path(description="`log_…`", examples=["log_456"])]
+WebhookId = Annotated[str, Path(description="`whk_…`", examples=["whk_123"])]
+DeliveryId = Annotated[str, Path(description="`dlv_…`", examples=["dlv_123"])]
 
 
 class Problem(BaseModel):
