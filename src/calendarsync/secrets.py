@@ -52,7 +52,10 @@ class Keyring:
         }
         self._current_cipher = next(iter(self._ciphers))
         self._api_key_keys = _derive_all(installation_secrets, "api key")
+        self._session_keys = _derive_all(installation_secrets, "session")
         self._grant_key = _derive(installation_secrets[0], "grant")
+        self._request_key = _derive(installation_secrets[0], "request")
+        self._address_key = _derive(installation_secrets[0], "address")
 
     def __repr__(self) -> str:
         return f"Keyring({len(self.checks)} secrets)"
@@ -84,9 +87,26 @@ class Keyring:
         """All hashes under which `text` may be stored, the current one first."""
         return tuple(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in self._api_key_keys)
 
+    def session_hash(self, token: str) -> str:
+        """What is stored of the token of somebody who is signed in: 64 characters of hex."""
+        return self.session_hashes(token)[0]
+
+    def session_hashes(self, token: str) -> tuple[str, ...]:
+        """All hashes under which `token` may be stored, the current one first."""
+        return tuple(hmac.new(key, token.encode(), hashlib.sha256).hexdigest() for key in self._session_keys)
+
     def grant_hash(self, text: str) -> str:
         """A keyed name for a server and a user there; it tells neither."""
         return hmac.new(self._grant_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def request_hash(self, *parts: bytes) -> str:
+        """A keyed name for what a request is, or for what it sends: the same for the same parts alone."""
+        exact = b"".join(len(part).to_bytes(8) + part for part in parts)
+        return hmac.new(self._request_key, exact, hashlib.sha256).hexdigest()
+
+    def address_hash(self, text: str) -> str:
+        """A keyed name for the network that a caller comes from."""
+        return hmac.new(self._address_key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def parse_secrets(text: str) -> tuple[bytes, ...]:

@@ -34,7 +34,9 @@ from sqlalchemy.sql.visitors import Visitable
 from calendarsync.store import tables
 from calendarsync.store.tenancy import ACCOUNT, MODE, OF_ACCOUNT, OF_INSTALLATION, OF_PARENT, OWNED
 
-CALLER = frozenset({"accounts", "connections", "keys", "logs", "pairs", "paging", "webhooks"})
+CALLER = frozenset(
+    {"accounts", "connections", "keys", "logs", "pairs", "people", "paging", "sandbox", "webhooks"}
+)
 ENGINE = frozenset({"claims", "index", "links", "orders", "quiet", "runs", "schedule"})
 
 LISTED = OWNED | OF_ACCOUNT | OF_PARENT.keys() | OF_INSTALLATION
@@ -52,6 +54,8 @@ _ALL = "the schedule claims for all accounts"
 _CALENDAR = "a calendar may be connected in several accounts, and their pairs mind each other"
 AT_LARGE: Mapping[tuple[str, str], str] = {
     ("keys.find_key", "api_keys"): "only the key's hash tells whose it is",
+    ("keys.tenant_of_key", "api_keys"): "a command names a key by its id alone",
+    ("people.accounts_of", "members"): "who signs in may be a member of several accounts",
     ("claims.claim_ordered", "pairs"): _ALL,
     ("claims.claim_ordered", "orders"): _ALL,
     ("claims.claim_due", "pairs"): _ALL,
@@ -89,8 +93,10 @@ class _Check:
         bound = outer_bound
         if isinstance(statement, Insert):
             columns = statement.compile(column_keys=sorted(self.given)).params
-            if self.caller and {"account_id", "mode"} - columns.keys():
-                yield from (table.name for table in mine - OF_INSTALLATION)
+            if self.caller:
+                for table in mine - OF_INSTALLATION:
+                    if ({"account_id"} | {"mode"} & set(table.c.keys())) - columns.keys():
+                        yield table.name
             yield from (table.name for table in mine - LISTED)
         elif not isinstance(statement, CompoundSelect):
             bound = self._bound(mine, list(_conditions(statement)), outer_bound)

@@ -16,7 +16,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.store import tables
 from calendarsync.store.claims import Claim
-from calendarsync.store.logs import LogFilter
+from calendarsync.store.logs import LogFilter, Place
 from calendarsync.store.paging import Page
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, beside
@@ -124,6 +124,33 @@ def _record(kind: type[Any], row: Mapping[str, Any]) -> Any:
 _PAIR_RECORD: PairRecord = _record(PairRecord, _PAIR | TENANT.values())
 _CONNECTION_RECORD: ConnectionRecord = _record(ConnectionRecord, _CONNECTION | TENANT.values())
 
+_USER: dict[str, Any] = {"id": "user_a", "email": "you@example.com", "created_at": NOW}
+_MEMBER = {"id": "mem_a", "account_id": TENANT.account_id, "user_id": "user_a", "role": "owner"}
+_SESSION = {"token_hash": "hash", "user_id": "user_a", "created_at": NOW, "expires_at": LATER}
+_KEY: dict[str, Any] = {
+    "id": "key_a",
+    "key_hash": "hash",
+    "display": "cs_test_…abcd",
+    "scopes": [],
+    "created_at": NOW,
+}
+
+_SANDBOX_CALENDAR: dict[str, Any] = {
+    "id": "sbx_a",
+    "name": "A",
+    "timezone": "Europe/Berlin",
+    "email": None,
+    "created_at": NOW,
+}
+_SANDBOX_EVENT: dict[str, Any] = {
+    "calendar_id": "sbx_a",
+    "id": "sbe_a",
+    "uid": "uid",
+    "version": 1,
+    "deleted": False,
+    "data": {},
+}
+
 _BY_KIND: Mapping[Any, Any] = {
     Tenant: TENANT,
     datetime: NOW,
@@ -132,7 +159,7 @@ _BY_KIND: Mapping[Any, Any] = {
     Claim: _HELD,
     PairRecord: _PAIR_RECORD,
     ConnectionRecord: _CONNECTION_RECORD,
-    LogFilter: LogFilter(),
+    LogFilter: LogFilter(NOW),
     Page: Page(),
     Direction: Direction.A_TO_B,
     Fingerprinter: Fingerprinter(b"k" * 32),
@@ -141,6 +168,13 @@ _BY_NAME: Mapping[str, Any] = {
     "pair_id": "pair_held",
     "connection_id": "conn_a",
     "account_id": TENANT.account_id,
+    "user_id": "user_a",
+    "member_id": "mem_a",
+    "key_id": "key_a",
+    "calendar_id": "sbx_a",
+    "event_id": "sbe_a",
+    "data": {},
+    "faults": [],
     "log_id": "log_0",
     "webhook_id": "whk_0",
     "delivery_id": "dlv_0",
@@ -172,8 +206,13 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "connections.insert_connection": [{"values": _CONNECTION | {"id": "conn_c", "calendar_key": "key-c"}}],
     "connections.update_connection": [{"values": {"calendar_name": "B"}}],
     "index.store_resources": [{"resources": [Resource("event", "1", "uid", (), problem=Problem.UNREADABLE)]}],
+    "keys.insert_key": [{"values": _KEY | {"id": "key_new", "key_hash": "new"}}],
+    "keys.update_key": [{"values": {"revoked_at": NOW}}],
     "links.replace_failures": [{"failed": {("event", ""): ("refused", "hash", NOW)}}],
-    "logs.list_logs": [{}, {"wanted": LogFilter("pair_held", "sync_0", "success", NOW, LATER)}],
+    "logs.list_logs": [
+        {"after": None},
+        {"wanted": LogFilter(NOW, LATER, "pair_held", "sync_0", "success"), "after": Place(LATER, "log_1")},
+    ],
     "orders.place": [{"values": _ORDER | {"sync_id": "sync_2"}}],
     "paging.read_page": [
         {
@@ -186,8 +225,13 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "pairs.insert_pair": [{"values": _PAIR | {"id": "pair_new"}}],
     "pairs.update_pair": [{"values": {"status": "paused"}}],
+    "people.ensure_user": [{"user_id": "user_new", "email": "new@example.com"}],
+    "people.insert_member": [{"member_id": "mem_new", "user_id": "user_b"}],
     "quiet.settle_quiet": [{"ends": [QuietEnd(_HELD, LATER, _RUN | {"sync_id": "sync_3"}, {})]}],
     "runs.save_run": [{"run": _RUN | {"sync_id": "sync_4", "created_at": NOW}, "done": [_OPERATION]}],
+    "sandbox.insert_calendar": [{"values": _SANDBOX_CALENDAR | {"id": "sbx_new"}}],
+    "sandbox.list_versions": [{"since": 0}, {"since": None}],
+    "sandbox.put_event": [{}, {"event_id": "sbe_new"}],
     "schedule.note_failure": [{"status": "expired"}],
     "schedule.note_reading": [{"cursor": "next"}],
     "schedule.update_connection": [{"cursor": "next"}],
@@ -204,6 +248,11 @@ async def fill(db: AsyncConnection) -> None:
     rows: list[tuple[Any, dict[str, Any]]] = [
         (tables.installation, {"id": 1, "secret_check": "old"}),
         (tables.accounts, _ACCOUNT),
+        (tables.users, _USER),
+        (tables.users, _USER | {"id": "user_b", "email": "b@example.com"}),
+        (tables.members, _MEMBER | {"created_at": NOW}),
+        (tables.sessions, _SESSION),
+        (tables.api_keys, _KEY | TENANT.values()),
         (tables.connections, _CONNECTION | TENANT.values()),
         (tables.connections, _CONNECTION | TENANT.values() | {"id": "conn_b", "calendar_key": "key-b"}),
         (tables.pairs, _PAIR | TENANT.values()),
@@ -211,6 +260,11 @@ async def fill(db: AsyncConnection) -> None:
         (tables.pairs, _PAIR | TENANT.values() | _LAPSED),
         (tables.orders, _ORDER | TENANT.values()),
         (tables.runs, _RUN | {"id": "log_0", "created_at": NOW}),
+        (
+            tables.sandbox_calendars,
+            _SANDBOX_CALENDAR | TENANT.values() | {"version": 1, "epoch": 1, "faults": []},
+        ),
+        (tables.sandbox_events, _SANDBOX_EVENT | TENANT.values()),
         (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),
         (tables.webhooks, _WEBHOOK | TENANT.values()),
         (tables.webhook_events, _EVENT | TENANT.values()),

@@ -11,11 +11,21 @@ import pytest
 import calendarsync
 
 PACKAGE = Path(calendarsync.__path__[0])
+_PEOPLE = "people are no account's: they may be members of several"
 FOR_THE_ENGINE = {
     "api.v1.removal._abandon": "pairs of other accounts on the same calendars are locked and made due",
     "accounts.keys.identify": "only the key tells whose it is",
     "accounts.accounts.create_account": "a command: the account is not there yet",
+    "accounts.accounts.ensure_first_account": "the account is not there yet",
+    "accounts.accounts.has_accounts": "it asks for accounts, whoever's",
+    "accounts.accounts.set_plan": "a command: an account does not give itself a plan",
     "accounts.accounts.find_account_id": "a command, which names the account by its address",
+    "accounts.keys.locate_key": "a command, which names a key by its id alone",
+    "accounts.people.add_member": _PEOPLE,
+    "accounts.people.change_role": _PEOPLE,
+    "accounts.people.list_members": _PEOPLE,
+    "accounts.people.remove_member": _PEOPLE,
+    "accounts.people.set_password": _PEOPLE,
     "accounts.installation.open_installation": "the installation is nobody's",
 }
 """All of `api` and `accounts` that opens a transaction as the engine, and why."""

@@ -1,51 +1,100 @@
-"""Accounts: making and finding them."""
+"""Accounts: making them, finding them, and their plan."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.accounts.passwords import Passwords
+from calendarsync.accounts.people import Role, fold_email, join, parse_email
+from calendarsync.accounts.plans import FREE, PLANS, TRIAL
 from calendarsync.store import accounts as store
+from calendarsync.store import people
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 
-PLANS = ("free", "pro")
-TRIAL = timedelta(days=14)
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
-_MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
+async def create_account(
+    database: Database,
+    email: str,
+    *,
+    now: datetime,
+    plan: str | None = None,
+    password_hash: str | None = None,
+) -> str:
+    """The new account's id. With a `plan` it has that at once; without one, a trial, and then the free plan.
 
-
-async def create_account(database: Database, email: str, *, now: datetime, plan: str | None = None) -> str:
-    """The new account's id. With a `plan` it has that at once; without one, a trial of pro.
+    Its owner is the user with this address. With a `password_hash` that is their password from now on.
 
     Raises ValueError, in words for the person who asks: no address, one that is taken, no such plan.
     """
-    if not _EMAIL.fullmatch(email) or len(email) > _MAX_EMAIL:
-        raise ValueError("an e-mail address such as someone@example.com is needed")
-    if plan is not None and plan not in PLANS:
-        raise ValueError(f"there is no plan of that name; there are {' and '.join(PLANS)}")
-    account_id = new_id("acct")
+    folded = parse_email(email)
+    _check_plan(plan)
     try:
         async with database.write() as connection:
-            await store.insert_account(
-                connection,
-                account_id,
-                email=email.lower(),
-                plan=plan or "free",
-                trial_ends_at=None if plan else now + TRIAL,
-                created_at=now,
-            )
+            return await _insert(connection, folded, now=now, plan=plan, password_hash=password_hash)
     except IntegrityError:
         raise ValueError("there is an account with this e-mail address already") from None
-    return account_id
+
+
+async def ensure_first_account(
+    database: Database, passwords: Passwords, email: str, password: str | None, *, now: datetime
+) -> str | None:
+    """The id of the account that was made, where there was none at all; None where there was.
+
+    Of processes that start together one makes it. Raises ValueError as `create_account` and `check_password` do.
+    """
+    if await has_accounts(database):
+        return None
+    folded = parse_email(email)
+    password_hash = None if password is None else await passwords.hash_new(password, email=folded)
+    async with database.write() as connection:
+        if not await store.may_make_first(connection):
+            return None
+        return await _insert(connection, folded, now=now, plan=None, password_hash=password_hash)
+
+
+async def has_accounts(database: Database) -> bool:
+    async with database.read() as connection:
+        return await store.has_accounts(connection)
+
+
+async def set_plan(database: Database, account_id: str, plan: str) -> None:
+    """It holds at once: a trial ends. Raises ValueError: no such plan."""
+    _check_plan(plan)
+    async with database.write() as connection:
+        await store.set_plan(connection, account_id, plan)
 
 
 async def find_account_id(database: Database, email_or_id: str) -> str | None:
     """The id of the account with this id or e-mail address, in whatever case; None where there is none."""
-    wanted = email_or_id if email_or_id.startswith("acct_") else email_or_id.lower()
+    wanted = email_or_id if email_or_id.startswith("acct_") else fold_email(email_or_id)
     async with database.read() as connection:
         row = await store.find_account(connection, wanted)
     return row["id"] if row else None
+
+
+async def _insert(
+    connection: AsyncConnection, email: str, *, now: datetime, plan: str | None, password_hash: str | None
+) -> str:
+    account_id = new_id("acct")
+    await store.insert_account(
+        connection,
+        account_id,
+        email=email,
+        plan=plan or FREE.name,
+        trial_ends_at=None if plan else now + TRIAL,
+        created_at=now,
+    )
+    await join(connection, account_id, email, Role.OWNER, now=now)
+    if password_hash is not None:
+        user_id = await people.ensure_user(connection, new_id("user"), email, now)
+        await people.set_password_hash(connection, user_id, password_hash)
+    return account_id
+
+
+def _check_plan(plan: str | None) -> None:
+    if plan is not None and plan not in PLANS:
+        raise ValueError(f"there is no plan of that name; there are {' and '.join(PLANS)}")

@@ -54,6 +54,13 @@ def with_database(work: Callable[[Database, Settings], Awaitable[Result]]) -> Re
         return asyncio.run(run())
 
 
+async def find_account(database: Database, email_or_id: str) -> str:
+    """The id of an account that there has to be."""
+    from calendarsync.accounts.accounts import find_account_id
+
+    return await find_account_id(database, email_or_id) or fail(f"there is no account {email_or_id!r}")
+
+
 def configure_logs() -> None:
     """Ours, and of libraries only what we do not tell ourselves."""
     from calendarsync.observability import configure_logging
@@ -108,7 +115,7 @@ def show(
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        table.add_column(name.removesuffix("_at"), overflow="fold")
+        table.add_column(name.removesuffix("_at"), overflow="fold", no_wrap=name == "id")
     for row in plain:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
     Console(highlight=False).print(table)

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import RowMapping, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.dialects import upsert
+from calendarsync.store.dialects import one_at_a_time, upsert
 from calendarsync.store.tables import accounts, installation
 
 _ONLY_ROW = 1
+_FIRST_ACCOUNT = 0x6669727374  # "first"
 
 
 async def is_claimed(connection: AsyncConnection) -> bool:
@@ -53,6 +54,22 @@ async def insert_account(
         "created_at": created_at,
     }
     await connection.execute(insert(accounts).values(values))
+
+
+async def may_make_first(connection: AsyncConnection) -> bool:
+    """Whether there is no account yet. Until this transaction ends nobody else is told."""
+    await one_at_a_time(connection, _FIRST_ACCOUNT)
+    return not await has_accounts(connection)
+
+
+async def has_accounts(connection: AsyncConnection) -> bool:
+    return (await connection.execute(select(accounts.c.id).limit(1))).first() is not None
+
+
+async def set_plan(connection: AsyncConnection, account_id: str, plan: str) -> None:
+    """And end the trial."""
+    change = update(accounts).where(accounts.c.id == account_id)
+    await connection.execute(change.values(plan=plan, trial_ends_at=None))
 
 
 async def find_account(connection: AsyncConnection, email_or_id: str) -> RowMapping | None:

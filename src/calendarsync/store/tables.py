@@ -121,6 +121,8 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    # The key that it was rotated to. Not a foreign key: it only tells.
+    Column("replaced_by", String(40)),
     # To the minute: it is not worth a write for every request.
     Column("last_used_at", UtcDateTime),
 )
@@ -314,8 +316,12 @@ runs = Table(
     Column("error_code", String(50)),
     Column("error_message", String(500)),
     Column("created_at", UtcDateTime, nullable=False),
-    Index("ix_runs_account_id_mode_created_at", "account_id", "mode", "created_at"),
-    Index("ix_runs_pair_id_created_at", "pair_id", "created_at"),
+    # One range for each status: whatever is asked for, it is read in its order and nothing beside it.
+    Index("ix_runs_account_id_mode_status_created_at_id", "account_id", "mode", "status", "created_at", "id"),
+    Index(
+        "ix_runs_account_id_mode_pair_id_status_created_at_id",
+        *("account_id", "mode", "pair_id", "status", "created_at", "id"),
+    ),
 )
 
 operations = Table(
@@ -340,6 +346,8 @@ idempotency = Table(
     Column("mode", String(4), nullable=False),
     Column("api_key_id", String(40), nullable=False),
     Column("body_hash", String(64), nullable=False),
+    # The request that is to answer; only it may write the answer.
+    Column("request_id", String(40), nullable=False),
     # None while the first request is being answered.
     Column("status", Integer),
     Column("answer_encrypted", LargeBinary),
@@ -443,9 +451,12 @@ sandbox_events = Table(
     Column("id", String(100), primary_key=True),
     Column("account_id", _references("accounts"), nullable=False),
     Column("mode", String(4), nullable=False),
+    Column("uid", String(255), nullable=False),
     Column("version", Integer, nullable=False),
     # A deleted event stays, so that a sync token can name it.
     Column("deleted", Boolean, nullable=False),
     # The one place where contents are at rest: they are made up, and only test keys reach them.
     Column("data", JSON, nullable=False),
+    Index("ix_sandbox_events_calendar_id_version", "calendar_id", "version"),
+    Index("ix_sandbox_events_calendar_id_uid", "calendar_id", "uid"),
 )

@@ -18,6 +18,7 @@ def upgrade() -> None:
         "accounts", sa.Column("test_clock_seconds", sa.Integer(), nullable=False, server_default="0")
     )
     op.add_column("api_keys", sa.Column("name", sa.String(length=100), nullable=True))
+    op.add_column("api_keys", sa.Column("replaced_by", sa.String(length=40), nullable=True))
     _people()
     _limits()
     _webhooks()
@@ -89,6 +90,7 @@ def _limits() -> None:
         sa.Column("mode", sa.String(length=4), nullable=False),
         sa.Column("api_key_id", sa.String(length=40), nullable=False),
         sa.Column("body_hash", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=40), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("answer_encrypted", sa.LargeBinary(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -206,6 +208,7 @@ def _sandbox() -> None:
         sa.Column("id", sa.String(length=100), nullable=False),
         sa.Column("account_id", sa.String(length=40), nullable=False),
         sa.Column("mode", sa.String(length=4), nullable=False),
+        sa.Column("uid", sa.String(length=255), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
@@ -220,3 +223,7 @@ def _sandbox() -> None:
         ),
         sa.PrimaryKeyConstraint("calendar_id", "id", name=op.f("pk_sandbox_events")),
     )
+    for column in ("version", "uid"):
+        op.create_index(
+            f"ix_sandbox_events_calendar_id_{column}", "sandbox_events", ["calendar_id", column], unique=False
+        )
