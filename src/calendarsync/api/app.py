@@ -10,18 +10,9 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from calendarsync import __version__
-from calendarsync.api import docs, errors, health, metrics, v1
+from calendarsync.api import docs, documents, errors, health, metrics, v1
 from calendarsync.api.middleware import RequestContext
-from calendarsync.api.route import SECURITY_SCHEME
 from calendarsync.api.services import Services
-from calendarsync.api.v1.responses import WITH_BODY
-
-_DESCRIPTION = """Keeps calendars in step.
-
-Requests and responses are JSON; times are RFC 3339 in UTC. Send a key as `Authorization: Bearer cs_live_…`; a
-`cs_test_…` key sees a world of its own. Each operation names the scope that its key needs. Every error has the
-same body, and every answer an `X-Request-Id`.
-"""
 
 
 def create_app(services: Services) -> FastAPI:
@@ -46,7 +37,7 @@ def _bare_app() -> FastAPI:
     app = FastAPI(
         title="CalendarSync API",
         version=__version__,
-        description=_DESCRIPTION,
+        description=documents.DESCRIPTION,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -82,30 +73,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        document["components"].setdefault("securitySchemes", {})[SECURITY_SCHEME] = {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "An API key, `cs_live_…` or `cs_test_…`. The names at each operation are scopes.",
-        }
-        _complete(document)
+        documents.complete(document)
         app.openapi_schema = document
     return app.openapi_schema
-
-
-def _complete(document: dict[str, Any]) -> None:
-    """What every answer has in common, and errors that come of a body."""
-    schemas = document["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    error_content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
-    for operation in (each for path in document["paths"].values() for each in path.values()):
-        responses = operation["responses"]
-        if "requestBody" in operation:
-            for status, response in WITH_BODY.items():
-                responses[str(status)] = {"description": response["description"], "content": error_content}
-        operation["responses"] = dict(sorted(responses.items()))
-        for response in responses.values():
-            response.setdefault("headers", {})["X-Request-Id"] = {
-                "description": "Names this request in the server's log.",
-                "schema": {"type": "string"},
-            }

@@ -5,13 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from calendarsync.api.v1 import connections, logs, pairs, webhooks
-from calendarsync.api.v1.responses import EVERYWHERE
 
 PREFIX = "/api/v1"
 
 
 def make_router() -> APIRouter:
-    router = APIRouter(prefix=PREFIX, responses=EVERYWHERE)
+    router = APIRouter(prefix=PREFIX)
     for resource in (connections, pairs, logs, webhooks):
         router.include_router(resource.router)
     return router
