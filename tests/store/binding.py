@@ -35,9 +35,9 @@ from calendarsync.store import tables
 from calendarsync.store.tenancy import ACCOUNT, MODE, OF_ACCOUNT, OF_INSTALLATION, OF_PARENT, OWNED
 
 CALLER = frozenset(
-    {"accounts", "connections", "keys", "logs", "pairs", "people", "paging", "sandbox", "webhooks"}
+    {"accounts", "connections", "idempotency", "keys", "logs", "pairs", "people", "paging", "sandbox", "webhooks"}
 )
-ENGINE = frozenset({"claims", "index", "links", "orders", "quiet", "runs", "schedule"})
+ENGINE = frozenset({"claims", "index", "limits", "links", "orders", "quiet", "runs", "schedule"})
 
 LISTED = OWNED | OF_ACCOUNT | OF_PARENT.keys() | OF_INSTALLATION
 
@@ -53,7 +53,7 @@ IDS: Mapping[Table, Collection[str]] = {
 _ALL = "the schedule claims for all accounts"
 _CALENDAR = "a calendar may be connected in several accounts, and their pairs mind each other"
 AT_LARGE: Mapping[tuple[str, str], str] = {
-    ("keys.find_key", "api_keys"): "only the key's hash tells whose it is",
+    ("keys.find_keys", "api_keys"): "only the key's hash tells whose it is",
     ("keys.tenant_of_key", "api_keys"): "a command names a key by its id alone",
     ("people.accounts_of", "members"): "who signs in may be a member of several accounts",
     ("claims.claim_ordered", "pairs"): _ALL,
@@ -66,6 +66,7 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.copies_of_others", "links"): _CALENDAR,
     ("links.copies_of_others", "pairs"): _CALENDAR,
     ("links.linked_copies", "links"): _CALENDAR,
+    ("idempotency.prune", "idempotency"): "what is kept no longer goes, in all accounts",
     ("orders.prune", "orders"): "what is done goes after a while, in all accounts",
 }
 """(function, table) that nothing binds, and why."""

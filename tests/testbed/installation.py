@@ -28,6 +28,7 @@ from calendarsync.store.connections import open_credentials, seal_credentials
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 from calendarsync.store.schedule import ConnectionRecord, load_pair
+from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Tools
 from calendarsync.sync.refresh import Refresher
@@ -81,6 +82,8 @@ class Installation:
             connection.calendar_id,
             secret,
             owner=owner_of(connection),
+            db=self.db,
+            tenant=Tenant(connection.account_id, connection.mode),
             client=self.http,
             fingerprinter=self.fingerprinter,
             now=self.clock,

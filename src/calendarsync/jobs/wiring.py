@@ -13,6 +13,7 @@ from calendarsync.secrets import Keyring
 from calendarsync.store.connections import open_credentials
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.inputs import Tools
 from calendarsync.sync.refresh import Refresher
 from calendarsync.sync.round import Reader
@@ -32,6 +33,8 @@ def build_engine(db: Database, keyring: Keyring, http: HttpClient, *, poll_secon
             connection.calendar_id,
             open_credentials(keyring, connection.id, connection.credentials_encrypted),
             owner=owner_of(connection),
+            db=db,
+            tenant=Tenant(connection.account_id, connection.mode),
             client=http,
             fingerprinter=fingerprinter,
             now=db.now,

@@ -10,6 +10,9 @@ from calendarsync.net import BasicCredentials, HttpClient
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import CalDavCalendar
 from calendarsync.providers.ics import FeedAddress, IcsCalendar
+from calendarsync.providers.sandbox import SandboxCalendar
+from calendarsync.store.database import Database
+from calendarsync.store.tenancy import Tenant
 
 
 def open_calendar(
@@ -18,6 +21,8 @@ def open_calendar(
     secret: Mapping[str, str],
     *,
     owner: frozenset[str],
+    db: Database,
+    tenant: Tenant,
     client: HttpClient,
     fingerprinter: Fingerprinter,
     now: Callable[[], datetime],
@@ -25,7 +30,8 @@ def open_calendar(
 ) -> Calendar:
     """Open one calendar; nothing is asked of the server yet. `secret` is what the connection was made with.
 
-    `confined` keeps to ALLOWED_PRIVATE_NETWORKS (test mode). Raises LookupError for an unknown provider.
+    `tenant` is whose connection it is: the sandbox shows nobody else's calendars. `confined` keeps to
+    ALLOWED_PRIVATE_NETWORKS (test mode). Raises LookupError for an unknown provider.
     """
     if provider == "caldav":
         credentials = BasicCredentials(secret["username"], secret["password"])
@@ -35,4 +41,6 @@ def open_calendar(
         return IcsCalendar(
             client, address, fingerprinter=fingerprinter, owner=owner, now=now, confined=confined
         )
+    if provider == "sandbox":
+        return SandboxCalendar(db, tenant, calendar_id, owner=owner)
     raise LookupError(f"no provider {provider!r}")

@@ -18,15 +18,19 @@ from calendarsync.api.v1.connection_models import (
     ConnectionChanges,
     IcsAccess,
     NewConnection,
+    NewSandboxConnection,
+    SandboxAccess,
 )
 from calendarsync.api.v1.finding import Found, find_calendars
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.providers.caldav import canonical_url
 from calendarsync.store import connections as store
 from calendarsync.store import pairs as pair_store
+from calendarsync.store import sandbox
 from calendarsync.store.ids import new_id
 
 _CALENDAR_TAKEN = "this calendar is connected already"
+_NO_CALENDAR = "no such calendar here; it must be an id that discover tells"
 
 
 async def connect(services: Services, caller: Identity, wanted: NewConnection) -> RowMapping:
@@ -54,6 +58,8 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
     try:
         async with services.db.write_as(caller.tenant) as connection:
             await _refuse_twin(connection, caller, values)
+            if isinstance(wanted, NewSandboxConnection):
+                await _keep_calendar(connection, caller, calendar.id)
             await store.insert_connection(connection, caller.tenant, values)
             return await _get(connection, caller, connection_id)
     except IntegrityError:
@@ -120,6 +126,12 @@ async def _refuse_twin(connection: AsyncConnection, caller: Identity, values: Ma
         raise conflict(_CALENDAR_TAKEN)
 
 
+async def _keep_calendar(connection: AsyncConnection, caller: Identity, calendar_id: str) -> None:
+    """Until it is connected, nobody else deletes this sandbox calendar."""
+    if await sandbox.lock_calendar(connection, caller.tenant, calendar_id) is None:
+        raise invalid(("calendar_id", _NO_CALENDAR))
+
+
 async def _get(connection: AsyncConnection, caller: Identity, connection_id: str) -> RowMapping:
     row = await store.get_connection(connection, caller.tenant, connection_id)
     if row is None:
@@ -130,7 +142,7 @@ async def _get(connection: AsyncConnection, caller: Identity, connection_id: str
 async def _renewed_credentials(
     services: Services, caller: Identity, row: RowMapping, changes: ConnectionChanges
 ) -> dict[str, Any]:
-    renew = _renewed_feed if row["provider"] == "ics" else _renewed_password
+    renew = {"ics": _renewed_feed, "sandbox": _renewed_sandbox}.get(row["provider"], _renewed_password)
     found = await renew(services, caller, row, changes)
     return {
         "calendar_id": found.calendar.id,
@@ -152,6 +164,17 @@ async def _renewed_feed(
         raise invalid(*((field, "a feed has none; its url is what it is read with") for field in wrong))
     (found,) = await find_calendars(services, caller, IcsAccess(provider="ics", url=changes.url))
     return found
+
+
+async def _renewed_sandbox(
+    services: Services, caller: Identity, row: RowMapping, changes: ConnectionChanges
+) -> Found:
+    """Any password is right: it stands for the click of a person who grants access again."""
+    wrong = sorted(changes.model_fields_set & {"username", "url"})
+    if wrong:
+        raise invalid(*((field, "a sandbox calendar has none") for field in wrong))
+    found = await find_calendars(services, caller, SandboxAccess(provider="sandbox"))
+    return _choose(found, row["calendar_id"])
 
 
 async def _renewed_password(
@@ -177,11 +200,16 @@ def _choose(found: list[Found], calendar_id: str | None) -> Found:
         if len(found) != 1:
             raise invalid(("calendar_id", f"is required: the account has {len(found)} calendars"))
         return found[0]
-    try:
-        wanted = canonical_url(calendar_id)
-    except ValueError:
-        raise invalid(("calendar_id", "must be the id of a calendar, as discover tells it")) from None
+    wanted = _spelled_alike(calendar_id)
     for each in found:
-        if canonical_url(each.calendar.id) == wanted:
+        if _spelled_alike(each.calendar.id) == wanted:
             return each
-    raise invalid(("calendar_id", "no such calendar at this address"))
+    raise invalid(("calendar_id", _NO_CALENDAR))
+
+
+def _spelled_alike(calendar_id: str) -> str:
+    """Equal for all spellings of a collection's URL; other ids have only one."""
+    try:
+        return canonical_url(calendar_id)
+    except ValueError:
+        return calendar_id

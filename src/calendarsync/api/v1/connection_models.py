@@ -47,6 +47,12 @@ class IcsAccess(Body):
         return value
 
 
+class SandboxAccess(Body):
+    """The account's sandbox calendars; with test keys alone. They ask for no credentials."""
+
+    provider: Literal["sandbox"]
+
+
 class _Owned(Body):
     email: Email = Field(
         default_factory=omitted, description="The owner's address: its responses to invitations count."
@@ -64,12 +70,24 @@ class NewIcsConnection(IcsAccess, _Owned):
     pass
 
 
-Access = Annotated[CalDavAccess | IcsAccess, Field(discriminator="provider")]
-NewConnection = Annotated[NewCalDavConnection | NewIcsConnection, Field(discriminator="provider")]
+class NewSandboxConnection(SandboxAccess, _Owned):
+    calendar_id: Annotated[Text, Field(min_length=1, max_length=100, examples=["sbx_abc123"])] = Field(
+        default_factory=omitted,
+        description="`sbx_…`. May be left out where the account has exactly one sandbox calendar.",
+    )
+
+
+Access = Annotated[CalDavAccess | IcsAccess | SandboxAccess, Field(discriminator="provider")]
+NewConnection = Annotated[
+    NewCalDavConnection | NewIcsConnection | NewSandboxConnection, Field(discriminator="provider")
+]
 
 
 class ConnectionChanges(Body):
-    """Only what is given changes. New credentials are tried before they are kept; a feed's are its `url`."""
+    """Only what is given changes. New credentials are tried before they are kept; a feed's are its `url`.
+
+    For a sandbox connection any `password` is right: it stands for a new authorization.
+    """
 
     calendar_name: Annotated[Name, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
     username: Annotated[Text, Field(min_length=1, max_length=320)] = Field(default_factory=omitted)
@@ -89,7 +107,9 @@ def _no_line_breaks(secret: SecretStr) -> None:
 
 
 class CalendarFound(BaseModel):
-    id: str = Field(description="The `calendar_id` of a connection: the collection's URL; a feed's host.")
+    id: str = Field(
+        description="The `calendar_id` of a connection: the collection's URL; a feed's host; `sbx_…`."
+    )
     name: str
     read_only: bool
     timezone: str | None = Field(description="IANA name; null where the server tells none.")
