@@ -54,6 +54,7 @@ class Keyring:
         self._api_key_keys = _derive_all(installation_secrets, "api key")
         self._session_keys = _derive_all(installation_secrets, "session")
         self._grant_key = _derive(installation_secrets[0], "grant")
+        self._subject_key = _derive(installation_secrets[0], "limit subject")
         self._request_key = _derive(installation_secrets[0], "request")
         self._address_key = _derive(installation_secrets[0], "address")
 
@@ -98,6 +99,10 @@ class Keyring:
     def grant_hash(self, text: str) -> str:
         """A keyed name for a server and a user there; it tells neither."""
         return hmac.new(self._grant_key, text.encode(), hashlib.sha256).hexdigest()
+
+    def subject_hash(self, kind: str, text: str) -> str:
+        """A keyed name for whom a limit counts, such as a client's address; it tells nothing of `text`."""
+        return hmac.new(self._subject_key, f"{kind} {text}".encode(), hashlib.sha256).hexdigest()
 
     def request_hash(self, *parts: bytes) -> str:
         """A keyed name for what a request is, or for what it sends: the same for the same parts alone."""

@@ -13,7 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.passwords import Passwords
+from calendarsync.secrets import Keyring
 from calendarsync.store import accounts as account_store
+from calendarsync.store import limits
 from calendarsync.store import people as store
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
@@ -33,6 +35,11 @@ class Role(StrEnum):
 def fold_email(email: str) -> str:
     """One address in whatever case and composition it is typed."""
     return unicodedata.normalize("NFC", email).casefold()
+
+
+def email_subject(keyring: Keyring, folded: str) -> str:
+    """Under which name attempts to sign in with an e-mail address are counted."""
+    return keyring.subject_hash("sign-in e-mail", folded)
 
 
 def parse_email(text: str) -> str:
@@ -89,9 +96,9 @@ async def remove_member(database: Database, account_id: str, member_id: str) -> 
 
 
 async def set_password(
-    database: Database, passwords: Passwords, email: str, password: str, *, now: datetime
+    database: Database, keyring: Keyring, passwords: Passwords, email: str, password: str, *, now: datetime
 ) -> None:
-    """And sign the user out everywhere.
+    """And sign the user out everywhere. Attempts to sign in before do not keep them out.
 
     Raises ValueError: a password that may not be one; LookupError: nobody has this address.
     """
@@ -101,6 +108,7 @@ async def set_password(
         user = await store.find_user(connection, folded)
         user_id = user["id"] if user else await _adopt(connection, folded, now)
         await store.set_password_hash(connection, user_id, password_hash)
+        await limits.forget(connection, email_subject(keyring, folded))
 
 
 async def _adopt(connection: AsyncConnection, email: str, now: datetime) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +52,7 @@ def create(
 
     async def work(database: Database, settings: Settings) -> str:
         hashed = None if password is None else await Passwords().hash_new(password, email=email)
-        now = datetime.now(UTC)
+        now = database.now()
         return await create_account(database, email, now=now, plan=plan, password_hash=hashed)
 
     try:
@@ -70,12 +69,14 @@ def set_password(
 ) -> None:
     """Give a person another password, and sign them out everywhere. Asks for it unless a file is named."""
     from calendarsync.accounts import people
+    from calendarsync.accounts.installation import open_installation
     from calendarsync.accounts.passwords import Passwords
 
     password = _password(password_file)
 
     async def work(database: Database, settings: Settings) -> None:
-        await people.set_password(database, Passwords(), email, password, now=datetime.now(UTC))
+        keyring = await open_installation(settings, database)
+        await people.set_password(database, keyring, Passwords(), email, password, now=database.now())
 
     try:
         with_database(work)
@@ -109,7 +110,7 @@ def list_accounts(
     async def work(database: Database, settings: Settings) -> Sequence[Mapping[str, object]]:
         async with database.read() as connection:
             rows = await all_accounts(connection)
-        now = datetime.now(UTC)
+        now = database.now()
         return [
             {
                 **{name: row[name] for name in ("id", "email", "plan", "trial_ends_at", "created_at")},
