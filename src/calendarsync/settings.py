@@ -148,7 +148,10 @@ class Settings(BaseSettings):
     public_url: str = "http://127.0.0.1:8000"
     poll_interval_seconds: int = Field(default=300, ge=1, le=86_400)
     allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     metrics_token: SecretStr | None = None
+    admin_email: str | None = None
+    admin_password: SecretStr | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -206,6 +209,13 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("admin_password")
+    @classmethod
+    def _require_admin_email(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and "admin_email" in info.data and info.data["admin_email"] is None:
+            raise ValueError(f"needs {PREFIX}ADMIN_EMAIL beside it")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
@@ -216,7 +226,7 @@ class Settings(BaseSettings):
             raise ValueError("no user name or password may stand in it")
         return value.rstrip("/")
 
-    @field_validator("allowed_private_networks", mode="before")
+    @field_validator("allowed_private_networks", "trusted_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -10,8 +10,16 @@ from typing import Annotated
 
 import typer
 
-from calendarsync.cli.common import configure_logs, fail, load_settings, readable_failures, warn_of_role
-from calendarsync.settings import Settings
+from calendarsync.cli.common import (
+    USAGE,
+    configure_logs,
+    fail,
+    load_settings,
+    readable_failures,
+    warn_of_role,
+)
+from calendarsync.settings import PREFIX, Settings
+from calendarsync.store.database import Database
 
 _BACKLOG = 2048
 
@@ -57,6 +65,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
 
     async with running(settings, schedule=worker) as process:
         await warn_of_role(process.db)
+        await _ensure_account(settings, process.db)
         services = Services(
             process.db,
             process.keyring,
@@ -74,6 +83,27 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
             signal.signal(number, server.handle_exit)
         _announce(settings, listener, worker=worker, alone=process.db.backend == "sqlite")
         await server.serve(sockets=[listener])
+
+
+async def _ensure_account(settings: Settings, db: Database) -> None:
+    """The first account is made where the settings name its owner, and told of where they do not."""
+    from calendarsync.accounts.accounts import ensure_first_account, has_accounts
+    from calendarsync.accounts.passwords import Passwords
+
+    if settings.admin_email is None:
+        if not await has_accounts(db):
+            typer.echo(
+                "There is no account yet. Make one: calendarsync accounts create --email you@example.com"
+            )
+        return
+    given = settings.admin_password
+    password = given.get_secret_value() if given else None
+    try:
+        made = await ensure_first_account(db, Passwords(), settings.admin_email, password, now=db.now())
+    except ValueError as error:
+        fail(f"{PREFIX}ADMIN_EMAIL, {PREFIX}ADMIN_PASSWORD: {error}", USAGE)
+    if made:
+        typer.echo(f"The first account was made: {made}, {settings.admin_email}")
 
 
 def _announce(settings: Settings, listener: socket.socket, *, worker: bool, alone: bool) -> None:
