@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from calendarsync.accounts.keys import Mode
-from calendarsync.store.tables import operations, runs
+from calendarsync.store.tables import accounts, operations, runs
 from tests.api.client import Client
 from tests.api.world import World
 
@@ -70,6 +73,7 @@ async def test_a_log_as_the_contract_shows_it(world: World, client: Client) -> N
         ],
         "total": 1,
         "page": 1,
+        "next_cursor": None,
     }
 
 
@@ -162,3 +166,127 @@ async def test_one_log_has_its_operations(world: World, client: Client) -> None:
         "reason": "declined",
         "copy_id": None,
     }
+
+
+async def through(client: Client, query: str, per_page: int) -> list[list[str]]:
+    """All pages from the first on, each found by the cursor of the one before."""
+    pages, cursor = [], ""
+    while True:
+        answer = await client.get(f"{URL}?per_page={per_page}{query}{cursor}")
+        assert answer.status == 200, answer.body
+        assert answer.json["page"] == len(pages) + 1
+        pages.append([each["id"] for each in answer.json["logs"]])
+        if answer.json["next_cursor"] is None:
+            return pages
+        cursor = f"&cursor={answer.json['next_cursor']}"
+
+
+@pytest.mark.parametrize(
+    "query", ["", "&pair_id=pair_one", "&status=failed", "&status=partial&pair_id=pair_one"]
+)
+async def test_cursors_lead_through_all_that_the_filters_leave(
+    world: World, client: Client, query: str
+) -> None:
+    for number in range(1, 25):
+        await log(
+            world,
+            number,
+            # Three at a time are of the same moment.
+            created_at=world.clock[0] if number % 3 else world.tick(),
+            status=("success", "partial", "failed")[number % 5 % 3],
+            pair_id=f"pair_{'one' if number % 4 else 'two'}",
+        )
+    whole = await listed(client, f"?per_page=100{query}")
+    assert whole
+    for per_page in (1, 4, 24, 100):
+        pages = await through(client, query, per_page)
+        assert [each for page in pages for each in page] == whole
+        assert all(len(page) == per_page for page in pages[:-1])
+
+
+async def test_what_comes_or_goes_meanwhile_moves_no_page(world: World, client: Client) -> None:
+    for number in range(1, 7):
+        await log(world, number)
+    first = (await client.get(f"{URL}?per_page=2")).json
+    await log(world, 7)
+    async with world.db.write() as connection:
+        await connection.execute(runs.delete().where(runs.c.id == "log_005"))
+    second = (await client.get(f"{URL}?per_page=2&cursor={first['next_cursor']}")).json
+    assert [each["id"] for each in second["logs"]] == ["log_004", "log_003"]
+    assert (second["total"], second["page"]) == (6, 2), "as the first page counted them"
+    other_size = (await client.get(f"{URL}?per_page=50&cursor={first['next_cursor']}")).json
+    assert len(other_size["logs"]) == 4
+    assert other_size["next_cursor"] is None
+    from_a_page = (await client.get(f"{URL}?per_page=2&page=2")).json
+    third = (await client.get(f"{URL}?per_page=2&cursor={from_a_page['next_cursor']}")).json
+    assert ([each["id"] for each in third["logs"]], third["page"]) == (["log_002", "log_001"], 3)
+
+
+@pytest.mark.parametrize("changed", ["&pair_id=pair_two", "", "&pair_id=pair_one&status=success", "&page=2"])
+async def test_a_cursor_goes_with_its_filters_alone(world: World, client: Client, changed: str) -> None:
+    for number in range(1, 4):
+        await log(world, number)
+    cursor = (await client.get(f"{URL}?per_page=1&pair_id=pair_one")).json["next_cursor"]
+    filters = f"&pair_id=pair_one{changed}" if "page" in changed else changed
+    answer = await client.get(f"{URL}?per_page=1&cursor={cursor}{filters}")
+    assert (answer.status, answer.fields) == (422, {"cursor"})
+
+
+def forged(**changes: object) -> str:
+    honest = {"at": 1_774_692_000_000_000, "id": "log_1", "page": 1, "total": 3, "filters": "0" * 16}
+    return base64.urlsafe_b64encode(json.dumps({**honest, **changes}).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        *("", "x", "%00", "=", "eyJ", "bnVsbA", "W10", "e30", "%F0%9F%98%80", "a" * 401),
+        *(forged(at=value) for value in (-1, 10**18, "2026-03-28", None, 1.5, True)),
+        *(forged(id=value) for value in ("", "pair_1", "log_", "log_'--", "log_" + "x" * 40, "log_1\n", 1)),
+        *(forged(page=value) for value in (0, -1, 10**30, "1")),
+        *(forged(total=value) for value in (-1, 10**30, None)),
+        *(forged(filters=value) for value in ("", "0" * 15, None)),
+        forged(more=1),
+        forged(),
+    ],
+)
+async def test_what_is_no_cursor_is_named(client: Client, cursor: str) -> None:
+    answer = await client.get(f"{URL}?cursor={cursor}")
+    assert (answer.status, answer.fields) == (422, {"cursor"}), answer.body
+
+
+async def test_a_cursor_of_another_account_shows_none_of_its_logs(world: World, client: Client) -> None:
+    for number in range(1, 4):
+        await log(world, number)
+    cursor = (await client.get(f"{URL}?per_page=1")).json["next_cursor"]
+    stranger = await world.client(account_id=await world.other_account())
+    assert await listed(stranger, f"?cursor={cursor}") == []
+
+
+async def test_logs_older_than_the_plan_keeps_them_are_not_there(world: World, client: Client) -> None:
+    """The trial is over, and the account on the free plan: seven days."""
+    old, young = await log(world, 1), await log(world, 2)
+    async with world.db.write() as connection:
+        await connection.execute(update(accounts).values(trial_ends_at=world.clock[0]))
+    world.tick(timedelta(days=7).total_seconds() - 30)
+    assert await listed(client) == [young]
+    assert (await client.get(URL)).json["total"] == 1
+    assert await listed(client, "?since=2020-01-01T00:00:00Z") == [young]
+    assert await listed(client, "?sync_id=sync_run_001") == []
+    assert (await client.get(f"{URL}/{old}")).status == 404
+    assert (await client.get(f"{URL}/{young}")).status == 200
+    async with world.db.write() as connection:
+        await connection.execute(update(accounts).values(plan="pro"))
+    assert await listed(client) == [young, old], "they have not been deleted yet"
+
+
+async def test_test_mode_ages_by_its_own_clock(world: World, client: Client) -> None:
+    await log(world, 1, mode="test")
+    live = await log(world, 2)
+    tester = await world.client(mode=Mode.TEST)
+    assert await listed(tester) == ["log_001"]
+    async with world.db.write() as connection:
+        ahead = int(timedelta(days=91).total_seconds())
+        await connection.execute(update(accounts).values(test_clock_seconds=ahead))
+    assert await listed(tester) == []
+    assert await listed(client) == [live]

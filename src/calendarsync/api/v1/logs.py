@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 
+from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.scopes import Scope
-from calendarsync.api.errors import not_found
+from calendarsync.api.errors import invalid, not_found
 from calendarsync.api.route import ApiRoute, Caller, needs
-from calendarsync.api.services import ServicesParam
+from calendarsync.api.services import Services, ServicesParam
 from calendarsync.api.v1.fields import LogId, Problem, Timestamp, problem
+from calendarsync.api.v1.log_cursor import MAX_CURSOR_LENGTH, LogCursor, digest_of
 from calendarsync.api.v1.pair_models import OperationOut
 from calendarsync.api.v1.responses import NOT_FOUND
 from calendarsync.store import logs as store
@@ -26,7 +28,7 @@ _MAX_PAGE = 1_000_000
 class LogOut(BaseModel):
     id: str
     pair_id: str
-    status: Literal["success", "partial", "failed"]
+    status: store.LogStatus
     events_synced: int = Field(
         description="Source events looked at, because they or what they depend on changed."
     )
@@ -44,8 +46,11 @@ class LogOut(BaseModel):
 
 class LogPage(BaseModel):
     logs: list[LogOut]
-    total: int
+    total: int = Field(description="With a cursor: as many as there were when its first page was read.")
     page: int
+    next_cursor: str | None = Field(
+        description="Leads to the logs that come next, as `cursor`; null at the end."
+    )
 
 
 class LogWithOperations(LogOut):
@@ -59,32 +64,75 @@ async def list_logs(
     caller: Caller,
     pair_id: Annotated[str | None, Query()] = None,
     sync_id: Annotated[str | None, Query()] = None,
-    status: Annotated[Literal["success", "partial", "failed"] | None, Query()] = None,
+    status: Annotated[store.LogStatus | None, Query()] = None,
     since: Annotated[Timestamp | None, Query(description="At this time or later.")] = None,
     until: Annotated[Timestamp | None, Query(description="Before this time.")] = None,
-    page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1,
+    page: Annotated[int | None, Query(ge=1, le=_MAX_PAGE, description="Default 1.")] = None,
     per_page: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[
+        str | None,
+        Query(
+            max_length=MAX_CURSOR_LENGTH,
+            description="The `next_cursor` of an answer, with the same filters and without `page`. However far it "
+            "leads, it takes no longer than the first page.",
+        ),
+    ] = None,
 ) -> LogPage:
-    """The logs of runs, the newest first."""
-    wanted = store.LogFilter(pair_id=pair_id, sync_id=sync_id, status=status, since=since, until=until)
+    """The logs of runs, the newest first, as far back as the account's plan keeps them."""
+    filters = digest_of(pair_id, sync_id, status, since, until)
+    start = _start(cursor, page, filters)
+    kept = _kept_since(services, caller)
+    wanted = store.LogFilter(max(since or kept, kept), until, pair_id, sync_id, status)
+    number = start.page + 1 if start else page or 1
     async with services.db.read_as(caller.tenant) as connection:
-        rows, total = await store.list_logs(
-            connection, caller.tenant, wanted, offset=(page - 1) * per_page, limit=per_page
+        rows = await store.list_logs(
+            connection,
+            caller.tenant,
+            wanted,
+            offset=0 if start else (number - 1) * per_page,
+            limit=per_page + 1,
+            after=start.place if start else None,
         )
-    return LogPage(logs=[LogOut(**_shown(row)) for row in rows], total=total, page=page)
+        total = start.total if start else await store.count_logs(connection, caller.tenant, wanted)
+    following = None
+    if len(rows) > per_page:
+        last = rows[per_page - 1]
+        behind = LogCursor.behind(last["id"], last["created_at"], page=number, total=total, filters=filters)
+        following = behind.text()
+    logs = [LogOut(**_shown(row)) for row in rows[:per_page]]
+    return LogPage(logs=logs, total=total, page=number, next_cursor=following)
 
 
 @router.get("/{log_id}", openapi_extra=needs(Scope.LOGS_READ), responses=NOT_FOUND)
 async def get_log(services: ServicesParam, caller: Caller, log_id: LogId) -> LogWithOperations:
     """One log with its operations: what was done about which event, and why; never what is in an event."""
+    kept = _kept_since(services, caller)
     async with services.db.read_as(caller.tenant) as connection:
-        found = await store.get_log(connection, caller.tenant, log_id)
+        found = await store.get_log(connection, caller.tenant, log_id, kept)
     if found is None:
         raise not_found("log")
     row, operations = found
     return LogWithOperations(
         **_shown(row), operations=[OperationOut(**_operation(each)) for each in operations]
     )
+
+
+def _kept_since(services: Services, caller: Identity) -> datetime:
+    return services.now_for(caller) - timedelta(days=caller.plan.log_days)
+
+
+def _start(cursor: str | None, page: int | None, filters: str) -> LogCursor | None:
+    if cursor is None:
+        return None
+    if page is not None:
+        raise invalid(("cursor", "cannot be combined with page"))
+    try:
+        start = LogCursor.parse(cursor)
+    except ValueError as error:
+        raise invalid(("cursor", str(error))) from None
+    if start.filters != filters:
+        raise invalid(("cursor", "belongs to a request with other filters"))
+    return start
 
 
 def _shown(row: RowMapping) -> dict[str, Any]:
