@@ -46,6 +46,7 @@ lint: env ## Check style, types and the committed OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m calendarsync.api.openapi --check openapi.json
+	$(BIN)/python -m calendarsync.client.generate --check
 
 .PHONY: format
 format: env ## Put the code into its canonical form
@@ -55,6 +56,10 @@ format: env ## Put the code into its canonical form
 .PHONY: openapi
 openapi: env ## Write openapi.json from the code
 	$(BIN)/python -m calendarsync.api.openapi openapi.json
+
+.PHONY: client
+client: env ## Make the client's blocking flavour from its asynchronous one
+	$(BIN)/python -m calendarsync.client.generate
 
 .PHONY: bench
 bench: env ## Measure speed and memory beside a physical limit

@@ -1,0 +1,2 @@
+# Made from ../_async/__init__.py by `make client`: change that file, not this one.
+"""The parts of the client that wait for a server. Of the two flavours one is made from the other: `generate.py`."""

@@ -1,0 +1,147 @@
+# Made from ../_async/pairs.py by `make client`: change that file, not this one.
+"""`client.sync_pairs`"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from calendarsync.client._sync.transport import Paged, Transport
+from calendarsync.client.errors import TimedOut
+from calendarsync.client.models import (
+    BulkResult,
+    BulkResults,
+    Direction,
+    Log,
+    NewPair,
+    PairOptions,
+    SyncMode,
+    SyncPair,
+    SyncResult,
+    SyncStarted,
+    result_of_log,
+)
+from calendarsync.client.protocol import (
+    UNCHANGED,
+    Listing,
+    Unchanged,
+    delete,
+    fields,
+    get,
+    nullable,
+    part,
+    patch,
+    post,
+    result_of,
+)
+
+_LOOK_SECONDS = 2.0
+
+
+class SyncPairs:
+    """Pairs of connections, and their runs. Every method may raise CalendarSyncError."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, *, limit: int | None = None) -> Paged[SyncPair]:
+        """All of them, the oldest first. `limit`: how many are fetched at once, 1 to 1,000."""
+        return Paged(self._transport, Listing(SyncPair, "/sync-pairs", "pairs", {"limit": limit}))
+
+    def create(
+        self,
+        connection_a_id: str,
+        connection_b_id: str,
+        *,
+        sync_mode: SyncMode,
+        direction: Direction,
+        options: PairOptions | None = None,
+    ) -> SyncPair:
+        """Pair two connections; the first run is due at once. Raises Conflict where an equal pair exists."""
+        body = fields(
+            connection_a_id=connection_a_id,
+            connection_b_id=connection_b_id,
+            sync_mode=sync_mode,
+            direction=direction,
+            options=options,
+        )
+        return self._transport.one(SyncPair, post("/sync-pairs", body))
+
+    def create_many(self, pairs: Sequence[NewPair]) -> tuple[BulkResult, ...]:
+        """Make up to 1,000 pairs, each for itself: one result for each, in their order. Safe to send again."""
+        call = post("/sync-pairs/bulk", {"pairs": [*pairs]})
+        return (self._transport.one(BulkResults, call)).results
+
+    def get(self, pair_id: str) -> SyncPair:
+        return self._transport.one(SyncPair, get(f"/sync-pairs/{part(pair_id)}"))
+
+    def update(
+        self,
+        pair_id: str,
+        *,
+        status: str | None = None,
+        resume_at: datetime | Unchanged | None = UNCHANGED,
+        sync_mode: SyncMode | None = None,
+        direction: Direction | None = None,
+        options: PairOptions | None = None,
+    ) -> SyncPair:
+        """Change what is given; `options` are merged into those of the pair, one by one.
+
+        `status`: `paused`, with `resume_at` until then, or `active`, which also tries again a pair that an
+        error or a guard stopped.
+        """
+        body = fields(status=status, sync_mode=sync_mode, direction=direction, options=options)
+        call = patch(f"/sync-pairs/{part(pair_id)}", body | nullable(resume_at=resume_at))
+        return self._transport.one(SyncPair, call)
+
+    def delete(self, pair_id: str, *, keep_copies: bool = False, abandon: bool = False) -> SyncPair | None:
+        """End it and remove the copies that it made; None when it is gone, else they are still being removed.
+
+        `keep_copies` leaves them as ordinary events; `abandon` forgets the pair at once, whatever becomes of
+        them.
+        """
+        call = delete(f"/sync-pairs/{part(pair_id)}", keep_copies=keep_copies, abandon=abandon)
+        response = self._transport.send(call)
+        return result_of(SyncPair, call, response) if response.status_code == 202 else None
+
+    def trigger(
+        self,
+        pair_id: str,
+        *,
+        full: bool = False,
+        confirm: bool = False,
+        dry_run: bool = False,
+        wait_seconds: float = 300,
+    ) -> SyncResult:
+        """Sync now, and wait for the end. `success` is false for a run that failed or that a guard stopped.
+
+        `full` reads everything again, `confirm` passes a guard once, `dry_run` writes nothing and lists what it
+        would do. Raises Conflict while the pair is paused; TimedOut where it takes longer than `wait_seconds`,
+        or a dry run longer than the server waits for it (25 s).
+        """
+        body = fields(full=full, confirm=confirm, dry_run=dry_run)
+        call = post(f"/sync-pairs/{part(pair_id)}/trigger", body)
+        response = self._transport.send(call)
+        if response.status_code != 202:
+            return result_of(SyncResult, call, response)
+        if dry_run:
+            raise TimedOut("the dry run takes longer than the server waits, and its result is not kept")
+        return result_of_log(self.wait(result_of(SyncStarted, call, response).sync_id, wait_seconds))
+
+    def start(self, pair_id: str, *, full: bool = False, confirm: bool = False) -> SyncStarted:
+        """Ask for a run and do not wait for it; see `trigger` and `wait`."""
+        body = fields(full=full, confirm=confirm)
+        call = post(f"/sync-pairs/{part(pair_id)}/trigger", body, Prefer="respond-async")
+        return self._transport.one(SyncStarted, call)
+
+    def wait(self, sync_id: str, wait_seconds: float = 300) -> Log:
+        """The log of a run, when it is done. Raises TimedOut. The key needs the scope `logs:read`."""
+        listing = Listing(Log, "/logs", "logs", {"sync_id": sync_id})
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            for log in Paged(self._transport, listing):
+                return log
+            if time.monotonic() > deadline:
+                raise TimedOut(f"the run {sync_id} is not done yet")
+            time.sleep(_LOOK_SECONDS)
