@@ -107,10 +107,10 @@ async def _count(database: Database, keyring: Keyring, email: str, client: str, 
         keyring.subject_hash("sign-in client", client): PER_CLIENT,
     }
     async with database.write() as connection:
-        counted = [
-            await limits.count(connection, subject, 1, limit=most[subject], now=now, lasts=WINDOW)
-            for subject in sorted(most)
-        ]
-    ends = [window.ends_at for passed, window in counted if not passed]
+        windows = {
+            subject: await limits.count(connection, subject, 1, limit=limit, now=now, lasts=WINDOW)
+            for subject, limit in sorted(most.items())
+        }
+    ends = [ends_at for subject, (before, ends_at) in windows.items() if before >= most[subject]]
     if ends:
         raise TooManyAttemptsError(max(ends))
