@@ -17,13 +17,14 @@ from sqlalchemy import select, update
 
 from calendarsync.accounts.accounts import create_account, find_account_id
 from calendarsync.accounts.keys import (
+    Identity,
     Mode,
     create_key,
     display_form,
     generate_key,
-    identify,
     is_well_formed,
 )
+from calendarsync.accounts.limits import Gate
 from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope, parse_scopes
 from calendarsync.secrets import Keyring
 from calendarsync.store.database import Database
@@ -55,6 +56,11 @@ async def keys(tmp_path: Path) -> AsyncIterator[Keys]:
     account_id = await create_account(database, "you@example.com", now=NOW)
     yield Keys(database, Keyring([OLD]), account_id)
     await database.close()
+
+
+async def identify(database: Database, keyring: Keyring, key: str, now: datetime) -> Identity | None:
+    admitted = await Gate(database, keyring, lambda: now).enter(key)
+    return admitted.identity if admitted else None
 
 
 @pytest.mark.parametrize("mode", Mode)
@@ -123,7 +129,7 @@ async def test_a_mistyped_key_is_not_looked_up(keys: Keys) -> None:
     await keys.database.close()
 
     class Unreachable:
-        def read(self) -> None:
+        def write(self) -> None:
             raise AssertionError("the database was asked")
 
     wrong = key[:-1] + ("0" if key[-1] != "0" else "1")

@@ -35,9 +35,25 @@ from calendarsync.store import tables
 from calendarsync.store.tenancy import ACCOUNT, MODE, OF_ACCOUNT, OF_INSTALLATION, OF_PARENT, OWNED
 
 CALLER = frozenset(
-    {"accounts", "connections", "idempotency", "keys", "logs", "pairs", "people", "paging", "sandbox", "webhooks"}
+    {
+        "accounts",
+        "connections",
+        "idempotency",
+        "keys",
+        "logs",
+        "pairs",
+        "people",
+        "paging",
+        "sandbox",
+        "webhooks",
+    }
 )
-ENGINE = frozenset({"claims", "index", "limits", "links", "orders", "quiet", "runs", "schedule"})
+ENGINE = frozenset(
+    {
+        *("claims", "deliveries", "index", "limits", "links", "orders", "outbox", "quiet", "runs"),
+        "schedule",
+    }
+)
 
 LISTED = OWNED | OF_ACCOUNT | OF_PARENT.keys() | OF_INSTALLATION
 
@@ -46,11 +62,15 @@ IDS: Mapping[Table, Collection[str]] = {
     tables.pairs: {"id", "connection_a_id", "connection_b_id"},
     tables.orders: {"sync_id", "pair_id"},
     tables.runs: {"id"},
+    tables.webhooks: {"id"},
+    tables.webhook_events: {"id"},
+    tables.deliveries: {"id", "webhook_id"},
     **{table: {column} for table, column in OF_PARENT.items()},
 }
 """What binds a statement of the engine, beside an account and its mode together."""
 
 _ALL = "the schedule claims for all accounts"
+_SENT = "what is due is sent for all accounts"
 _CALENDAR = "a calendar may be connected in several accounts, and their pairs mind each other"
 AT_LARGE: Mapping[tuple[str, str], str] = {
     ("keys.find_keys", "api_keys"): "only the key's hash tells whose it is",
@@ -66,6 +86,9 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.copies_of_others", "links"): _CALENDAR,
     ("links.copies_of_others", "pairs"): _CALENDAR,
     ("links.linked_copies", "links"): _CALENDAR,
+    ("deliveries.earliest_due", "deliveries"): _SENT,
+    ("deliveries.waiting", "deliveries"): _SENT,
+    ("deliveries.prune", "webhook_events"): "what is old goes, in all accounts",
     ("idempotency.prune", "idempotency"): "what is kept no longer goes, in all accounts",
     ("orders.prune", "orders"): "what is done goes after a while, in all accounts",
 }

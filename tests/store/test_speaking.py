@@ -13,8 +13,10 @@ import calendarsync
 PACKAGE = Path(calendarsync.__path__[0])
 _PEOPLE = "people are no account's: they may be members of several"
 FOR_THE_ENGINE = {
+    "api.v1.availability._own_events": "the index is the engine's alone; the connection was found as the tenant's",
     "api.v1.removal._abandon": "pairs of other accounts on the same calendars are locked and made due",
-    "accounts.keys.identify": "only the key tells whose it is",
+    "accounts.limits._admit": "only the key tells whose it is",
+    "accounts.limits.fail": "nobody's key",
     "accounts.accounts.create_account": "a command: the account is not there yet",
     "accounts.accounts.ensure_first_account": "the account is not there yet",
     "accounts.accounts.has_accounts": "it asks for accounts, whoever's",

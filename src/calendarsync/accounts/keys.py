@@ -31,7 +31,6 @@ _RANDOM_LENGTH = 32  # 62 ** 32 > 2 ** 190
 _CHECKSUM_LENGTH = 6  # 62 ** 6 > 2 ** 32
 _DISPLAYED = 4
 _FORM = re.compile(rf"cs_(live|test)_[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}}", re.ASCII)
-_USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 DEFAULT_OVERLAP, MAX_OVERLAP = timedelta(days=1), timedelta(days=7)
 """For how long a key that was rotated still lets its owner in."""
@@ -159,6 +158,17 @@ async def issue_key(
     return issued
 
 
+async def lock_key(
+    connection: AsyncConnection, tenant: Tenant, key_id: str, *, held: Collection[str] = ALL_SCOPES
+) -> RowMapping:
+    """The key, which nobody else changes until the transaction ends. Raises LookupError, BeyondScopesError."""
+    row = await store.lock_key(connection, tenant, key_id)
+    if row is None:
+        raise LookupError(key_id)
+    check_scopes(row["scopes"], held)
+    return row
+
+
 async def rotate_key(
     connection: AsyncConnection,
     keyring: Keyring,
@@ -175,7 +185,7 @@ async def rotate_key(
     Without `expires_at` the new key lasts as long as the old one was made for. Inside the caller's transaction.
     Raises LookupError, BeyondScopesError; KeyEndedError where it has ended or was rotated before.
     """
-    row = await _lock(connection, tenant, key_id, held)
+    row = await lock_key(connection, tenant, key_id, held=held)
     if (status := status_of(row, now)) != "active":
         raise KeyEndedError(f"the key is {status}")
     if row["replaced_by"] is not None:
@@ -200,47 +210,25 @@ async def revoke_key(
     held: Collection[str] = ALL_SCOPES,
 ) -> None:
     """It lets nobody in from now on. Inside the caller's transaction. Raises LookupError, BeyondScopesError."""
-    row = await _lock(connection, tenant, key_id, held)
+    row = await lock_key(connection, tenant, key_id, held=held)
     if row["revoked_at"] is None:
         await store.update_key(connection, tenant, key_id, {"revoked_at": now})
-
-
-async def _lock(
-    connection: AsyncConnection, tenant: Tenant, key_id: str, held: Collection[str]
-) -> RowMapping:
-    row = await store.lock_key(connection, tenant, key_id)
-    if row is None:
-        raise LookupError(key_id)
-    check_scopes(row["scopes"], held)
-    return row
 
 
 async def locate_key(database: Database, keyring: Keyring, key_or_id: str) -> tuple[Tenant, str] | None:
     """Whose key has this id, or is this itself, and its id; None where there is none."""
     async with database.read() as connection:
         if not key_or_id.startswith("key_"):
-            row = await store.find_key(connection, keyring.key_hashes(key_or_id))
+            row = next(iter(await store.find_keys(connection, keyring.key_hashes(key_or_id))), None)
             return (Tenant(row["account_id"], row["mode"]), row["id"]) if row else None
         tenant = await store.tenant_of_key(connection, key_or_id)
     return (tenant, key_or_id) if tenant else None
 
 
-async def identify(database: Database, keyring: Keyring, key: str, now: datetime) -> Identity | None:
-    """Whose key it is; None where it is malformed, unknown, expired or revoked."""
-    if not is_well_formed(key):
+def identity_of(row: RowMapping, now: datetime) -> Identity | None:
+    """Whom the key of `row`, from `store.keys.find_keys`, lets in; None where it has expired or was revoked."""
+    if status_of(row, now) != "active":
         return None
-    async with database.read() as connection:
-        row = await store.find_key(connection, keyring.key_hashes(key))
-    if row is None or status_of(row, now) != "active":
-        return None
-    found = _identity(row, now)
-    if row["last_used_at"] is None or now - row["last_used_at"] >= _USE_IS_NOTED_EVERY:
-        async with database.write_as(found.tenant) as connection:
-            await store.set_last_used(connection, found.tenant, found.key_id, now)
-    return found
-
-
-def _identity(row: RowMapping, now: datetime) -> Identity:
     mode = Mode(row["mode"])
     ahead = row["test_clock_seconds"] if mode is Mode.TEST else 0
     plan = plan_in_effect(row["plan"], row["trial_ends_at"], now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -65,7 +65,7 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "int_parsing_size": "must be a whole number that is not as long",
 }
-PROVIDERS = frozenset({"caldav", "ics"})
+PROVIDERS = frozenset({"caldav", "ics", "sandbox"})
 _OTHER_WORDS = "must be of another form"
 
 
@@ -143,36 +143,45 @@ def unavailable() -> ApiError:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Answer all that the routes, the framework and the router raise with our body."""
+def answer_to(request: Request, error: Exception) -> JSONResponse | None:
+    """What is answered where a route, the framework or the router raises `error`; None: nobody expected it."""
+    if isinstance(error, RequestValidationError):
+        error = invalid(*((_field(each), _message(each)) for each in error.errors()))
+    elif isinstance(error, HTTPException):
+        error = _of_framework(request, error)
+    elif isinstance(error, DatabaseUnavailable):
+        _log.warning("database unavailable", reason=str(error))
+        error = unavailable()
+    return error_response(request.state.request_id, error) if isinstance(error, ApiError) else None
 
-    async def on_api_error(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, ApiError)
-        return error_response(request.state.request_id, error)
 
-    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, RequestValidationError)
-        details = [(_field(each), _message(each)) for each in error.errors()]
-        return error_response(request.state.request_id, invalid(*details))
+def install(app: FastAPI, at_no_route: Callable[[Request], Awaitable[None]]) -> None:
+    """Answer all that is raised with our body. `at_no_route` may raise what is to be answered in place of a 404."""
+
+    async def on_error(request: Request, error: Exception) -> JSONResponse:
+        answer = answer_to(request, error)
+        assert answer is not None
+        return answer
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        headers = dict(error.headers or {})
-        if error.status_code == 405:
-            headers["Allow"] = ", ".join(_allowed_methods(request))
-        message = {404: "there is nothing at this address"}.get(
-            error.status_code, HTTPStatus(error.status_code).phrase.lower()
-        )
-        return error_response(request.state.request_id, ApiError(error.status_code, message, headers=headers))
+        try:
+            await at_no_route(request)
+        except (ApiError, DatabaseUnavailable) as refusal:
+            error = refusal
+        return await on_error(request, error)
 
-    async def on_unavailable(request: Request, error: Exception) -> JSONResponse:
-        _log.warning("database unavailable", reason=str(error))
-        return error_response(request.state.request_id, unavailable())
-
-    app.add_exception_handler(ApiError, on_api_error)
-    app.add_exception_handler(DatabaseUnavailable, on_unavailable)
-    app.add_exception_handler(RequestValidationError, on_invalid)
+    for kind in (ApiError, DatabaseUnavailable, RequestValidationError):
+        app.add_exception_handler(kind, on_error)
     app.add_exception_handler(HTTPException, on_http)
+
+
+def _of_framework(request: Request, error: HTTPException) -> ApiError:
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    phrase = HTTPStatus(error.status_code).phrase.lower()
+    message = {404: "there is nothing at this address"}.get(error.status_code, phrase)
+    return ApiError(error.status_code, message, headers=headers)
 
 
 def _field(error: Mapping[str, Any]) -> str:

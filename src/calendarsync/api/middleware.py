@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from calendarsync.api.admission import rate_headers
 from calendarsync.api.errors import error_response, server_error
 from calendarsync.metrics import NO_OPERATION
 from calendarsync.observability import describe_exception, get_logger
@@ -60,6 +61,8 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
+                if "allowance" in scope["state"]:
+                    headers.update(rate_headers(scope["state"]["allowance"]))
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
             elif is_head:

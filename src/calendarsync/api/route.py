@@ -1,20 +1,22 @@
-"""What happens to every request before its route sees it: key, scope, parameters, body, in this order."""
+"""What happens to every request before its route sees it: key, count, scope, parameters, body, in this order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from calendarsync.accounts.keys import Identity, identify
+from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api import strict_json
+from calendarsync.api.admission import admit
+from calendarsync.api.conditional import tag
 from calendarsync.api.errors import ApiError, invalid
-from calendarsync.api.services import services_of
+from calendarsync.api.idempotency import answer_once, key_of
 
 MAX_BODY_BYTES = 1_000_000
 BODY_SECONDS = 30.0
@@ -77,17 +79,26 @@ class ApiRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         scope, has_body = self.scope, self.body_field is not None
+        shown_once = _SHOWN_ONCE in (self.openapi_extra or {})
         needs_body = self.body_field is not None and self.body_field.field_info.is_required()
-        known = {field.alias for field in _query_parameters(self.dependant)}
+        known = {field.alias: _is_list(field) for field in _query_parameters(self.dependant)}
+
+        async def answer(request: StrictRequest) -> Response:
+            _check_parameters(request, known)
+            if has_body:
+                await _check_body(request, required=needs_body)
+            return await handle(request)
 
         async def handle_strictly(request: Request) -> Response:
-            request.state.identity = await _authenticate(request)
-            _check_scope(request.state.identity, scope)
-            _check_parameters(request, known)
+            caller = await admit(request)
+            _check_scope(caller, scope)
             strict = StrictRequest(request.scope, request.receive)
-            if has_body:
-                await _check_body(strict, required=needs_body)
-            return await handle(strict)
+            if request.method == "GET":
+                return tag(request, await answer(strict))
+            key = key_of(request) if request.method == "POST" else None
+            if key is None:
+                return await answer(strict)
+            return await answer_once(strict, caller, key, lambda: answer(strict), secret=shown_once)
 
         return handle_strictly
 
@@ -99,20 +110,6 @@ async def caller_of(request: Request) -> Identity:
 
 
 Caller = Annotated[Identity, Depends(caller_of)]
-
-
-async def _authenticate(request: Request) -> Identity:
-    given = request.headers.getlist("authorization")
-    scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
-    if scheme.lower() != "bearer" or not key.strip():
-        message = "send an API key in the header Authorization: Bearer cs_…"
-        raise ApiError(401, message, headers={"WWW-Authenticate": 'Bearer realm="CalendarSync"'})
-    services = services_of(request)
-    identity = await identify(services.db, services.keyring, key.strip(), services.now())
-    if identity is None:
-        challenge = 'Bearer realm="CalendarSync", error="invalid_token"'
-        raise ApiError(401, "the API key is not valid", headers={"WWW-Authenticate": challenge})
-    return identity
 
 
 def _check_scope(identity: Identity, scope: str) -> None:
@@ -128,12 +125,20 @@ def _query_parameters(dependant: Dependant) -> Iterator[Any]:
         yield from _query_parameters(inner)
 
 
-def _check_parameters(request: Request, known: set[str]) -> None:
-    """A mistyped parameter must not pass in silence: `?keep_copy=true` would remove the copies."""
+def _is_list(parameter: Any) -> bool:
+    return get_origin(parameter.field_info.annotation) is list
+
+
+def _check_parameters(request: Request, known: Mapping[str, bool]) -> None:
+    """A mistyped parameter must not pass in silence: `?keep_copy=true` would remove the copies.
+
+    `known`: each parameter's name, and whether it may be given more than once.
+    """
     unknown = [name for name in dict.fromkeys(request.query_params) if name not in known]
     if unknown:
         raise invalid(*((name[:100], "unknown parameter") for name in unknown))
-    twice = [name for name in known if len(request.query_params.getlist(name)) > 1]
+    once = [name for name, is_list in known.items() if not is_list]
+    twice = [name for name in once if len(request.query_params.getlist(name)) > 1]
     if twice:
         raise invalid(*((name, "given more than once") for name in twice))
 

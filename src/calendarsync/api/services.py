@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from calendarsync.accounts.keys import Identity
+from calendarsync.accounts.limits import Gate
 from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
@@ -63,6 +64,8 @@ class Services:
 
     `wake` tells a worker in this process that something became due; others find it within a second.
 
+    `gate` lets requests in, and counts them.
+
     `stopping` is set when the process begins to end: no request waits from then on.
     """
 
@@ -77,6 +80,10 @@ class Services:
     wait_seconds: float = 25.0
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gate", Gate(self.db, self.keyring, self.now))
 
     def now_for(self, caller: Identity) -> datetime:
         """The time of the caller's account, which in test mode may be ahead. Limits and keys go by `now`."""

@@ -13,6 +13,7 @@ _TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger
 _PREFER_INDEXES = select(
     func.set_config("enable_seqscan", "off", True), func.set_config("enable_sort", "off", True)
 )
+_NOT_WAITING = select(func.set_config("synchronous_commit", "off", True))
 
 
 def upsert(db: AsyncConnection, table: Table) -> Insert:
@@ -38,6 +39,15 @@ async def prefer_indexes(db: AsyncConnection) -> None:
     """
     if db.dialect.name == "postgresql":
         await db.execute(_PREFER_INDEXES)
+
+
+async def commit_without_waiting(db: AsyncConnection) -> None:
+    """This transaction may be lost where the server's machine fails within a moment; its commit is quick.
+
+    SQLite in WAL mode does so anyway.
+    """
+    if db.dialect.name == "postgresql":
+        await db.execute(_NOT_WAITING)
 
 
 ORDERS_CHANNEL = "calendarsync_orders"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, insert, select, update
+from sqlalchemy import RowMapping, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.paging import Page, Slice, read_page
@@ -27,14 +27,20 @@ async def insert_key(connection: AsyncConnection, tenant: Tenant, values: Mappin
     await connection.execute(insert(api_keys).values(**values, **tenant.values()))
 
 
-async def find_key(connection: AsyncConnection, hashes: Sequence[str]) -> RowMapping | None:
-    """The key stored under one of `hashes`, one for each secret of the installation, and its account's plan."""
-    return (await connection.execute(_BY_HASH, {"hashes": list(hashes)})).mappings().first()
+async def find_keys(connection: AsyncConnection, hashes: Sequence[str]) -> Sequence[RowMapping]:
+    """The keys stored under any of `hashes`, each with its account's plan and test clock."""
+    return (await connection.execute(_BY_HASH, {"hashes": list(hashes)})).mappings().all()
 
 
-async def set_last_used(connection: AsyncConnection, tenant: Tenant, key_id: str, at: datetime) -> None:
-    change = update(api_keys).where(owned(api_keys), api_keys.c.id == key_id).values(last_used_at=at)
-    await connection.execute(change, tenant.parameters())
+async def note_use(
+    connection: AsyncConnection, tenant: Tenant, key_id: str, at: datetime, *, since: datetime
+) -> None:
+    """That a key was used; nothing where a use after `since` is noted already."""
+    used = api_keys.c.last_used_at
+    change = update(api_keys).where(
+        owned(api_keys), api_keys.c.id == key_id, or_(used.is_(None), used <= since)
+    )
+    await connection.execute(change.values(last_used_at=at), tenant.parameters())
 
 
 async def list_keys(connection: AsyncConnection, account_id: str) -> Sequence[RowMapping]:

@@ -424,6 +424,14 @@ Index(
     sqlite_where=_pending,
     postgresql_where=_pending,
 )
+_under_way = deliveries.c.leased_until.is_not(None)
+Index(
+    "ix_deliveries_webhook_id_leased_until",
+    deliveries.c.webhook_id,
+    deliveries.c.leased_until,
+    sqlite_where=_under_way,
+    postgresql_where=_under_way,
+)
 
 sandbox_calendars = Table(
     "sandbox_calendars",

@@ -179,6 +179,15 @@ def _webhooks() -> None:
             sqlite_where=pending,
             postgresql_where=pending,
         )
+    under_way = sa.text("leased_until IS NOT NULL")
+    op.create_index(
+        "ix_deliveries_webhook_id_leased_until",
+        "deliveries",
+        ["webhook_id", "leased_until"],
+        unique=False,
+        sqlite_where=under_way,
+        postgresql_where=under_way,
+    )
 
 
 def _sandbox() -> None:
