@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -48,7 +49,7 @@ async def test_the_document_is_openapi_3_1_and_names_every_scope(world: World) -
     assert answer.json == openapi_document()
     for path, methods in answer.json["paths"].items():
         for operation in methods.values():
-            assert operation["description"], path
+            assert operation["summary"], path
             assert ("security" in operation) == path.startswith("/api/v1")
             assert operation["operationId"].isidentifier()
     ids = [each["operationId"] for methods in answer.json["paths"].values() for each in methods.values()]
@@ -110,6 +111,10 @@ async def test_the_docs_need_nothing_from_elsewhere(world: World) -> None:
     for path, methods in document["paths"].items():
         assert path in answer.body.decode()
         assert {each["operationId"] for each in methods.values()} <= set(page.ids)
+    for methods in (*document["paths"].values(), *document["webhooks"].values()):
+        for operation in methods.values():
+            assert escape(operation["summary"]) in answer.body.decode()
+    assert {f"error-{name}" for name in document["components"]["responses"]} <= set(page.ids)
 
 
 async def test_a_secure_installation_says_so(world: World) -> None:

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from html import escape
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
+from calendarsync.api.docs_html import Row, as_json, code, curl, kind, prose, route, rows, sample
 from calendarsync.api.route import SECURITY_SCHEME
 
 _POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-
-_CODE = re.compile(r"`([^`]*)`")
 
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <link rel="stylesheet" href="/docs/style.css">
 </head>
 <body>
 <header><h1>{title}</h1><p>Version {version} · <a href="/api/v1/openapi.json">OpenAPI document</a></p></header>
-<nav aria-label="Operations">{navigation}</nav>
+<nav aria-label="Contents">{navigation}</nav>
 <main>
-{introduction}
-{operations}
+<section id="introduction">{introduction}</section>
+{groups}
+<h2 id="events">Events</h2>
+{events}
+<h2 id="errors">Errors</h2>
+{errors}
+<h2 id="headers">Headers</h2>
+{headers}
 <h2 id="schemas">Schemas</h2>
 {schemas}
 </main>
 </body>
 </html>
 """
+_ALWAYS = frozenset({"X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"})
+"""Headers that are described once, and not at each answer."""
+
+Operation = tuple[str, str, dict[str, Any]]
 
 
 def add_to(router: APIRouter, document: Callable[[], dict[str, Any]]) -> None:
@@ -56,122 +67,215 @@ def add_to(router: APIRouter, document: Callable[[], dict[str, Any]]) -> None:
 
 
 def render(document: dict[str, Any]) -> str:
-    schemas = document["components"]["schemas"]
-    operations = list(_operations(document))
-    return _PAGE.format(
-        title=escape(document["info"]["title"]),
-        version=escape(document["info"]["version"]),
-        introduction=_prose(document["info"]["description"]),
-        navigation=_navigation(operations),
-        operations="\n".join(_operation(*each) for each in operations),
-        schemas="\n".join(_schema(name, schemas[name]) for name in sorted(schemas)),
-    )
+    return _Reference(document).page()
 
 
-Operation = tuple[str, str, dict[str, Any]]
+class _Reference:
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._components = document["components"]
 
-
-def _operations(document: dict[str, Any]) -> Iterator[Operation]:
-    for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            yield method.upper(), path, operation
-
-
-def _navigation(operations: list[Operation]) -> str:
-    parts, group = [], None
-    for method, path, operation in operations:
-        tag = operation["tags"][0]
-        if tag != group:
-            parts.append(f"{'</ul>' if group else ''}<h2>{escape(tag)}</h2><ul>")
-            group = tag
-        parts.append(f'<li><a href="#{escape(operation["operationId"])}">{_route(method, path)}</a></li>')
-    return "".join(parts) + '</ul><p><a href="#schemas">Schemas</a></p>'
-
-
-def _route(method: str, path: str) -> str:
-    return f'<code><b class="{method.lower()}">{method}</b> {escape(path)}</code>'
-
-
-def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
-    scopes = [scope for each in operation.get("security", ()) for scope in each.get(SECURITY_SCHEME, ())]
-    needed = f"Scope: <code>{escape(', '.join(scopes))}</code>" if scopes else "No key is needed."
-    parameters = [each for each in operation.get("parameters", ()) if each["name"] != "authorization"]
-    rows = [
-        (f"<code>{escape(each['name'])}</code>", each["in"], _type(each["schema"]), _prose(_described(each)))
-        for each in parameters
-    ]
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-    answers = [
-        (f"<code>{status}</code>", _content_type(answer), _prose(answer.get("description", "")))
-        for status, answer in operation["responses"].items()
-    ]
-    return (
-        f'<section id="{escape(operation["operationId"])}"><h3>{_route(method, path)}</h3>'
-        f"{_prose(operation.get('description', ''))}<p>{needed}</p>"
-        f"{_table(('Parameter', 'In', 'Type', ''), rows)}"
-        f"{f'<p>Body: {_type(body)}</p>' if body else ''}"
-        f"{_table(('Status', 'Answer', ''), answers)}</section>"
-    )
-
-
-def _described(parameter: dict[str, Any]) -> str:
-    text: str = parameter.get("description", "")
-    default = parameter["schema"].get("default")
-    return f"{text} Default: `{default}`." if default is not None else text
-
-
-def _schema(name: str, schema: dict[str, Any]) -> str:
-    required = schema.get("required", ())
-    rows = []
-    for field, each in schema.get("properties", {}).items():
-        need = "required" if field in required else ""
-        about = _prose(each.get("description", ""))
-        rows.append((f"<code>{escape(field)}</code>", _type(each), need, about))
-    return (
-        f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3>{_prose(schema.get("description", ""))}'
-        f"{_table(('Field', 'Type', '', ''), rows)}</section>"
-    )
-
-
-def _content_type(answer: dict[str, Any]) -> str:
-    schema = answer.get("content", {}).get("application/json", {}).get("schema")
-    return _type(schema) if schema else "—"
-
-
-def _type(schema: dict[str, Any]) -> str:
-    if "$ref" in schema:
-        name = escape(schema["$ref"].rpartition("/")[2])
-        return f'<a href="#schema-{name}">{name}</a>'
-    if choices := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(_type(each) for each in choices)
-    if "enum" in schema or "const" in schema:
-        return " · ".join(
-            f"<code>{escape(str(each))}</code>" for each in schema.get("enum", [schema.get("const")])
+    def page(self) -> str:
+        document, schemas = self._document, self._components["schemas"]
+        return _PAGE.format(
+            title=escape(document["info"]["title"]),
+            version=escape(document["info"]["version"]),
+            introduction=prose(document["info"]["description"]),
+            navigation="".join(self._navigation()),
+            groups="\n".join(self._group(tag) for tag in document["tags"]),
+            events="\n".join(
+                self._event(name, methods["post"]) for name, methods in document["webhooks"].items()
+            ),
+            errors=rows("", map(self._common_error, self._components["responses"].items())),
+            headers=rows("Of requests", map(_parameter, self._components["parameters"].values()))
+            + rows("Of answers", map(_header, self._components["headers"].items())),
+            schemas="\n".join(self._schema(name) for name in sorted(schemas)),
         )
-    if schema.get("type") == "array":
-        return f"list of {_type(schema['items'])}"
-    limits = [
-        words.format(schema[key])
-        for key, words in (
-            ("minimum", "from {:g}"),
-            ("maximum", "to {:g}"),
-            ("maxLength", "of up to {} characters"),
+
+    def _operations(self, tag: str) -> Iterator[Operation]:
+        for path, methods in self._document["paths"].items():
+            for method, operation in methods.items():
+                if operation["tags"][0] == tag:
+                    yield method, path, operation
+
+    def _navigation(self) -> Iterator[str]:
+        for tag in self._document["tags"]:
+            yield f'<h2><a href="#{_anchor(tag["name"])}">{escape(tag["name"])}</a></h2><ul>'
+            for method, path, operation in self._operations(tag["name"]):
+                text = route(method, path.removeprefix("/api/v1"))
+                yield f'<li><a href="#{escape(operation["operationId"])}">{text}</a></li>'
+            yield "</ul>"
+        for name in ("Events", "Errors", "Headers", "Schemas"):
+            yield f'<h2><a href="#{name.lower()}">{name}</a></h2>'
+
+    def _group(self, tag: dict[str, Any]) -> str:
+        operations = "\n".join(self._operation(*each) for each in self._operations(tag["name"]))
+        name = tag["name"]
+        return f'<h2 id="{_anchor(name)}">{escape(name)}</h2>{prose(tag["description"])}\n{operations}'
+
+    def _operation(self, method: str, path: str, operation: dict[str, Any]) -> str:
+        scopes = [scope for each in operation.get("security", ()) for scope in each.get(SECURITY_SCHEME, ())]
+        needed = f"Scope: {code(', '.join(scopes))}" if scopes else "No API key is needed."
+        parameters = [self._resolved(each) for each in operation.get("parameters", ())]
+        own = [each for each in parameters if each["name"] not in self._components["parameters"]]
+        common = [each["name"] for each in parameters if each["name"] in self._components["parameters"]]
+        text = (
+            f"{prose(operation.get('description', ''))}<p>{needed}</p>"
+            f"{rows('Parameters', map(_parameter, own))}"
+            f"{self._body(operation)}"
+            f"{rows('Answers', self._answers(operation))}"
+            f"{_named_headers(common)}{self._errors(operation)}"
         )
-        if key in schema
-    ]
-    kind = schema.get("format") or schema.get("type", "anything")
-    return escape(" ".join((kind, *limits)))
+        samples = self._request(method, path, operation, own) + self._answer_samples(operation)
+        return _section(operation, route(method, path), text, samples)
+
+    def _body(self, operation: dict[str, Any]) -> str:
+        if "requestBody" not in operation:
+            return ""
+        body = operation["requestBody"]
+        schema = body["content"]["application/json"]["schema"]
+        named = [each for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
+        fields = list(self._fields(self._resolved(named[0]))) if len(named) == 1 else []
+        optional = "" if body.get("required") else " (may be left out)"
+        return f"<h4>Body: {kind(schema)}{optional}</h4>{rows('', fields)}"
+
+    def _answers(self, operation: dict[str, Any]) -> Iterator[Row]:
+        for status, answer in operation["responses"].items():
+            if int(status) < 400:
+                content = next(iter(answer.get("content", {}).values()), None)
+                headers = [name for name in answer["headers"] if name not in _ALWAYS]
+                below = prose(answer["description"]) + _named_headers(headers)
+                yield code(status), kind(content["schema"]) if content else "", below
+
+    def _errors(self, operation: dict[str, Any]) -> str:
+        common, own = [], []
+        for status, error in operation["responses"].items():
+            if int(status) < 400:
+                continue
+            if "$ref" in error:
+                name = error["$ref"].rpartition("/")[2]
+                common.append(f'<a href="#error-{name}">{status}</a>')
+            else:
+                own.append((code(status), "", prose(error["description"])))
+        listed = f"<p><small>As everywhere: {', '.join(common)}</small></p>" if common else ""
+        return rows("Errors", own) + listed
+
+    def _request(self, method: str, path: str, operation: dict[str, Any], own: list[dict[str, Any]]) -> str:
+        for each in own:
+            if each["in"] == "path":
+                path = path.replace(f"{{{each['name']}}}", _example(each))
+        wanted = [each for each in own if each["in"] == "query" and each.get("required")]
+        query = "&".join(f"{each['name']}={quote(_example(each), safe=':')}" for each in wanted)
+        path += f"?{query}" if query else ""
+        key = "security" in operation
+        if "requestBody" not in operation:
+            return sample("Request", curl(method, path, key=key))
+        examples = operation["requestBody"]["content"]["application/json"]["examples"].values()
+        return "".join(
+            sample(each["summary"], curl(method, path, key=key, body=each["value"])) for each in examples
+        )
+
+    def _answer_samples(self, operation: dict[str, Any]) -> str:
+        found = []
+        for status, answer in operation["responses"].items():
+            for content in answer.get("content", {}).values() if int(status) < 400 else ():
+                example = content.get("example")
+                if example is None:
+                    continue
+                text = example if isinstance(example, str) else as_json(example)
+                found.append(sample(f"Answer {status}", text))
+        return "".join(found)
+
+    def _event(self, name: str, operation: dict[str, Any]) -> str:
+        content = operation["requestBody"]["content"]["application/json"]
+        headers = "\n".join(
+            f"{each['name']}: {each['example']}" for each in operation["parameters"] if "example" in each
+        )
+        text = (
+            f"{prose(operation['description'])}<h4>Body: {kind(content['schema'])}</h4>"
+            f"{rows('Headers', map(_parameter, operation['parameters']))}"
+            f"{rows('What we make of your answer', map(_expected, operation['responses'].items()))}"
+        )
+        samples = sample("Headers", headers) + sample("Body", as_json(content["example"]))
+        return _section(operation, code(name), text, samples)
+
+    def _common_error(self, named: tuple[str, dict[str, Any]]) -> Row:
+        name, error = named
+        example = error["content"]["application/json"]["example"]
+        anchor = f'<span id="error-{escape(name)}">{code(name)}</span>'
+        status = next(
+            (
+                status
+                for methods in self._document["paths"].values()
+                for operation in methods.values()
+                for status, each in operation["responses"].items()
+                if each.get("$ref", "").rpartition("/")[2] == name
+            ),
+            "",
+        )
+        headers = [each for each in error["headers"] if each not in _ALWAYS]
+        below = prose(error["description"]) + _named_headers(headers) + sample("Body", as_json(example))
+        return anchor, status, below
+
+    def _schema(self, name: str) -> str:
+        schema = self._components["schemas"][name]
+        described = prose(schema.get("description", ""))
+        return (
+            f'<section id="schema-{escape(name)}"><h3>{escape(name)}</h3>{described}'
+            f"{rows('', self._fields(schema))}</section>"
+        )
+
+    def _fields(self, schema: dict[str, Any]) -> Iterator[Row]:
+        required = schema.get("required", ())
+        for name, each in schema.get("properties", {}).items():
+            need = " · <em>required</em>" if name in required else ""
+            yield code(name), kind(each) + need, prose(_described(each.get("description", ""), each))
+
+    def _resolved(self, item: dict[str, Any]) -> dict[str, Any]:
+        found = item
+        if "$ref" in item:
+            _, _, part, name = item["$ref"].split("/")
+            found = self._components[part][name]
+        return found
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    heading = "".join(f'<th scope="col">{each}</th>' for each in head)
-    lines = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{heading}</tr></thead><tbody>{lines}</tbody></table>"
+def _section(operation: dict[str, Any], label: str, text: str, samples: str) -> str:
+    name, summary = escape(operation["operationId"]), escape(operation["summary"])
+    return (
+        f'<section id="{name}" class="operation"><h3><a href="#{name}">{summary}</a></h3>'
+        f'<p class="route">{label}</p><div class="text">{text}</div><div class="samples">{samples}</div></section>'
+    )
 
 
-def _prose(text: str) -> str:
-    """Paragraphs; what stands between backquotes is code."""
-    paragraphs = (escape(each.strip()) for each in text.split("\n\n") if each.strip())
-    return "".join("<p>" + _CODE.sub(r"<code>\1</code>", each) + "</p>" for each in paragraphs)
+def _anchor(tag: str) -> str:
+    return "tag-" + re.sub(r"\W+", "-", tag.lower())
+
+
+def _parameter(parameter: dict[str, Any]) -> Row:
+    need = " · <em>required</em>" if parameter.get("required") else ""
+    text = _described(parameter.get("description", ""), parameter["schema"])
+    return code(parameter["name"]), f"{parameter['in']} · {kind(parameter['schema'])}{need}", prose(text)
+
+
+def _header(named: tuple[str, dict[str, Any]]) -> Row:
+    name, header = named
+    return code(name), kind(header["schema"]), prose(header["description"])
+
+
+def _expected(named: tuple[str, dict[str, Any]]) -> Row:
+    status, response = named
+    return code(status), "", prose(response["description"])
+
+
+def _named_headers(names: list[str]) -> str:
+    linked = ", ".join(code(name) for name in names)
+    return f'<p><small><a href="#headers">Headers</a>: {linked}</small></p>' if names else ""
+
+
+def _described(text: str, schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    return text if default is None else f"{text} Default: `{default}`."
+
+
+def _example(parameter: dict[str, Any]) -> str:
+    return str(parameter["schema"].get("examples", [parameter["name"]])[0])

@@ -203,7 +203,7 @@ def _has_model_of_its_own(response: Mapping[str, Any]) -> bool:
 def _as_error(status: int, response: Mapping[str, Any], *, keyed: bool) -> dict[str, Any]:
     """The common one, or one in the operation's own words."""
     own = response["description"]
-    if keyed and own in ("", "Validation Error", _ERRORS[status][0]):
+    if keyed and own in ("", "Validation Error", HTTPStatus(status).phrase):
         return {"$ref": f"#/components/responses/{CODES[status]}"}
     return _error(status, own, keyed=keyed)
 

@@ -8,10 +8,5 @@ from calendarsync.api.errors import ErrorBody
 
 Responses = dict[int | str, dict[str, Any]]
 
-
-def _error(status: int, description: str) -> Responses:
-    return {status: {"model": ErrorBody, "description": description}}
-
-
-NOT_FOUND: Responses = _error(404, "There is no such resource for this account and mode.")
-CONFLICT: Responses = _error(409, "It does not go together with what there is.")
+NOT_FOUND: Responses = {404: {"model": ErrorBody}}
+CONFLICT: Responses = {409: {"model": ErrorBody}}
