@@ -45,6 +45,7 @@ MISTAKES = {
     'client.sync_pairs.create("a", "b", sync_mode="block", direction="a_to_b")': "arg-type",
     'client.sync_pairs.create("a", "b", sync_mode="full", direction="a_to_b", options={"titel": "x"})': "arg-type",
     'client.connections.get("conn_1").name': "attr-defined",
+    'client.connections.get("conn_1").status = "active"': "misc",
     'await client.connections.get("conn_1")': "misc",
 }
 

@@ -21,7 +21,7 @@ class Headers(Protocol):
         """Names, in any case, and values."""
 
 
-class Event(Model):
+class Event(Model, frozen=True):
     """One delivery. The same event may come more than once, always with the same `id`.
 
     `type`: `sync.completed`, `sync.failed`, `connection.expired`, `webhook.test`, or one of a later server.

@@ -6,12 +6,12 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from calendarsync.client.models import Log
 from calendarsync.demo.check import OTHER, Outcome, Reading
 from calendarsync.demo.data import Fortnight
 from calendarsync.demo.picture import FANCY, PLAIN, Signs, legend, week
@@ -40,18 +40,13 @@ def calendars(console: Console, owners: Mapping[str, Owner], fortnight: Fortnigh
         step(console, f"{name}: {count} events and series", owner.url)
 
 
-def runs(console: Console, logs: Sequence[Mapping[str, Any]]) -> None:
+def runs(console: Console, logs: Sequence[Log]) -> None:
     """The runs so far, the oldest first, as GET /logs tells them."""
     table = _table("run by", "status", "read", "created", "updated", "deleted", "requests", "ms")
     for log in reversed(logs):
-        numbers = (log[f"events_{name}"] for name in ("synced", "created", "updated", "deleted"))
-        table.add_row(
-            log["trigger"],
-            log["status"],
-            *map(str, numbers),
-            str(log["provider_requests"]),
-            str(log["duration_ms"]),
-        )
+        events = log.events_synced, log.events_created, log.events_updated, log.events_deleted
+        numbers = (*events, log.provider_requests, log.duration_ms)
+        table.add_row(log.trigger, log.status, *map(str, numbers))
     console.print(table)
 
 

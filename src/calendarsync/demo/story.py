@@ -7,16 +7,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from calendarsync.client import CalendarSync, CalendarSyncError
+from calendarsync.client.models import SyncResult
 from calendarsync.demo import narrator
 from calendarsync.demo.check import Reading, read
-from calendarsync.demo.client import Api
 from calendarsync.demo.data import BERLIN, HOME, WORK, Fortnight, fortnight
 from calendarsync.demo.interrupts import interruptible, undisturbed
 from calendarsync.demo.processes import DemoError, Installation, Server, calendarsync, installation, radicale
@@ -36,9 +36,9 @@ def tell(*, once: bool, keep: bool) -> None:
             story = _begin(console, servers, folder)
             _first_sync(story)
             _change(story)
-        except CalDavError as error:
+        except (CalDavError, CalendarSyncError) as error:
             raise DemoError(str(error)) from error
-        narrator.curl_lines(console, story.server.url, story.api.key, story.pair, story.owners[HOME])
+        narrator.curl_lines(console, story.server.url, story.key, story.pair, story.owners[HOME])
         if once:
             console.print("\nThat was all. Without [bold]--once[/] it keeps running, for you to play with.")
         else:
@@ -54,7 +54,8 @@ class _Story:
     owners: Mapping[str, Owner]
     own: Installation
     server: Server
-    api: Api
+    client: CalendarSync
+    key: str = field(repr=False)
     pair: str
 
 
@@ -92,25 +93,24 @@ def _begin(console: Console, servers: ExitStack, folder: Path) -> _Story:
     narrator.step(console, "calendarsync keys create --account you@example.com", f"{key[:12]}...")
 
     narrator.chapter(console, "Two connections and a pair, through the public API")
-    api = Api(server.url, key)
-    connections = [_connect(console, api, owners[name]) for name in (WORK, HOME)]
-    wanted = {"sync_mode": "blocker", "direction": "bidirectional"}
-    a, b = connections
-    pair = api.post("/sync-pairs", {"connection_a_id": a, "connection_b_id": b, **wanted})["id"]
+    client = servers.enter_context(CalendarSync(key, base_url=server.url))
+    a, b = (_connect(console, client, owners[name]) for name in (WORK, HOME))
+    pair = client.sync_pairs.create(a, b, sync_mode="blocker", direction="bidirectional").id
     narrator.step(console, "POST /api/v1/sync-pairs  blocker, bidirectional", pair)
-    return _Story(console, plan, owners, own, server, api, pair)
+    return _Story(console, plan, owners, own, server, client, key, pair)
 
 
-def _connect(console: Console, api: Api, owner: Owner) -> str:
+def _connect(console: Console, client: CalendarSync, owner: Owner) -> str:
     """Discover the owner's calendars and connect the only one."""
-    access = {"provider": "caldav", "url": owner.root, "username": owner.username, "password": owner.password}
-    calendars = api.post("/connections/discover", access)["calendars"]
+    access = {"url": owner.root, "username": owner.username, "password": owner.password}
+    calendars = client.connections.discover("caldav", **access)
     if not calendars:
         raise DemoError(f"no calendar was discovered at {owner.root}")
-    body = access | {"calendar_id": calendars[0]["id"], "email": owner.address}
-    connection: str = api.post("/connections", body)["id"]
-    narrator.step(console, f"POST /api/v1/connections  {owner.name}", connection)
-    return connection
+    connection = client.connections.create(
+        "caldav", **access, calendar_id=calendars[0].id, email=owner.address
+    )
+    narrator.step(console, f"POST /api/v1/connections  {owner.name}", connection.id)
+    return connection.id
 
 
 def _first_sync(story: _Story) -> None:
@@ -119,8 +119,8 @@ def _first_sync(story: _Story) -> None:
     _trigger(story)
     again = _trigger(story)
     narrator.say(console, f"POST /api/v1/sync-pairs/{story.pair}/trigger, twice; the runs:")
-    narrator.runs(console, story.api.get(f"/logs?pair_id={story.pair}")["logs"])
-    if again["events_created"] or again["events_updated"] or again["events_deleted"]:
+    narrator.runs(console, story.client.logs.list(pair_id=story.pair).all())
+    if again.events_created or again.events_updated or again.events_deleted:
         raise DemoError(f"a second run should have nothing to write, and told {again}")
     reading = _read_and_check(story, story.fortnight)
     narrator.outcomes(console, [reading.outcome(sample) for sample in story.fortnight.samples])
@@ -128,9 +128,9 @@ def _first_sync(story: _Story) -> None:
     narrator.picture(console, reading, story.fortnight)
 
 
-def _trigger(story: _Story) -> dict[str, Any]:
-    report = story.api.post(f"/sync-pairs/{story.pair}/trigger")
-    if report.get("success") is not True:
+def _trigger(story: _Story) -> SyncResult:
+    report = story.client.sync_pairs.trigger(story.pair)
+    if not report.success:
         raise DemoError(f"the sync failed: {report}")
     return report
 

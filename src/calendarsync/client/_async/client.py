@@ -12,6 +12,7 @@ from calendarsync.client._async.connections import AsyncConnections
 from calendarsync.client._async.logs import AsyncLogs
 from calendarsync.client._async.pairs import AsyncSyncPairs
 from calendarsync.client._async.transport import AsyncTransport
+from calendarsync.client._async.webhooks import AsyncWebhooks
 from calendarsync.client.protocol import RateLimit
 from calendarsync.client.retries import Retries
 from calendarsync.client.server import find_server
@@ -47,6 +48,7 @@ class AsyncCalendarSync:
         self.connections = AsyncConnections(self._transport)
         self.sync_pairs = AsyncSyncPairs(self._transport)
         self.logs = AsyncLogs(self._transport)
+        self.webhooks = AsyncWebhooks(self._transport)
 
     @property
     def rate_limit(self) -> RateLimit | None:

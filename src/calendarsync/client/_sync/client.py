@@ -13,6 +13,7 @@ from calendarsync.client._sync.connections import Connections
 from calendarsync.client._sync.logs import Logs
 from calendarsync.client._sync.pairs import SyncPairs
 from calendarsync.client._sync.transport import Transport
+from calendarsync.client._sync.webhooks import Webhooks
 from calendarsync.client.protocol import RateLimit
 from calendarsync.client.retries import Retries
 from calendarsync.client.server import find_server
@@ -48,6 +49,7 @@ class CalendarSync:
         self.connections = Connections(self._transport)
         self.sync_pairs = SyncPairs(self._transport)
         self.logs = Logs(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     @property
     def rate_limit(self) -> RateLimit | None:
