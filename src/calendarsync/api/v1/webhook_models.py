@@ -38,8 +38,8 @@ def _each_once(events: list[EventName]) -> list[EventName]:
 
 Events = Annotated[
     list[EventName],
-    AfterValidator(_each_once),
     Field(min_length=1, max_length=20, description="Needs the scopes that read the same through the API."),
+    AfterValidator(_each_once),
 ]
 _FORMAT = "`event`: the event as JSON. `slack`: a message for people, for a Slack incoming webhook."
 _ONLY_CHANGED = "Of completed syncs, tell only those that wrote something."
