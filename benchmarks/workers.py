@@ -24,9 +24,11 @@ from benchmarks.service import cpu_seconds, memory
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import Worker
+from calendarsync.net import HttpClient
 from calendarsync.providers.base import Batch, Known, Reading
 from calendarsync.secrets import Keyring
 from calendarsync.store.connections import seal_credentials
@@ -37,6 +39,7 @@ from calendarsync.sync.inputs import Tools
 from calendarsync.sync.refresh import Refresher
 from calendarsync.sync.round import Reader
 from calendarsync.sync.run import Engine
+from calendarsync.webhooks.delivery import Sender
 from tests.testbed.postgresql import PostgresqlServer, run_postgresql
 
 PAIRS = 5_000
@@ -238,7 +241,8 @@ def worker(db: Database) -> tuple[Worker, Results]:
     )
     engine = Engine(reader, Tools([b"0" * 32], fingerprinter, "bench"))
     wakeups, results = Wakeups(db), Results(db)
-    return Worker(db, engine, wakeups, results, poll_seconds=_DAY), results
+    deliverer = Deliverer(db, Sender(Keyring([b"0" * 32]), HttpClient(), db.now))
+    return Worker(db, engine, wakeups, results, deliverer=deliverer, poll_seconds=_DAY), results
 
 
 async def _our_round(db: Database, count: int) -> Speed:

@@ -29,6 +29,7 @@ ROWS: tuple[frozenset[str], ...] = (
 SIDEWAYS = {
     ("providers", "net"): "providers speak HTTP through the one guarded client",
     ("providers", "store"): "the sandbox's calendars live in our own database, theirs nowhere else",
+    ("sync", "webhooks"): "the end of a run is told in the form that webhooks give it",
     ("cli", "api"): "`serve` starts the API",
     ("cli", "jobs"): "`serve` starts the schedule in the same process",
     ("cli", "demo"): "the demo is a command",

@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from calendarsync.jobs.deliveries import Deliverer
+from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.wiring import build_engine
 from calendarsync.jobs.worker import Worker
+from calendarsync.webhooks.delivery import Sender
 from tests.api.client import Client
 from tests.api.test_connections import access
 from tests.api.world import World, build, close
@@ -28,11 +31,14 @@ async def whole(database_url: str) -> AsyncIterator[World]:
     services = world.services
     db = services.db
     wakeups, results = Wakeups(db), Results(db)
-    engine = build_engine(db, services.keyring, services.http, poll_seconds=300)
-    worker = Worker(db, engine, wakeups, results, poll_seconds=300, metrics=services.metrics)
+    deliverer = Deliverer(db, Sender(services.keyring, services.http, db.now), metrics=services.metrics)
+    engine = build_engine(db, services.keyring, services.http, poll_seconds=300, on_events=deliverer.wake)
+    worker = Worker(
+        db, engine, wakeups, results, deliverer=deliverer, poll_seconds=300, metrics=services.metrics
+    )
     await worker.start(schedule=False)
-    runner = Runner(db, wakeups, results)
-    world.app.state.services = replace(services, runner=runner, now=db.now, wait_seconds=25)
+    runner, outbox = Runner(db, wakeups, results), Outbox(db, wakeups)
+    world.app.state.services = replace(services, runner=runner, outbox=outbox, now=db.now, wait_seconds=25)
     yield world
     await worker.stop()
     await results.stop()

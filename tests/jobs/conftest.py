@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
 from calendarsync.jobs.wakeups import Wakeups
@@ -18,6 +19,7 @@ from calendarsync.jobs.worker import Worker
 from calendarsync.store.tables import pairs, runs
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import RunReport, Ticket
+from calendarsync.webhooks.delivery import Sender
 from tests.testbed.memory import MemoryCalendar
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
@@ -76,7 +78,9 @@ def at_work(desk: MemoryDesk) -> Workplace:
     """A worker on the desk's database, not started."""
     db, engine = desk.app.db, desk.app.engine
     wakeups, results = Wakeups(db), Results(db)
-    return Workplace(desk, wakeups, results, Worker(db, engine, wakeups, results, poll_seconds=POLL_SECONDS))
+    deliverer = Deliverer(db, Sender(desk.app.keyring, desk.app.http, db.now))
+    worker = Worker(db, engine, wakeups, results, deliverer=deliverer, poll_seconds=POLL_SECONDS)
+    return Workplace(desk, wakeups, results, worker)
 
 
 @asynccontextmanager

@@ -41,6 +41,7 @@ CALLER = frozenset(
         "idempotency",
         "keys",
         "logs",
+        "overview",
         "pairs",
         "people",
         "paging",

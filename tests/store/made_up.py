@@ -16,7 +16,9 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.store import tables
 from calendarsync.store.claims import Claim
+from calendarsync.store.deliveries import Delivery, End
 from calendarsync.store.logs import LogFilter, Place
+from calendarsync.store.outbox import Event
 from calendarsync.store.paging import Page
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, beside
@@ -105,6 +107,7 @@ _DELIVERY = {
     "leased_until": LATER,
     "attempts": [],
 }
+_TOLD = Event(TENANT.account_id, TENANT.mode, "sync.failed", {})
 _FREE = {
     "id": "pair_free",
     "generation": 0,
@@ -123,6 +126,8 @@ def _record(kind: type[Any], row: Mapping[str, Any]) -> Any:
 
 _PAIR_RECORD: PairRecord = _record(PairRecord, _PAIR | TENANT.values())
 _CONNECTION_RECORD: ConnectionRecord = _record(ConnectionRecord, _CONNECTION | TENANT.values())
+
+_SENT: Delivery = _record(Delivery, _WEBHOOK | _EVENT | _DELIVERY | TENANT.values())
 
 _USER: dict[str, Any] = {"id": "user_a", "email": "you@example.com", "created_at": NOW}
 _MEMBER = {"id": "mem_a", "account_id": TENANT.account_id, "user_id": "user_a", "role": "owner"}
@@ -183,6 +188,11 @@ _BY_NAME: Mapping[str, Any] = {
     "report": {},
     "trial_ends_at": None,
     "claims": [_HELD],
+    "delivery": _SENT,
+    "claimed": [_SENT],
+    "end": End(delivered=True, attempt={}, response_encrypted=None, next_attempt_at=None),
+    "before": NOW,
+    "reason": "gone",
     "changed": [_LINK],
     "gone": [_LINK],
     "beside": beside(_PAIR_RECORD),
@@ -205,6 +215,9 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "connections.insert_connection": [{"values": _CONNECTION | {"id": "conn_c", "calendar_key": "key-c"}}],
     "connections.update_connection": [{"values": {"calendar_name": "B"}}],
+    "deliveries.cancel": [{"now": LATER}],
+    "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
+    "deliveries.prune": [{"before": LATER}],
     "index.store_resources": [{"resources": [Resource("event", "1", "uid", (), problem=Problem.UNREADABLE)]}],
     "keys.insert_key": [{"values": _KEY | {"id": "key_new", "key_hash": "new"}}],
     "keys.update_key": [{"values": {"revoked_at": NOW}}],
@@ -223,12 +236,18 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "parameters": TENANT.parameters(),
         }
     ],
+    "outbox.emit": [{"events": [_TOLD]}],
+    "outbox.emit_to": [{"event": _TOLD}],
     "pairs.insert_pair": [{"values": _PAIR | {"id": "pair_new"}}],
     "pairs.update_pair": [{"values": {"status": "paused"}}],
     "people.ensure_user": [{"user_id": "user_new", "email": "new@example.com"}],
     "people.insert_member": [{"member_id": "mem_new", "user_id": "user_b"}],
-    "quiet.settle_quiet": [{"ends": [QuietEnd(_HELD, LATER, _RUN | {"sync_id": "sync_3"}, {})]}],
-    "runs.save_run": [{"run": _RUN | {"sync_id": "sync_4", "created_at": NOW}, "done": [_OPERATION]}],
+    "quiet.settle_quiet": [
+        {"ends": [QuietEnd(_HELD, LATER, _RUN | {"id": "log_2", "sync_id": "sync_3"}, {})]}
+    ],
+    "runs.save_run": [
+        {"run": _RUN | {"id": "log_1", "sync_id": "sync_4", "created_at": NOW}, "done": [_OPERATION]}
+    ],
     "sandbox.insert_calendar": [{"values": _SANDBOX_CALENDAR | {"id": "sbx_new"}}],
     "sandbox.list_versions": [{"since": 0}, {"since": None}],
     "sandbox.put_event": [{}, {"event_id": "sbe_new"}],

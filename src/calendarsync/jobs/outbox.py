@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
 from calendarsync.store import outbox as store
 from calendarsync.store.database import Database
+from calendarsync.store.outbox import Event
 from calendarsync.store.tenancy import Tenant
 from calendarsync.webhooks.catalogue import EventType, test_data
 
@@ -26,11 +27,9 @@ class Outbox:
 
         Raises LookupError where the tenant has no such endpoint, EndpointDisabled, and DatabaseUnavailable.
         """
+        event = Event(tenant.account_id, tenant.mode, EventType.WEBHOOK_TEST, test_data(webhook_id))
         async with self.wakeups.transaction(tenant) as (db, sending):
-            data = test_data(webhook_id)
-            delivery_id = await store.emit_to(
-                db, tenant, webhook_id, EventType.WEBHOOK_TEST, data, self.db.now()
-            )
+            delivery_id = await store.emit_to(db, webhook_id, event, self.db.now())
             sending.append(Wakeup(WEBHOOKS_DUE, priority=_BEFORE_THE_SCHEDULE))
         return delivery_id
 

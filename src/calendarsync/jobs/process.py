@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from calendarsync.accounts.installation import open_installation
+from calendarsync.jobs.deliveries import AT_ONCE, Deliverer
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
@@ -18,6 +19,7 @@ from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
 from calendarsync.settings import Settings
 from calendarsync.store.database import Database
+from calendarsync.webhooks.delivery import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,21 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
     try:
         await (db.migrate() if db.backend == "sqlite" else db.ensure_schema())
         keyring = await open_installation(settings, db)
-        async with HttpClient(allowed_private_networks=settings.allowed_private_networks) as http:
+        networks = settings.allowed_private_networks
+        async with (
+            HttpClient(allowed_private_networks=networks) as http,
+            # Connections of their own: receivers that hang take none from calendars.
+            HttpClient(allowed_private_networks=networks, max_connections_per_host=AT_ONCE) as receivers,
+        ):
             wakeups, results, metrics = Wakeups(db), Results(db), Metrics()
             poll = float(settings.poll_interval_seconds)
             worker = None
             if schedule or db.backend == "sqlite":
-                engine = build_engine(db, keyring, http, poll_seconds=poll)
-                worker = Worker(db, engine, wakeups, results, poll_seconds=poll, metrics=metrics)
+                deliverer = Deliverer(db, Sender(keyring, receivers, db.now), metrics=metrics)
+                engine = build_engine(db, keyring, http, poll_seconds=poll, on_events=deliverer.wake)
+                worker = Worker(
+                    db, engine, wakeups, results, deliverer=deliverer, poll_seconds=poll, metrics=metrics
+                )
                 await worker.start(schedule=schedule)
             try:
                 runner, outbox = Runner(db, wakeups, results), Outbox(db, wakeups)

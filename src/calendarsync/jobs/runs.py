@@ -19,10 +19,9 @@ from calendarsync.store import orders
 from calendarsync.store.claims import Claim, ClaimLost, give_back, renew, settle
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.ids import new_id
-from calendarsync.store.runs import save_run
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
 from calendarsync.sync.admission import Wait, held_back
-from calendarsync.sync.finish import log_of, refused
+from calendarsync.sync.finish import refused, write_log
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.report import INTERNAL_ERROR, Order, RunReport
 from calendarsync.sync.round import Round
@@ -153,16 +152,19 @@ class Runs:
     async def _write_off(self, work: Work) -> None:
         """A run that our own defect ended is logged, and not repeated before its time."""
         failed = [(order, refused(order, INTERNAL_ERROR)) for order in work.left]
+        emitted = False
         with suppress(ClaimLost, DatabaseUnavailable):
             async with work.hold.write() as db:
                 now = self.db.now()
                 for order, report in failed:
                     if not order.dry_run:
-                        await save_run(db, log_of(work.pair, order, report) | {"created_at": now}, [])
+                        emitted |= await write_log(db, work.pair, order, report, now)
                     if order.placed:
                         await orders.finish(db, report.sync_id, report.to_json(), now)
                 await settle(db, work.hold.claim, {}, release=True, next_due_at=now + self.poll)
             work.reports.extend(report for _, report in failed)
+            if emitted:
+                self.engine.on_events()
 
     async def renew(self) -> None:
         """Prolong all leases; a run whose claim counts no longer is broken off."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from calendarsync import __version__
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -22,8 +23,15 @@ from calendarsync.sync.run import Engine
 TEST_MODE = "test"
 
 
-def build_engine(db: Database, keyring: Keyring, http: HttpClient, *, poll_seconds: float) -> Engine:
-    """The engine that a worker runs."""
+def build_engine(
+    db: Database,
+    keyring: Keyring,
+    http: HttpClient,
+    *,
+    poll_seconds: float,
+    on_events: Callable[[], None] = lambda: None,
+) -> Engine:
+    """The engine that a worker runs. `on_events` is told when a run has left events to be sent."""
 
     fingerprinter = Fingerprinter(keyring.fingerprint_key)
 
@@ -48,6 +56,7 @@ def build_engine(db: Database, keyring: Keyring, http: HttpClient, *, poll_secon
         now=db.now,
         jitter=random.random,
         poll_seconds=poll_seconds,
+        on_events=on_events,
     )
     return Engine(reader, Tools(keyring.mark_keys, fingerprinter, __version__))
 

@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.handover import from_json, to_json
+from calendarsync.jobs.outbox import WEBHOOKS_DUE
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runs import LEASE, Claimed, Runs, end_tasks, load
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
@@ -48,7 +50,10 @@ _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Runs pairs, each under a claim. Any number of workers share a PostgreSQL database; SQLite has one."""
+    """Runs pairs, each under a claim, and delivers webhooks.
+
+    Any number of workers share a PostgreSQL database; SQLite has one.
+    """
 
     def __init__(
         self,
@@ -57,12 +62,14 @@ class Worker:
         wakeups: Wakeups,
         results: Results,
         *,
+        deliverer: Deliverer,
         poll_seconds: float,
         metrics: Metrics | None = None,
     ) -> None:
         self._db = db
         self._engine = engine
         self._wakeups = wakeups
+        self._deliverer = deliverer
         self._poll = timedelta(seconds=poll_seconds)
         self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics())
         self._scheduling = self._clock_minded = False
@@ -74,30 +81,38 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, schedule: bool = True) -> None:
-        """Begin. Without `schedule` only what is ordered is run."""
+        """Begin. Without `schedule` only what is ordered is run; webhooks are delivered in any case."""
         self._scheduling = schedule
-        handlers = {PAIRS_CLAIMED: self._on_claimed, PAIR_ORDERED: self._on_ordered}
+        handlers = {
+            PAIRS_CLAIMED: self._on_claimed,
+            PAIR_ORDERED: self._on_ordered,
+            WEBHOOKS_DUE: self._on_webhooks_due,
+        }
+        deliverer = self._deliverer
         loops = [
             _again_and_again(self._runs.renew, asyncio.Event(), BEAT_SECONDS, lambda: False),
             self._wakeups.listen(handlers),
             _again_and_again(self._carry_on_orders, self._asked, TICK_SECONDS, self._is_stopping),
+            _again_and_again(deliverer.look, deliverer.woken, TICK_SECONDS, self._is_stopping),
         ]
         if schedule:
             loops.append(_again_and_again(self._tick, self._woken, TICK_SECONDS, self._is_stopping))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
-        """Take on nothing new; let what runs come to its end for a while, and give the rest back."""
+        """Take on nothing new; let what is at work come to its end for a while, and give the rest back."""
         self._runs.stopping = True
         self._wakeups.stop()
         keeping, others = self._tasks[:1], self._tasks[1:]
         self._woken.set()
         self._asked.set()
+        self._deliverer.wake()
         await end_tasks(others, _END_SECONDS)
-        await self._runs.drain(DRAIN_SECONDS)
+        await asyncio.gather(self._runs.drain(DRAIN_SECONDS), self._deliverer.drain(DRAIN_SECONDS))
         await end_tasks(keeping, 0.0)
+        giving_back = asyncio.gather(self._runs.give_back_all(), self._deliverer.give_back_all())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._runs.give_back_all(), _END_SECONDS)
+            await asyncio.wait_for(giving_back, _END_SECONDS)
 
     def wake(self) -> None:
         """Something became due: look at once."""
@@ -173,6 +188,9 @@ class Worker:
         # Until it is claimed: its calendar may be in use, or there may be no room.
         self._blocked = True
         self._asked.set()
+
+    async def _on_webhooks_due(self, _: bytes) -> None:
+        self._deliverer.wake()
 
     def _on_end(self, ordered: bool) -> None:
         """A run has made room, and left its calendars."""

@@ -30,6 +30,15 @@ async def read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     return sink.finish()
 
 
+async def read_beginning(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """At most `max_bytes` of the body; empty where it is compressed. What follows is never received."""
+    received = bytearray()
+    while len(received) < max_bytes and (chunk := await response.content.readany()):
+        received += chunk
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    return bytes(received[:max_bytes]) if coding in {"identity", ""} else b""
+
+
 def _too_large(max_bytes: int) -> TooLarge:
     return TooLarge("too_large", f"The response is larger than {max_bytes:,} bytes.")
 

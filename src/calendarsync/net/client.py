@@ -23,7 +23,7 @@ from calendarsync.net.authentication import (
     follow_nonce,
     offered,
 )
-from calendarsync.net.body import read_body
+from calendarsync.net.body import read_beginning, read_body
 from calendarsync.net.connector import (
     GuardedResolver,
     Limits,
@@ -87,6 +87,7 @@ class _Hop:
     max_bytes: int
     confined: bool
     secret_url: bool
+    beginning_only: bool
 
     @property
     def has_secrets(self) -> bool:
@@ -166,12 +167,14 @@ class HttpClient:
         follow_redirects: bool = True,
         confined: bool = False,
         secret_url: bool = False,
+        beginning_only: bool = False,
     ) -> Response:
         """Send a request and read the whole answer, whatever its status; raises NetError where there is none.
 
         `max_bytes` limits the body before and after decompression (redirects and 401s may have 64 KiB in any
         case); `timeout_seconds` covers everything, redirects included. With `confined`, only addresses inside
-        the allowed private networks are reached.
+        the allowed private networks are reached. With `beginning_only` a longer body is no error: its first
+        `max_bytes` are returned, nothing of one that is compressed.
 
         Up to five redirects are followed with method and body (303 after a write: with GET). Credentials, and
         the headers Authorization and Cookie, stay within the registrable domain and are never taken from
@@ -192,6 +195,7 @@ class HttpClient:
             max_bytes,
             confined,
             secret_url,
+            beginning_only,
         )
         if credentials is not None and any(name.lower() == "authorization" for name in hop.headers):
             raise ValueError("pass either credentials or an Authorization header")
@@ -328,7 +332,10 @@ class HttpClient:
             limit = hop.max_bytes
             if status == 401 or status in REDIRECT_STATUSES:
                 limit = max(limit, INTERMEDIATE_MAX_BYTES)
-            content = await read_body(response, limit)
+            if hop.beginning_only:
+                content = await read_beginning(response, hop.max_bytes)
+            else:
+                content = await read_body(response, limit)
             logger.debug("%s answered %d", hop.url.raw_host, status)
             return _Answer(status, response.headers, content)
 

@@ -86,20 +86,13 @@ def _wants(endpoint: Any, event: Event) -> bool:
     )
 
 
-async def emit_to(
-    db: AsyncConnection,
-    tenant: Tenant,
-    webhook_id: str,
-    type: str,  # noqa: A002 - the name of the field in the API
-    data: Mapping[str, Any],
-    now: datetime,
-) -> str:
-    """Write an event for one endpoint, whatever it has subscribed to; the id of its delivery.
+async def emit_to(db: AsyncConnection, webhook_id: str, event: Event, now: datetime) -> str:
+    """Write an event for one endpoint, whatever that has subscribed to; the id of its delivery.
 
-    Raises LookupError where the tenant has no such endpoint, EndpointDisabled.
+    Raises LookupError where the event's account and mode have no such endpoint, EndpointDisabled.
     """
-    await _check_endpoint(db, tenant, webhook_id)
-    row = _event_row(Event(tenant.account_id, tenant.mode, type, data), now)
+    await _check_endpoint(db, Tenant(event.account_id, event.mode), webhook_id)
+    row = _event_row(event, now)
     await db.execute(insert(webhook_events), row)
     return await _deliver(db, row, webhook_id, now)
 

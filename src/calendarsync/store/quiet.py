@@ -15,13 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.store import orders
 from calendarsync.store.claims import Claim, ClaimLost, settle, unless_changed
 from calendarsync.store.dialects import takes_arrays
-from calendarsync.store.ids import new_id
 from calendarsync.store.tables import pairs, runs
 
 
 @dataclass(frozen=True, slots=True)
 class QuietEnd:
-    """`log`: the columns of `runs` but for its id and time. `report`: for who ordered the run, if anybody."""
+    """`log`: the columns of `runs` but for its time. `report`: for who ordered the run, if anybody."""
 
     claim: Claim
     next_due_at: datetime
@@ -29,19 +28,23 @@ class QuietEnd:
     report: Mapping[str, Any] | None = None
 
 
-async def settle_quiet(db: AsyncConnection, ends: Sequence[QuietEnd], now: datetime) -> set[Claim]:
-    """Log the runs, settle their pairs and end their claims; those whose claims count no longer are left out."""
+async def settle_quiet(
+    db: AsyncConnection, ends: Sequence[QuietEnd], now: datetime
+) -> dict[Claim, dict[str, Any]]:
+    """Log the runs, settle their pairs and end their claims; the rows of the logs.
+
+    Those whose claims count no longer are left out.
+    """
     settle_all = _settle_at_once if takes_arrays(db) else _settle_each
     released = await settle_all(db, ends, now)
     settled = [end for end in ends if end.claim.pair_id in released]
     for end in settled:
         if end.report is not None:
             await orders.finish(db, end.log["sync_id"], end.report, now)
-    if settled:
-        await db.execute(
-            insert(runs), [{"id": new_id("log"), **end.log, "created_at": now} for end in settled]
-        )
-    return {end.claim for end in settled}
+    logs = {end.claim: {**end.log, "created_at": now} for end in settled}
+    if logs:
+        await db.execute(insert(runs), list(logs.values()))
+    return logs
 
 
 async def _settle_each(db: AsyncConnection, ends: Sequence[QuietEnd], now: datetime) -> set[str]:

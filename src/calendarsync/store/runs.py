@@ -8,14 +8,12 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.ids import new_id
 from calendarsync.store.tables import operations, runs
 
 
 async def save_run(db: AsyncConnection, run: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> None:
-    """`run`: the columns of `runs` but for its id; `done`: those of `operations` but for run and position."""
-    run_id = new_id("log")
-    await db.execute(insert(runs), {"id": run_id, **run})
+    """`run`: the columns of `runs`; `done`: those of `operations` but for run and position."""
+    await db.execute(insert(runs), run)
     if done:
-        rows = [{"run_id": run_id, "position": position, **row} for position, row in enumerate(done)]
+        rows = [{"run_id": run["id"], "position": position, **row} for position, row in enumerate(done)]
         await db.execute(insert(operations), rows)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select, update
@@ -15,7 +15,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.claims import Claim
-from calendarsync.store.tables import connections, pairs
+from calendarsync.store.tables import accounts, connections, pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ _CONNECTION = select(*_CONNECTION_COLUMNS).where(connections.c.id == bindparam("
 _CONNECTIONS = select(*_CONNECTION_COLUMNS).where(
     connections.c.id.in_(bindparam("connection_ids", expanding=True))
 )
+_AHEAD = select(accounts.c.test_clock_seconds).where(accounts.c.id == bindparam("account_id"))
 _READING = (
     update(connections).where(connections.c.id == bindparam("connection_id")).returning(*_CONNECTION_COLUMNS)
 )
@@ -91,6 +92,14 @@ _READING = (
 async def load_pair(db: AsyncConnection, pair_id: str) -> PairRecord | None:
     row = (await db.execute(_PAIR, {"pair_id": pair_id})).one_or_none()
     return None if row is None else PairRecord(*row)
+
+
+async def ahead_of(db: AsyncConnection, pair: PairRecord) -> timedelta:
+    """How far the clock that the pair is planned by is ahead: in test mode its account may have advanced it."""
+    if pair.mode != "test":
+        return timedelta()
+    seconds = (await db.execute(_AHEAD, {"account_id": pair.account_id})).scalar_one()
+    return timedelta(seconds=seconds)
 
 
 async def load_connection(db: AsyncConnection, connection_id: str) -> ConnectionRecord:
@@ -118,13 +127,24 @@ async def note_reading(db: AsyncConnection, connection_id: str, **values: Any) -
 
 async def note_failure(db: AsyncConnection, connection: ConnectionRecord, **values: Any) -> None:
     """Note what these credentials led to; a connection that got new ones meanwhile is judged by those."""
-    await db.execute(
+    await db.execute(update(connections).where(_same_credentials(connection)).values(**values))
+
+
+async def expire(db: AsyncConnection, connection: ConnectionRecord) -> bool:
+    """These credentials are dead; whether that is news. Of several who find it out, one is told so."""
+    statement = (
         update(connections)
-        .where(
-            connections.c.id == connection.id,
-            connections.c.credentials_encrypted == connection.credentials_encrypted,
-        )
-        .values(**values)
+        .where(_same_credentials(connection), connections.c.status != "expired")
+        .values(status="expired")
+        .returning(connections.c.id)
+    )
+    return (await db.execute(statement)).first() is not None
+
+
+def _same_credentials(connection: ConnectionRecord) -> ColumnElement[bool]:
+    return and_(
+        connections.c.id == connection.id,
+        connections.c.credentials_encrypted == connection.credentials_encrypted,
     )
 
 

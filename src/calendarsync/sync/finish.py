@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.providers.base import IdTaken, Refused
 from calendarsync.store import links, orders
 from calendarsync.store.claims import settle
+from calendarsync.store.ids import new_id
+from calendarsync.store.outbox import emit
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.runs import save_run
 from calendarsync.store.schedule import PairRecord, beside, delete_pair, load_connection
@@ -24,6 +26,7 @@ from calendarsync.sync.inputs import Looked, Tools
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.report import PAIR_GONE, Operation, Order, RunError, RunReport, RunStatus
 from calendarsync.sync.round import Reader
+from calendarsync.sync.telling import of_run
 
 QUIET = timedelta(minutes=15)
 """How long an unchanged pair is not planned anew. Longer, and what time brings into the window comes late."""
@@ -123,7 +126,6 @@ class Finisher:
         outcomes: Sequence[Outcome],
     ) -> None:
         """Remember what the provider refused, so that it is not tried again before its time (rule 22)."""
-        retry_at = self.reader.now() + RETRY_AFTER
         async with hold.write() as db:
             for flow, plan, outcome in zip(flows, plans, outcomes, strict=True):
                 held = {(skip.event_id, skip.original) for skip in plan.skipped if skip.failed}
@@ -133,7 +135,7 @@ class Finisher:
                     if key in held
                 }
                 failed |= {
-                    key: (code, tried, retry_at)
+                    key: (code, tried, flow.now + RETRY_AFTER)
                     for key, (code, tried) in outcome.failed.items()
                     if code in _HELD_BACK
                 }
@@ -152,23 +154,37 @@ class Finisher:
             return report
         async with hold.write(beside=beside(pair) if ending.removed else None) as db:
             now = self.reader.now()
-            await save_run(db, log_of(pair, order, report) | {"created_at": now}, _rows(report))
+            emitted = await write_log(db, pair, order, report, now)
             if order.placed:
                 await orders.finish(db, order.sync_id, report.to_json(), now)
             if ending.removed:
                 await orders.finish_all(db, pair.id, refused(order, PAIR_GONE).to_json(), now)
                 await delete_pair(db, pair)
-                return report
-            values: dict[str, Any] = {"next_due_at": self.reader.next_due()} if release else {}
-            if report.status is RunStatus.FAILED:
-                status = self._stopped(ending)
-                values["quiet_until"] = None
             else:
-                status = {} if pair.in_order else _IN_ORDER
-                values |= await self._looked_at(db, pair, ending) if ending.planned else {}
-                values["last_synced_at"] = now
-            await settle(db, hold.claim, status, release=release, **values)
+                await self._settle(db, pair, ending, hold, now, release=release)
+        if emitted:
+            self.reader.on_events()
         return report
+
+    async def _settle(
+        self,
+        db: AsyncConnection,
+        pair: PairRecord,
+        ending: Ending,
+        hold: Hold,
+        now: datetime,
+        *,
+        release: bool,
+    ) -> None:
+        values: dict[str, Any] = {"next_due_at": self.reader.next_due()} if release else {}
+        if ending.status is RunStatus.FAILED:
+            status = self._stopped(ending)
+            values["quiet_until"] = None
+        else:
+            status = {} if pair.in_order else _IN_ORDER
+            values |= await self._looked_at(db, pair, ending) if ending.planned else {}
+            values["last_synced_at"] = now
+        await settle(db, hold.claim, status, release=release, **values)
 
     async def tell(
         self, order: Order, report: RunReport, hold: Hold, *, next_due_at: datetime | None, release: bool
@@ -213,8 +229,19 @@ def refused(order: Order, error: RunError) -> RunReport:
     return RunReport(order.sync_id, RunStatus.FAILED, error=error)
 
 
+async def write_log(
+    db: AsyncConnection, pair: PairRecord, order: Order, report: RunReport, now: datetime
+) -> bool:
+    """Log a run, and tell whoever subscribed; whether that left events to be sent."""
+    log = log_of(pair, order, report) | {"created_at": now}
+    await save_run(db, log, _rows(report))
+    return await emit(db, [of_run(log)], now)
+
+
 def log_of(pair: PairRecord, order: Order, report: RunReport) -> dict[str, Any]:
+    """The row of `runs`, but for its time."""
     return {name: getattr(report, name) for name in _LOGGED} | {
+        "id": new_id("log"),
         "account_id": pair.account_id,
         "mode": pair.mode,
         "pair_id": pair.id,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from calendarsync.store.claims import ClaimLost
 from calendarsync.store.database import Database
+from calendarsync.store.outbox import emit
 from calendarsync.store.quiet import QuietEnd, settle_quiet
+from calendarsync.sync.telling import of_run
 
 _AT_ONCE = 100
 
 
 @dataclass(slots=True)
 class QuietEnds:
-    """Writes what ends while a transaction is under way in the next one; nothing waits for company."""
+    """Writes what ends while a transaction is under way in the next one; nothing waits for company.
+
+    `on_events` is told when that left events to be sent.
+    """
 
     db: Database
+    on_events: Callable[[], None]
     _waiting: list[tuple[QuietEnd, asyncio.Future[bool]]] = field(default_factory=list)
     _writer: asyncio.Task[None] | None = None
 
@@ -40,7 +47,9 @@ class QuietEnds:
     async def _write(self, batch: list[tuple[QuietEnd, asyncio.Future[bool]]]) -> None:
         try:
             async with self.db.write() as db:
-                settled = await settle_quiet(db, [end for end, _ in batch], self.db.now())
+                now = self.db.now()
+                logs = await settle_quiet(db, [end for end, _ in batch], now)
+                emitted = await emit(db, [of_run(log) for log in logs.values()], now)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait
             for _, done in batch:
                 if not done.done():
@@ -48,4 +57,6 @@ class QuietEnds:
             return
         for end, done in batch:
             if not done.done():
-                done.set_result(end.claim in settled)
+                done.set_result(end.claim in logs)
+        if emitted:
+            self.on_events()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from calendarsync.providers.base import (
     Calendar,
     NotAuthorized,
@@ -15,9 +17,12 @@ from calendarsync.providers.base import (
     Unavailable,
     Unreachable,
 )
+from calendarsync.store.connections import get_connection
 from calendarsync.store.database import Database
+from calendarsync.store.outbox import emit
 from calendarsync.store.schedule import (
     ConnectionRecord,
+    expire,
     held_back_until,
     hold_back_grant,
     load_connection,
@@ -25,9 +30,11 @@ from calendarsync.store.schedule import (
     note_reading,
     of_grant,
 )
+from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.apply import Side
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.refresh import Contents, Refresher
+from calendarsync.sync.telling import of_expired
 
 DEFAULT_RETRY_SECONDS = 60.0
 MAX_RETRY_SECONDS = 86_400.0
@@ -54,7 +61,10 @@ class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as it
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How connections are opened and read. `jitter` gives numbers from 0 to 1."""
+    """How connections are opened and read. `jitter` gives numbers from 0 to 1.
+
+    `on_events` is told when a transaction has left events to be sent.
+    """
 
     db: Database
     refresher: Refresher
@@ -62,6 +72,7 @@ class Reader:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     poll_seconds: float
+    on_events: Callable[[], None] = lambda: None
 
     async def note_error(self, failed: ConnectionFailed, hold: Hold) -> None:
         """Write down what an error means for its connection (rules 24 and 25). Raises ClaimLost."""
@@ -73,15 +84,24 @@ class Reader:
         until = self._until(error)
         # All runs of a grant hit the same wall: one of them tells the others.
         told = until is not None and await self._is_held_back(connection, until)
+        expired = emitted = False
         async with hold.write(beside=None if until is None or told else of_grant(connection)) as db:
             if until is not None:
                 if not told:
                     await hold_back_grant(db, connection, until)
             elif isinstance(error, NotAuthorized):
-                values["status"] = "expired"
+                expired = await expire(db, connection)
             elif not isinstance(error, Unavailable):
                 values["status"] = "error"
             await note_failure(db, connection, **values)
+            if expired:
+                emitted = await self._tell_expiry(db, connection)
+        if emitted:
+            self.on_events()
+
+    async def _tell_expiry(self, db: AsyncConnection, connection: ConnectionRecord) -> bool:
+        shown = await get_connection(db, Tenant(connection.account_id, connection.mode), connection.id)
+        return shown is not None and await emit(db, [of_expired(dict(shown))], self.now())
 
     def _until(self, error: ProviderError) -> datetime | None:
         """Before when its grant is not asked again, with some chance on top; None where it may be."""

@@ -13,7 +13,7 @@ import structlog
 
 from calendarsync.store.claims import ClaimLost
 from calendarsync.store.database import DatabaseUnavailable
-from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_pair
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, ahead_of, load_pair
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier, Outcome, Side
@@ -96,7 +96,11 @@ class Engine:
         self._reader = reader
         self._tools = tools
         self._locks = Locks()
-        self._finisher = Finisher(reader, tools, QuietEnds(reader.db))
+        self._finisher = Finisher(reader, tools, QuietEnds(reader.db, reader.on_events))
+
+    def on_events(self) -> None:
+        """A run has left events to be sent."""
+        self._reader.on_events()
 
     @property
     def waiting(self) -> int:
@@ -227,9 +231,8 @@ class Engine:
     ) -> list[FlowInput]:
         records = (sides[0].connection, sides[1].connection)
         async with self._reader.db.read() as db:
-            return await load_flows(
-                db, pair, records, self._tools, now=self._reader.now(), adopt_foreign=adopt_foreign
-            )
+            now = self._reader.now() + await ahead_of(db, pair)
+            return await load_flows(db, pair, records, self._tools, now=now, adopt_foreign=adopt_foreign)
 
     async def _apply(
         self,
