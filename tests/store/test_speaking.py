@@ -14,6 +14,7 @@ PACKAGE = Path(calendarsync.__path__[0])
 _PEOPLE = "people are no account's: they may be members of several"
 FOR_THE_ENGINE = {
     "api.v1.availability._own_events": "the index is the engine's alone; the connection was found as the tenant's",
+    "api.v1.account._usage_and_members": "windows are nobody's, and people no account's",
     "api.v1.removal._abandon": "pairs of other accounts on the same calendars are locked and made due",
     "accounts.limits._admit": "only the key tells whose it is",
     "accounts.limits.fail": "nobody's key",
@@ -28,6 +29,11 @@ FOR_THE_ENGINE = {
     "accounts.people.list_members": _PEOPLE,
     "accounts.people.remove_member": _PEOPLE,
     "accounts.people.set_password": _PEOPLE,
+    "accounts.sessions.sign_in": _PEOPLE,
+    "accounts.sessions._count": "what is counted is nobody's",
+    "accounts.sessions.find_session": "only the token tells whose it is",
+    "accounts.sessions.sign_out": "only the token tells whose it is",
+    "accounts.sessions.sign_out_everywhere": _PEOPLE,
     "accounts.installation.open_installation": "the installation is nobody's",
 }
 """All of `api` and `accounts` that opens a transaction as the engine, and why."""

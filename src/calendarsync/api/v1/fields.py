@@ -27,7 +27,8 @@ def omitted() -> Any:
     return None
 
 
-def _parse_timestamp(value: object) -> datetime:
+def parse_timestamp(value: object) -> datetime:
+    """A time of RFC 3339 in UTC. Raises ValueError, in words for the caller."""
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError("must be a time in RFC 3339 with its offset, such as 2026-03-28T10:00:00Z")
     try:
@@ -59,7 +60,7 @@ def _check_email(value: str) -> str:
 
 Timestamp = Annotated[
     datetime,
-    BeforeValidator(_parse_timestamp),
+    BeforeValidator(parse_timestamp),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-28T10:00:00Z"]}),
 ]
 Text = Annotated[str, AfterValidator(_check_text)]
@@ -79,6 +80,8 @@ PairId = Annotated[str, Path(description="`pair_…`", examples=["pair_xyz789"])
 LogId = Annotated[str, Path(description="`log_…`", examples=["log_456"])]
 WebhookId = Annotated[str, Path(description="`whk_…`", examples=["whk_123"])]
 DeliveryId = Annotated[str, Path(description="`dlv_…`", examples=["dlv_123"])]
+
+KeyId = Annotated[str, Path(description="`key_…`", examples=["key_123"])]
 
 
 class Problem(BaseModel):

@@ -1,0 +1,159 @@
+"""/account"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.accounts.keys import Identity
+from calendarsync.accounts.people import Role
+from calendarsync.accounts.scopes import Scope
+from calendarsync.api.route import ApiRoute, Caller, needs
+from calendarsync.api.services import Services, ServicesParam
+from calendarsync.store import connections as connection_store
+from calendarsync.store import limits, overview, people
+from calendarsync.webhooks.retry import GONE, PATIENCE
+
+router = APIRouter(prefix="/account", tags=["Account"], route_class=ApiRoute)
+
+_MOST_NOTICES = 100
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class Limits(BaseModel):
+    """What the plan in effect allows."""
+
+    requests_per_hour: int
+    log_days: int = Field(description="For how many days logs are kept and listed.")
+
+
+class Usage(BaseModel):
+    """Requests of the present hour, in both modes; this one is counted."""
+
+    used: int
+    remaining: int
+    resets_at: datetime | None = Field(
+        description="When the hour, which began with its first request, is over; null: none has begun."
+    )
+
+
+class Counts(BaseModel):
+    """How much there is in the mode of the key."""
+
+    connections: int
+    pairs: int
+    webhooks: int
+
+
+class MemberOut(BaseModel):
+    email: str
+    role: Role
+
+
+class Notice(BaseModel):
+    """Something that needs somebody's attention."""
+
+    code: Literal[
+        "connection_expired", "connection_error", "pair_needs_attention", "pair_error", "webhook_disabled"
+    ]
+    message: str
+    at: datetime | None = Field(
+        description="When it happened, or was last found to be so; null: before there was any run."
+    )
+    subject: str = Field(description="The id of the connection, pair or webhook.")
+
+
+class AccountOut(BaseModel):
+    id: str
+    email: str
+    mode: Literal["live", "test"] = Field(description="Of the key; `counts` and `notices` are of this mode.")
+    plan: str = Field(description="The plan in effect; during the trial that of the trial.")
+    base_plan: str = Field(description="The plan in effect once the trial has ended.")
+    trial_ends_at: datetime | None = Field(
+        description="In the past once it is over; null: there is no trial."
+    )
+    limits: Limits
+    usage: Usage
+    counts: Counts
+    members: list[MemberOut] = Field(description="Who may sign in, who joined first first.")
+    notices: list[Notice] = Field(
+        description=f"The newest first, at most {_MOST_NOTICES} each of connections, pairs and webhooks."
+    )
+    created_at: datetime
+
+
+@router.get("", openapi_extra=needs(Scope.ACCOUNT_READ))
+async def get_account(services: ServicesParam, caller: Caller) -> AccountOut:
+    """The account's plan, what is used of it, who its members are, and what needs attention."""
+    async with services.db.read_as(caller.tenant) as connection:
+        row = await overview.get_account(connection, caller.tenant)
+        counts = await overview.count_objects(connection, caller.tenant)
+        notices = await _notices(connection, caller)
+    usage, members = await _usage_and_members(services, caller)
+    return AccountOut(
+        id=row["id"],
+        email=row["email"],
+        mode=caller.mode.value,
+        plan=caller.plan.name,
+        base_plan=row["plan"],
+        trial_ends_at=row["trial_ends_at"],
+        limits=Limits(requests_per_hour=caller.plan.requests_per_hour, log_days=caller.plan.log_days),
+        usage=usage,
+        counts=Counts(**counts),
+        members=[MemberOut(email=each["email"], role=each["role"]) for each in members],
+        notices=notices,
+        created_at=row["created_at"],
+    )
+
+
+async def _usage_and_members(services: Services, caller: Identity) -> tuple[Usage, Sequence[RowMapping]]:
+    most = caller.plan.requests_per_hour
+    async with services.db.read() as connection:
+        window = await limits.read(connection, caller.account_id, services.now())
+        members = await people.list_members(connection, caller.account_id)
+    used, resets_at = window or (0, None)
+    return Usage(used=min(used, most), remaining=max(0, most - used), resets_at=resets_at), members
+
+
+async def _notices(connection: AsyncConnection, caller: Identity) -> list[Notice]:
+    tenant = caller.tenant
+    expired = await overview.troubled_connections(connection, tenant, most=_MOST_NOTICES)
+    broken = await connection_store.get_connections(connection, tenant, expired)
+    stopped = await overview.troubled_pairs(connection, tenant, most=_MOST_NOTICES)
+    disabled = await overview.disabled_webhooks(connection, tenant, most=_MOST_NOTICES)
+    notices = [
+        *map(_of_connection, broken.values()),
+        *map(_of_pair, stopped),
+        *map(_of_webhook, disabled),
+    ]
+    return sorted(notices, key=lambda notice: notice.at or _EPOCH, reverse=True)
+
+
+def _of_connection(row: RowMapping) -> Notice:
+    message = row["last_error_message"] or "the connection does not work; give it new credentials"
+    return _notice(f"connection_{row['status']}", message, row["last_synced_at"], row)
+
+
+def _of_pair(row: RowMapping) -> Notice:
+    message = row["attention_message"] or "the pair is not synced"
+    return _notice(f"pair_{row['status']}", message, row["last_synced_at"], row)
+
+
+def _of_webhook(row: RowMapping) -> Notice:
+    why = (
+        "it answered 410"
+        if row["disabled_reason"] == GONE
+        else f"{PATIENCE.days} days of nothing but failure"
+    )
+    message = f"the endpoint gets no more events: {why}; enable it once it works again"
+    return _notice("webhook_disabled", message, row["disabled_at"], row)
+
+
+def _notice(code: str, message: str, at: datetime | None, row: RowMapping) -> Notice:
+    return Notice.model_validate({"code": code, "message": message, "at": at, "subject": row["id"]})
