@@ -14,7 +14,7 @@ PACKAGE = Path(calendarsync.__path__[0])
 _PEOPLE = "people are no account's: they may be members of several"
 FOR_THE_ENGINE = {
     "api.v1.availability._own_events": "the index is the engine's alone; the connection was found as the tenant's",
-    "api.v1.account._usage_and_members": "windows are nobody's, and people no account's",
+    "api.v1.account._members": _PEOPLE,
     "api.v1.removal._abandon": "pairs of other accounts on the same calendars are locked and made due",
     "accounts.limits._admit": "only the key tells whose it is",
     "accounts.limits.fail": "nobody's key",

@@ -64,12 +64,6 @@ async def count(
     return counted.used - requests, counted.ends_at
 
 
-async def read(db: AsyncConnection, subject: str, now: datetime) -> tuple[int, datetime] | None:
-    """How many requests there were in the present window, and when it ends; None where there is no window."""
-    window = (await db.execute(_WINDOW, {"of": subject})).one_or_none()
-    return (window.used, window.ends_at) if window is not None and window.ends_at > now else None
-
-
 async def forget(db: AsyncConnection, subject: str) -> None:
     """What was counted no longer counts."""
     await db.execute(delete(rate_windows).where(rate_windows.c.subject == subject))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -12,12 +11,14 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
+from calendarsync.accounts.limits import Allowance
 from calendarsync.accounts.people import Role
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.admission import CallersAllowance
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import Services, ServicesParam
 from calendarsync.store import connections as connection_store
-from calendarsync.store import limits, overview, people
+from calendarsync.store import overview, people
 from calendarsync.webhooks.retry import GONE, PATIENCE
 
 router = APIRouter(prefix="/account", tags=["Account"], route_class=ApiRoute)
@@ -34,13 +35,11 @@ class Limits(BaseModel):
 
 
 class Usage(BaseModel):
-    """Requests of the present hour, in both modes; this one is counted."""
+    """Requests of the present hour, in both modes, this one counted: what the headers of the answer tell too."""
 
     used: int
     remaining: int
-    resets_at: datetime | None = Field(
-        description="When the hour, which began with its first request, is over; null: none has begun."
-    )
+    resets_at: datetime = Field(description="The hour begins with its first request, and is over then.")
 
 
 class Counts(BaseModel):
@@ -89,13 +88,12 @@ class AccountOut(BaseModel):
 
 
 @router.get("", openapi_extra=needs(Scope.ACCOUNT_READ))
-async def get_account(services: ServicesParam, caller: Caller) -> AccountOut:
+async def get_account(services: ServicesParam, caller: Caller, allowance: CallersAllowance) -> AccountOut:
     """The account's plan, what is used of it, who its members are, and what needs attention."""
     async with services.db.read_as(caller.tenant) as connection:
         row = await overview.get_account(connection, caller.tenant)
         counts = await overview.count_objects(connection, caller.tenant)
         notices = await _notices(connection, caller)
-    usage, members = await _usage_and_members(services, caller)
     return AccountOut(
         id=row["id"],
         email=row["email"],
@@ -104,21 +102,26 @@ async def get_account(services: ServicesParam, caller: Caller) -> AccountOut:
         base_plan=row["plan"],
         trial_ends_at=row["trial_ends_at"],
         limits=Limits(requests_per_hour=caller.plan.requests_per_hour, log_days=caller.plan.log_days),
-        usage=usage,
+        usage=_usage(allowance),
         counts=Counts(**counts),
-        members=[MemberOut(email=each["email"], role=each["role"]) for each in members],
+        members=await _members(services, caller),
         notices=notices,
         created_at=row["created_at"],
     )
 
 
-async def _usage_and_members(services: Services, caller: Identity) -> tuple[Usage, Sequence[RowMapping]]:
-    most = caller.plan.requests_per_hour
+async def _members(services: Services, caller: Identity) -> list[MemberOut]:
     async with services.db.read() as connection:
-        window = await limits.read(connection, caller.account_id, services.now())
-        members = await people.list_members(connection, caller.account_id)
-    used, resets_at = window or (0, None)
-    return Usage(used=min(used, most), remaining=max(0, most - used), resets_at=resets_at), members
+        rows = await people.list_members(connection, caller.account_id)
+    return [MemberOut(email=row["email"], role=row["role"]) for row in rows]
+
+
+def _usage(allowance: Allowance) -> Usage:
+    return Usage(
+        used=allowance.limit - allowance.remaining,
+        remaining=allowance.remaining,
+        resets_at=allowance.resets_at,
+    )
 
 
 async def _notices(connection: AsyncConnection, caller: Identity) -> list[Notice]:
