@@ -55,10 +55,10 @@ def as_json(value: Any) -> str:
 
 
 def curl(method: str, path: str, *, key: bool, body: Any = None) -> str:
-    """A command for the shell, with the server in $URL and the key in $KEY."""
-    parts = [f'curl {"" if method == "get" else f"-X {method.upper()} "}"$URL{path}"']
+    """A command for the shell, with server and key in the variables that the client takes."""
+    parts = [f'curl {"" if method == "get" else f"-X {method.upper()} "}"$CALENDARSYNC_URL{path}"']
     if key:
-        parts.append('-H "Authorization: Bearer $KEY"')
+        parts.append('-H "Authorization: Bearer $CALENDARSYNC_API_KEY"')
     if body is not None:
         parts += ['-H "Content-Type: application/json"', f"-d {shlex.quote(as_json(body))}"]
     return " \\\n  ".join(parts)

@@ -1,4 +1,4 @@
-"""Examples for the OpenAPI document: one of each body and of each answer, all about the same few people."""
+"""Examples of connections, pairs, logs and availability."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 AT = "2026-03-28T10:00:00Z"
-_CREATED = "2026-03-01T08:30:00Z"
+CREATED = "2026-03-01T08:30:00Z"
 
 CONNECTION: dict[str, Any] = {
     "id": "conn_abc123",
@@ -18,7 +18,7 @@ CONNECTION: dict[str, Any] = {
     "calendar_id": "https://caldav.example.com/you/home/",
     "read_only": False,
     "mode": "live",
-    "created_at": _CREATED,
+    "created_at": CREATED,
     "last_error": None,
 }
 EXPIRED: dict[str, Any] = CONNECTION | {
@@ -53,7 +53,7 @@ PAIR: dict[str, Any] = {
     "last_synced_at": AT,
     "options": _OPTIONS,
     "mode": "live",
-    "created_at": _CREATED,
+    "created_at": CREATED,
     "resume_at": None,
     "attention": None,
     "removal": None,
@@ -123,41 +123,7 @@ _CALDAV: dict[str, Any] = {
 }
 _FEED: dict[str, Any] = {"provider": "ics", "url": "https://calendar.example.com/feed.ics?key=…"}
 
-_WEBHOOK: dict[str, Any] = {
-    "id": "whk_789",
-    "url": "https://example.com/hooks/calendarsync",
-    "events": ["sync.failed", "connection.expired"],
-    "format": "event",
-    "only_changed": False,
-    "status": "enabled",
-    "disabled_reason": None,
-    "disabled_at": None,
-    "failing_since": None,
-    "previous_secret_until": None,
-    "created_at": _CREATED,
-    "mode": "live",
-}
-WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwEXAMPLEONLY="  # noqa: S105 - made up
-_WEBHOOK_SHOWN: dict[str, Any] = _WEBHOOK | {"secret": WEBHOOK_SECRET}
-_DELIVERY: dict[str, Any] = {
-    "id": "dlv_321",
-    "event_id": "evt_654",
-    "event_type": "sync.failed",
-    "status": "succeeded",
-    "created_at": AT,
-    "next_attempt_at": None,
-    "attempts": [
-        {"at": AT, "duration_ms": 15000, "status_code": None, "error": "timeout"},
-        {"at": "2026-03-28T10:00:21Z", "duration_ms": 84, "status_code": 204, "error": None},
-    ],
-    "response": "",
-}
-_BEGUN: dict[str, Any] = _DELIVERY | {
-    "status": "pending",
-    "next_attempt_at": AT,
-    "attempts": [],
-    "response": None,
-}
+_SANDBOX: dict[str, Any] = {"provider": "sandbox", "calendar_id": "sbx_work123"}
 
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "discover_calendars": {"CalDAV": _CALDAV, "A feed": _FEED},
@@ -165,6 +131,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "CalDAV": _CALDAV
         | {"calendar_id": "https://caldav.example.com/you/home/", "email": "you@example.com"},
         "A feed": _FEED,
+        "A sandbox calendar, in test mode": _SANDBOX,
     },
     "change_connection": {
         "A new password": {"password": "another app password"},
@@ -185,21 +152,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "Resume": {"status": "active"},
     },
     "trigger_pair": {"A dry run": {"dry_run": True}, "Read everything again": {"full": True}},
-    "create_webhook": {
-        "What needs attention": {
-            "url": "https://example.com/hooks/calendarsync",
-            "events": ["sync.failed", "connection.expired"],
-        },
-        "A Slack channel": {
-            "url": "https://hooks.slack.com/services/T000/B000/XXXX",
-            "format": "slack",
-            "only_changed": True,
-        },
-    },
-    "change_webhook": {"Not for the time being": {"status": "disabled"}},
-    "rotate_secret": {"One hour of both": {"overlap_seconds": 3600}},
 }
-"""By operation: bodies by a title in words."""
 
 ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "list_connections": {200: {"connections": [CONNECTION], "has_more": False}},
@@ -226,39 +179,22 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "delete_pair": {202: PAIR | {"removal": "pending"}},
     "trigger_pair": {200: _RESULT, 202: {"sync_id": "sync_run_123"}},
     "list_logs": {200: {"logs": [LOG], "total": 48, "page": 1, "next_cursor": None}},
-    "get_log": {200: LOG | {"operations": [_OPERATION, _SKIPPED]}},
-    "list_webhooks": {200: {"webhooks": [_WEBHOOK], "has_more": False}},
-    "create_webhook": {201: _WEBHOOK_SHOWN},
-    "get_webhook": {200: _WEBHOOK},
-    "change_webhook": {
-        200: _WEBHOOK | {"status": "disabled", "disabled_reason": "requested", "disabled_at": AT}
-    },
-    "rotate_secret": {200: _WEBHOOK_SHOWN | {"previous_secret_until": "2026-03-28T11:00:00Z"}},
-    "test_webhook": {202: _BEGUN | {"event_type": "webhook.test"}},
-    "list_deliveries": {200: {"deliveries": [_DELIVERY], "has_more": False}},
-    "get_delivery": {200: _DELIVERY},
-    "redeliver": {202: _BEGUN},
-    "health": {
+    "get_availability": {
         200: {
-            "status": "ok",
-            "version": "1.0.0",
-            "database": "ok",
-            "reason": None,
-            "schedule_late_seconds": 0.4,
-        },
-        503: {
-            "status": "error",
-            "version": "1.0.0",
-            "database": "error",
-            "reason": "the database did not answer within 2 s",
-            "schedule_late_seconds": None,
-        },
+            "busy": [
+                {"start": "2026-03-30T07:00:00Z", "end": "2026-03-30T08:30:00Z"},
+                {"start": "2026-03-30T12:00:00Z", "end": "2026-03-30T13:00:00Z"},
+            ],
+            "connections": [
+                {
+                    "id": "conn_abc123",
+                    "status": "active",
+                    "last_synced_at": AT,
+                    "known": True,
+                    "unreadable_events": 0,
+                }
+            ],
+        }
     },
-    "health_live": {200: {"status": "ok", "version": "1.0.0"}},
-    "metrics": {
-        200: "# HELP calendarsync_runs_total Runs that this process carried out, dry runs left out.\n"
-        "# TYPE calendarsync_runs_total counter\n"
-        'calendarsync_runs_total{status="success",trigger="schedule"} 1204.0\n'
-    },
+    "get_log": {200: LOG | {"operations": [_OPERATION, _SKIPPED]}},
 }
-"""By operation and status."""
