@@ -278,3 +278,17 @@ async def test_the_modes_know_nothing_of_each_other(world: World, client: Client
     assert created["mode"] == "test"
     assert (await client.get(URL)).json["webhooks"] == []
     check(await client.get(f"{URL}/{created['id']}"), 404)
+
+
+async def test_changes_of_what_was_read_only(client: Client) -> None:
+    url = f"{URL}/{(await create(client))['id']}"
+    first = (await client.get(url)).headers["etag"]
+    matches, differs = [("If-Match", first)], [("If-Match", '"other"')]
+    check(await client.patch(url, {}, headers=differs), 412)
+    changed = await client.patch(url, {"only_changed": True}, headers=matches)
+    assert changed.status == 200
+    check(await client.patch(url, {"only_changed": False}, headers=matches), 412)
+    check(await client.delete(url, headers=matches), 412)
+    now = (await client.get(url)).headers["etag"]
+    assert (await client.get(url)).json["only_changed"] is True
+    assert (await client.delete(url, headers=[("If-Match", now)])).status == 204

@@ -10,9 +10,10 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity, Mode
+from calendarsync.api.conditional import Precondition
 from calendarsync.api.errors import ApiError, conflict, invalid, not_found
 from calendarsync.api.services import Services
-from calendarsync.api.v1.webhook_models import SCOPE_OF, EventName, NewWebhook, WebhookChanges
+from calendarsync.api.v1.webhook_models import SCOPE_OF, EventName, NewWebhook, WebhookChanges, webhook_out
 from calendarsync.net import AddressRefused, ConnectFailed, InvalidUrl, Timeout, parse_url
 from calendarsync.store import webhooks as store
 from calendarsync.store.ids import new_id
@@ -50,17 +51,18 @@ async def register(services: Services, caller: Identity, wanted: NewWebhook) -> 
 
 
 async def change(
-    services: Services, caller: Identity, webhook_id: str, changes: WebhookChanges
+    services: Services, caller: Identity, webhook_id: str, changes: WebhookChanges, if_match: Precondition
 ) -> RowMapping:
-    """The endpoint as it is then. Raises ApiError 403, 404, 422."""
+    """The endpoint as it is then. Raises ApiError 403, 404, 412, 422."""
     async with services.db.read_as(caller.tenant) as connection:
-        row = await get(connection, caller, webhook_id)
+        await get(connection, caller, webhook_id)
     given = changes.model_dump(exclude_unset=True)
-    if not given:
-        return row
     url = await _judged(services, caller, changes.url) if "url" in given else None
     async with services.db.write_as(caller.tenant) as connection:
         row = await get(connection, caller, webhook_id, lock=True)
+        if_match.check(webhook_out(services.keyring, row, services.now()))
+        if not given:
+            return row
         # Whoever points an endpoint elsewhere, or wakes it, is to read what is sent there.
         _check_scopes(caller, given.get("events", row["events"]))
         if url is None and row["format"] == SLACK and given.get("format", SLACK) != SLACK:
@@ -101,10 +103,11 @@ async def rotate(
         return await get(connection, caller, webhook_id), secret
 
 
-async def remove(services: Services, caller: Identity, webhook_id: str) -> None:
-    """Raises ApiError 404."""
+async def remove(services: Services, caller: Identity, webhook_id: str, if_match: Precondition) -> None:
+    """Raises ApiError 404, 412."""
     async with services.db.write_as(caller.tenant) as connection:
-        await get(connection, caller, webhook_id, lock=True)
+        row = await get(connection, caller, webhook_id, lock=True)
+        if_match.check(webhook_out(services.keyring, row, services.now()))
         await store.delete_webhook(connection, caller.tenant, webhook_id)
 
 

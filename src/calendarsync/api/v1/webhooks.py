@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import RowMapping
 
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.conditional import IfMatch
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import Services, ServicesParam
@@ -66,19 +67,21 @@ async def get_webhook(services: ServicesParam, caller: Caller, webhook_id: Webho
 
 @router.patch("/{webhook_id}", openapi_extra=needs(Scope.WEBHOOKS_WRITE), responses=NOT_FOUND)
 async def change_webhook(
-    services: ServicesParam, caller: Caller, webhook_id: WebhookId, body: WebhookChanges
+    services: ServicesParam, caller: Caller, webhook_id: WebhookId, body: WebhookChanges, if_match: IfMatch
 ) -> WebhookOut:
     """Send elsewhere, other events, in another format, or not for the time being."""
-    row = await webhooking.change(services, caller, webhook_id, body)
+    row = await webhooking.change(services, caller, webhook_id, body, if_match)
     return webhook_out(services.keyring, row, services.now())
 
 
 @router.delete(
     "/{webhook_id}", status_code=204, openapi_extra=needs(Scope.WEBHOOKS_WRITE), responses=NOT_FOUND
 )
-async def delete_webhook(services: ServicesParam, caller: Caller, webhook_id: WebhookId) -> Response:
+async def delete_webhook(
+    services: ServicesParam, caller: Caller, webhook_id: WebhookId, if_match: IfMatch
+) -> Response:
     """End an endpoint, and forget its deliveries."""
-    await webhooking.remove(services, caller, webhook_id)
+    await webhooking.remove(services, caller, webhook_id, if_match)
     return Response(status_code=204)
 
 
