@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -44,13 +44,16 @@ UNCHANGED: Final = _Left.AS_IT_IS
 """For a field that may be null: leave it as it is."""
 
 
+Query = Mapping[str, str | list[str]]
+
+
 @dataclass(frozen=True)
 class Call:
     """One request. `path` is the part after `/api/v1`; a body may hold a password, so it is in no repr."""
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Query = field(default_factory=dict)
     body: Mapping[str, object] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -98,21 +101,28 @@ def nullable(**given: object) -> dict[str, object]:
     return {name: _plain(value) for name, value in given.items() if value is not UNCHANGED}
 
 
-def parameters(given: Mapping[str, object]) -> dict[str, str]:
-    """Query parameters; None leaves one out. Raises ValueError for a time without its offset."""
-    return {name: _text(_plain(value)) for name, value in given.items() if value is not None}
+def parameters(given: Mapping[str, object]) -> Query:
+    """Query parameters; None leaves one out, a list gives it several times."""
+    return {name: _text(value) for name, value in given.items() if value is not None}
 
 
-def _plain(value: object) -> object:
+def written(value: date) -> str:
+    """A moment as RFC 3339 in UTC, a day as it is. Raises ValueError for a moment without its offset."""
     if not isinstance(value, datetime):
-        return value
+        return value.isoformat()
     if value.tzinfo is None:
         raise ValueError("a datetime needs its tzinfo, such as datetime.now(UTC)")
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _plain(value: object) -> object:
+    return written(value) if isinstance(value, date) else value
+
+
+def _text(value: object) -> str | list[str]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(_plain(each)) for each in value]
+    return str(value).lower() if isinstance(value, bool) else str(_plain(value))
 
 
 def result_of(kind: type[Result], call: Call, response: httpx.Response) -> Result:

@@ -8,9 +8,11 @@ from typing import Self
 import httpx
 
 from calendarsync import __version__
+from calendarsync.client._async.account import AsyncAccounts, AsyncApiKeys, AsyncAvailabilities
 from calendarsync.client._async.connections import AsyncConnections
 from calendarsync.client._async.logs import AsyncLogs
 from calendarsync.client._async.pairs import AsyncSyncPairs
+from calendarsync.client._async.sandbox import AsyncSandbox
 from calendarsync.client._async.transport import AsyncTransport
 from calendarsync.client._async.webhooks import AsyncWebhooks
 from calendarsync.client.protocol import RateLimit
@@ -49,6 +51,10 @@ class AsyncCalendarSync:
         self.sync_pairs = AsyncSyncPairs(self._transport)
         self.logs = AsyncLogs(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
+        self.availability = AsyncAvailabilities(self._transport)
+        self.account = AsyncAccounts(self._transport)
+        self.api_keys = AsyncApiKeys(self._transport)
+        self.sandbox = AsyncSandbox(self._transport)
 
     @property
     def rate_limit(self) -> RateLimit | None:

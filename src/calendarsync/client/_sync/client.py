@@ -9,9 +9,11 @@ from typing import Self
 import httpx
 
 from calendarsync import __version__
+from calendarsync.client._sync.account import Accounts, ApiKeys, Availabilities
 from calendarsync.client._sync.connections import Connections
 from calendarsync.client._sync.logs import Logs
 from calendarsync.client._sync.pairs import SyncPairs
+from calendarsync.client._sync.sandbox import Sandbox
 from calendarsync.client._sync.transport import Transport
 from calendarsync.client._sync.webhooks import Webhooks
 from calendarsync.client.protocol import RateLimit
@@ -50,6 +52,10 @@ class CalendarSync:
         self.sync_pairs = SyncPairs(self._transport)
         self.logs = Logs(self._transport)
         self.webhooks = Webhooks(self._transport)
+        self.availability = Availabilities(self._transport)
+        self.account = Accounts(self._transport)
+        self.api_keys = ApiKeys(self._transport)
+        self.sandbox = Sandbox(self._transport)
 
     @property
     def rate_limit(self) -> RateLimit | None:

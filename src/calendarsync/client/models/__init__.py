@@ -5,6 +5,19 @@ Words such as a status are plain strings, since a later server may know more of 
 
 from __future__ import annotations
 
+from calendarsync.client.models.account import (
+    Account,
+    ApiKey,
+    ApiKeyWithSecret,
+    Availability,
+    BusyInterval,
+    ConnectionFreshness,
+    Counts,
+    Limits,
+    Member,
+    Notice,
+    Usage,
+)
 from calendarsync.client.models.base import Model, Problem
 from calendarsync.client.models.connections import CalendarFound, CalendarsFound, Connection
 from calendarsync.client.models.logs import Log, LogWithOperations, result_of_log
@@ -22,6 +35,20 @@ from calendarsync.client.models.pairs import (
     SyncResult,
     SyncStarted,
 )
+from calendarsync.client.models.sandbox import (
+    Attendee,
+    Clock,
+    EventFields,
+    Fault,
+    FaultKind,
+    Faults,
+    InstanceFields,
+    NewAttendee,
+    NewEventFields,
+    SandboxCalendar,
+    SandboxEvent,
+    SandboxInstance,
+)
 from calendarsync.client.models.webhooks import (
     Attempt,
     Delivery,
@@ -32,28 +59,51 @@ from calendarsync.client.models.webhooks import (
 )
 
 __all__ = [
+    "Account",
+    "ApiKey",
+    "ApiKeyWithSecret",
     "Attempt",
+    "Attendee",
+    "Availability",
     "BulkError",
     "BulkResult",
     "BulkResults",
+    "BusyInterval",
     "CalendarFound",
     "CalendarsFound",
+    "Clock",
     "Connection",
+    "ConnectionFreshness",
+    "Counts",
     "Delivery",
     "Direction",
+    "EventFields",
     "EventName",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "InstanceFields",
+    "Limits",
     "Log",
     "LogWithOperations",
+    "Member",
     "Model",
+    "NewAttendee",
+    "NewEventFields",
     "NewPair",
+    "Notice",
     "Operation",
     "Options",
     "PairOptions",
     "Problem",
+    "SandboxCalendar",
+    "SandboxEvent",
+    "SandboxInstance",
     "SyncMode",
     "SyncPair",
     "SyncResult",
     "SyncStarted",
+    "Usage",
     "Webhook",
     "WebhookFormat",
     "WebhookWithSecret",

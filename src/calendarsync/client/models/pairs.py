@@ -66,13 +66,16 @@ class SyncPair(Model, frozen=True):
     removal: str | None
 
 
-class NewPair(TypedDict, total=False):
-    """One of the pairs of `bulk_create`; all but `options` are needed."""
-
+class _PairOfMany(TypedDict):
     connection_a_id: str
     connection_b_id: str
     sync_mode: SyncMode
     direction: Direction
+
+
+class NewPair(_PairOfMany, total=False):
+    """One of the pairs of `create_many`."""
+
     options: PairOptions
 
 

@@ -1,0 +1,129 @@
+# Made from ../_async/sandbox.py by `make client`: change that file, not this one.
+"""`client.sandbox`"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Unpack
+
+from calendarsync.client._sync.transport import Paged, Transport
+from calendarsync.client.models import (
+    Clock,
+    EventFields,
+    Fault,
+    FaultKind,
+    Faults,
+    InstanceFields,
+    NewEventFields,
+    SandboxCalendar,
+    SandboxEvent,
+)
+from calendarsync.client.protocol import Listing, delete, fields, get, part, patch, post, written
+
+
+class Sandbox:
+    """Made-up calendars, with faults on demand, for test keys. Every method may raise CalendarSyncError."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def calendars(self, *, limit: int | None = None) -> Paged[SandboxCalendar]:
+        """All of them, the oldest first. `limit`: how many are fetched at once, 1 to 1,000."""
+        listing = Listing(SandboxCalendar, "/sandbox/calendars", "calendars", {"limit": limit})
+        return Paged(self._transport, listing)
+
+    def create_calendar(
+        self, name: str, *, timezone: str | None = None, email: str | None = None
+    ) -> SandboxCalendar:
+        """A new, empty calendar. `email` is its owner's; `timezone` an IANA name, UTC where left out.
+
+        Connect it by `connections.create("sandbox", calendar_id=…)`.
+        """
+        body = fields(name=name, timezone=timezone, email=email)
+        return self._transport.one(SandboxCalendar, post("/sandbox/calendars", body))
+
+    def get_calendar(self, calendar_id: str) -> SandboxCalendar:
+        return self._transport.one(SandboxCalendar, get(_calendar(calendar_id)))
+
+    def delete_calendar(self, calendar_id: str) -> None:
+        """End it with all its events. Raises Conflict while a connection uses it."""
+        self._transport.send(delete(_calendar(calendar_id)))
+
+    def events(self, calendar_id: str, *, limit: int | None = None) -> Paged[SandboxEvent]:
+        """What stands in it. What a sync wrote has `is_copy`."""
+        path = f"{_calendar(calendar_id)}/events"
+        return Paged(self._transport, Listing(SandboxEvent, path, "events", {"limit": limit}))
+
+    def create_event(
+        self, calendar_id: str, start: datetime | date, end: datetime | date, **given: Unpack[NewEventFields]
+    ) -> SandboxEvent:
+        """Put an event into it, as a person would. With `all_day`, `end` is the first day after it."""
+        call = post(f"{_calendar(calendar_id)}/events", fields(start=start, end=end, **given))
+        return self._transport.one(SandboxEvent, call)
+
+    def get_event(self, calendar_id: str, event_id: str) -> SandboxEvent:
+        """One event, a series with the instances that were changed."""
+        return self._transport.one(SandboxEvent, get(_event(calendar_id, event_id)))
+
+    def update_event(self, calendar_id: str, event_id: str, **given: Unpack[EventFields]) -> SandboxEvent:
+        """Change an event, as a person would: a copy too. What is not given stays."""
+        call = patch(_event(calendar_id, event_id), fields(**given))
+        return self._transport.one(SandboxEvent, call)
+
+    def delete_event(self, calendar_id: str, event_id: str) -> None:
+        """Delete an event, as a person would: a copy too."""
+        self._transport.send(delete(_event(calendar_id, event_id)))
+
+    def update_instance(
+        self,
+        calendar_id: str,
+        event_id: str,
+        original_start: datetime | date,
+        **given: Unpack[InstanceFields],
+    ) -> SandboxEvent:
+        """Change the instance of a series that by its rule would start then; the answer is the series."""
+        call = patch(_instance(calendar_id, event_id, original_start), fields(**given))
+        return self._transport.one(SandboxEvent, call)
+
+    def delete_instance(self, calendar_id: str, event_id: str, original_start: datetime | date) -> None:
+        """Take one instance out of a series."""
+        self._transport.send(delete(_instance(calendar_id, event_id, original_start)))
+
+    def faults(self, calendar_id: str) -> tuple[Fault, ...]:
+        """The faults that are still to come, the next one first."""
+        return (self._transport.one(Faults, get(f"{_calendar(calendar_id)}/faults"))).faults
+
+    def order_fault(
+        self, calendar_id: str, kind: FaultKind, *, times: int | None = None
+    ) -> tuple[Fault, ...]:
+        """Let its next requests fail, `times` of them; all faults that are to come.
+
+        `expire`: the credentials are refused, and the connection becomes `expired`; `rate_limit`: it asks to
+        wait; `server_error`; `slow`; `lose_token`: the next reading of changes starts from the beginning.
+        """
+        call = post(f"{_calendar(calendar_id)}/faults", fields(kind=kind, times=times))
+        return (self._transport.one(Faults, call)).faults
+
+    def clear_faults(self, calendar_id: str) -> None:
+        """Let no more of its requests fail. A connection that has expired stays so."""
+        self._transport.send(delete(f"{_calendar(calendar_id)}/faults"))
+
+    def clock(self) -> Clock:
+        """The time that the account's test mode goes by."""
+        return self._transport.one(Clock, get("/sandbox/clock"))
+
+    def advance_clock(self, seconds: int) -> Clock:
+        """Let time pass in test mode: what falls into it happens at once. It goes forward only."""
+        return self._transport.one(Clock, post("/sandbox/clock", {"advance_seconds": seconds}))
+
+
+def _calendar(calendar_id: str) -> str:
+    return f"/sandbox/calendars/{part(calendar_id)}"
+
+
+def _event(calendar_id: str, event_id: str) -> str:
+    return f"{_calendar(calendar_id)}/events/{part(event_id)}"
+
+
+def _instance(calendar_id: str, event_id: str, original_start: datetime | date) -> str:
+    return f"{_event(calendar_id, event_id)}/instances/{part(written(original_start))}"
