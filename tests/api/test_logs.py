@@ -125,6 +125,8 @@ async def test_logs_of_the_same_moment_are_in_one_order_on_all_pages(world: Worl
         ("until=2026-03-28T10:00:00", "until"),
         ("since=9999-12-31T23:59:59-23:59", "since"),
         ("pair=pair_one", "pair"),
+        ("pair_id=%00", "pair_id"),
+        ("sync_id=%00", "sync_id"),
     ],
 )
 async def test_wrong_parameters_are_named(client: Client, query: str, field: str) -> None:

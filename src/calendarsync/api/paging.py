@@ -18,6 +18,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, Field
 
 from calendarsync.api.errors import invalid
+from calendarsync.api.v1.fields import Text
 from calendarsync.store.paging import MOST, NoSuchItem, Page
 
 
@@ -31,7 +32,7 @@ class Paged(BaseModel):
 async def _page(
     limit: Annotated[int, Query(ge=1, le=MOST, description="Items at most.")] = MOST,
     starting_after: Annotated[
-        str | None, Query(max_length=100, description="The id of the item before the first that is wanted.")
+        Text | None, Query(max_length=100, description="The id of the item before the first that is wanted.")
     ] = None,
 ) -> Page:
     return Page(limit, starting_after)

@@ -14,28 +14,23 @@ from calendarsync.domain.rules import Rules, SyncMode, Window
 Interval = tuple[datetime, datetime]
 """[start, end) in UTC."""
 
-MAX_INSTANCES = 100_000
-"""So many instances are laid out for one question."""
-
 _DEFAULTS = Rules(SyncMode.BLOCKER)
 
 
 class TooManyInstances(Exception):  # noqa: N818 - it says what there is
-    """More than may be laid out for one question."""
+    """More than were allowed to be laid out."""
 
 
 @dataclass(frozen=True, slots=True)
 class BusyTimes:
-    """`intervals` in the order of their events. `laid_out`: instances; `unreadable`: events that tell no times."""
+    """`intervals` are merged. `laid_out`: instances; `unreadable`: events whose times cannot be told."""
 
     intervals: list[Interval]
     laid_out: int
     unreadable: int
 
 
-def busy_times(
-    entries: Iterable[Entry], window: Window, floating: str, *, most: int = MAX_INSTANCES
-) -> BusyTimes:
+def busy_times(entries: Iterable[Entry], window: Window, floating: str, *, most: int) -> BusyTimes:
     """When the entries block time in `window`: those that the default options of a pair copy (rule 6).
 
     Floating times and dates are read in the zone `floating`. Raises TooManyInstances beyond `most`.
@@ -60,7 +55,7 @@ def busy_times(
             for instance in instances
             if _DEFAULTS.why_not(instance.component) is None
         ]
-    return BusyTimes(intervals, laid_out, unreadable)
+    return BusyTimes(merge(intervals, window), laid_out, unreadable)
 
 
 def merge(intervals: Iterable[Interval], window: Window) -> list[Interval]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, and_, case, delete, func, insert, or_, select, update
@@ -27,6 +27,7 @@ _latest = (
     .scalar_subquery()
 )
 _own = connections.c.last_synced_at
+_CHUNK = 500
 # A run notes its time with its pair; the column holds what pairs that are gone have left.
 _SHOWN = [
     *(column for column in connections.c if column is not _own),
@@ -62,10 +63,26 @@ async def list_connections(connection: AsyncConnection, tenant: Tenant, page: Pa
 
 
 async def get_connection(
-    connection: AsyncConnection, tenant: Tenant, connection_id: str
+    connection: AsyncConnection, tenant: Tenant, connection_id: str, *, lock: bool = False
 ) -> RowMapping | None:
+    """`lock`: nobody else changes it until the transaction ends."""
     query = select(*_SHOWN).where(_one(connection_id))
+    if lock:
+        query = query.with_for_update(of=connections)
     return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
+
+
+async def get_connections(
+    connection: AsyncConnection, tenant: Tenant, connection_ids: Collection[str]
+) -> dict[str, RowMapping]:
+    """Those of the ids that are the tenant's connections', with their rows."""
+    found: dict[str, RowMapping] = {}
+    listed = list(connection_ids)
+    for start in range(0, len(listed), _CHUNK):
+        chunk = connections.c.id.in_(listed[start : start + _CHUNK])
+        rows = await connection.execute(select(*_SHOWN).where(owned(connections), chunk), tenant.parameters())
+        found |= {row["id"]: row for row in rows.mappings()}
+    return found
 
 
 async def shares_grant(

@@ -75,13 +75,15 @@ Email = Annotated[
         json_schema_extra={"pattern": f"^{_EMAIL.pattern}$"},
     ),
 ]
-ConnectionId = Annotated[str, Path(description="`conn_…`", examples=["conn_abc123"])]
-PairId = Annotated[str, Path(description="`pair_…`", examples=["pair_xyz789"])]
-LogId = Annotated[str, Path(description="`log_…`", examples=["log_456"])]
-WebhookId = Annotated[str, Path(description="`whk_…`", examples=["whk_123"])]
-DeliveryId = Annotated[str, Path(description="`dlv_…`", examples=["dlv_123"])]
+# PostgreSQL takes no U+0000, and nothing that we have is named with it.
+Id = Annotated[str, AfterValidator(lambda value: value.replace("\0", "\N{REPLACEMENT CHARACTER}"))]
+ConnectionId = Annotated[Id, Path(description="`conn_…`", examples=["conn_abc123"])]
+PairId = Annotated[Id, Path(description="`pair_…`", examples=["pair_xyz789"])]
+LogId = Annotated[Id, Path(description="`log_…`", examples=["log_456"])]
+WebhookId = Annotated[Id, Path(description="`whk_…`", examples=["whk_123"])]
+DeliveryId = Annotated[Id, Path(description="`dlv_…`", examples=["dlv_123"])]
 
-KeyId = Annotated[str, Path(description="`key_…`", examples=["key_123"])]
+KeyId = Annotated[Id, Path(description="`key_…`", examples=["key_123"])]
 
 
 class Problem(BaseModel):

@@ -14,7 +14,7 @@ from calendarsync.accounts.scopes import Scope
 from calendarsync.api.errors import invalid, not_found
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import Services, ServicesParam
-from calendarsync.api.v1.fields import LogId, Problem, Timestamp, problem
+from calendarsync.api.v1.fields import LogId, Problem, Text, Timestamp, problem
 from calendarsync.api.v1.log_cursor import MAX_CURSOR_LENGTH, LogCursor, digest_of
 from calendarsync.api.v1.pair_models import OperationOut
 from calendarsync.api.v1.responses import NOT_FOUND
@@ -62,8 +62,8 @@ async def list_logs(
     *,
     services: ServicesParam,
     caller: Caller,
-    pair_id: Annotated[str | None, Query()] = None,
-    sync_id: Annotated[str | None, Query()] = None,
+    pair_id: Annotated[Text | None, Query()] = None,
+    sync_id: Annotated[Text | None, Query()] = None,
     status: Annotated[store.LogStatus | None, Query()] = None,
     since: Annotated[Timestamp | None, Query(description="At this time or later.")] = None,
     until: Annotated[Timestamp | None, Query(description="Before this time.")] = None,

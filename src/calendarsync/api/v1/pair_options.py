@@ -30,6 +30,10 @@ def _check_color(value: str) -> str:
     return value.lower()
 
 
+Zone = Annotated[str, Field(max_length=64), AfterValidator(_check_zone)]
+"""The IANA name of a time zone."""
+
+
 class Options(Body):
     """All optional; what is left out has its default. `title`, `color` and `timezone` may be null: the default."""
 
@@ -59,7 +63,7 @@ class Options(Body):
     reminders: list[Annotated[int, Field(ge=0, le=40_320)]] = Field(
         default_factory=omitted, max_length=5, description="Minutes before the start. Default none."
     )
-    timezone: Annotated[str, Field(max_length=64), AfterValidator(_check_zone)] | None = Field(
+    timezone: Zone | None = Field(
         default_factory=omitted, description="IANA zone for floating times in a calendar that has no zone."
     )
 
