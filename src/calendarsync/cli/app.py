@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from calendarsync import __version__
-from calendarsync.cli import accounts, demo, keys, migrate, serve, worker
+from calendarsync.cli import accounts, demo, keys, migrate, serve, webhooks, worker
 
 app = typer.Typer(
     help="Keeps several calendars in step: self-hosted, private by design, with a REST API.",
@@ -40,3 +40,4 @@ app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.app, name="webhooks")

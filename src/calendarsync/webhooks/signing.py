@@ -80,7 +80,7 @@ def verify(
     is accepted only with `untimed`, for receivers behind something that drops the others. Raises ValueError
     where `secret` is none.
     """
-    _key(secret)
+    key_of(secret)
     given = {name.lower(): value for name, value in headers.items()}
     if untimed and not given.keys() & {STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE}:
         _verify_body(secret, given, body)
@@ -136,10 +136,11 @@ def _hex(secret: str, body: bytes) -> str:
 
 def _standard(secret: str, event_id: str, timestamp: str, body: bytes) -> str:
     signed = f"{event_id}.{timestamp}.".encode(errors="replace") + body
-    return "v1," + base64.b64encode(hmac.new(_key(secret), signed, hashlib.sha256).digest()).decode()
+    return "v1," + base64.b64encode(hmac.new(key_of(secret), signed, hashlib.sha256).digest()).decode()
 
 
-def _key(secret: str) -> bytes:
+def key_of(secret: str) -> bytes:
+    """What the Standard Webhooks signature is keyed with. Raises ValueError."""
     try:
         if not secret.startswith(PREFIX):
             raise ValueError
