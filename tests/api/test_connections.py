@@ -81,7 +81,7 @@ async def test_connect(world: World, client: Client, radicale: RadicaleServer) -
     assert radicale.password.encode() not in row["credentials_encrypted"]
     credentials = open_credentials(world.services.keyring, created["id"], row["credentials_encrypted"])
     assert credentials == {"username": "alice", "password": radicale.password}
-    assert (await client.get(URL)).json == {"connections": [created]}
+    assert (await client.get(URL)).json == {"connections": [created], "has_more": False}
     assert (await client.get(f"{URL}/{created['id']}")).json == created
 
 
@@ -164,7 +164,7 @@ async def test_what_cannot_be_connected_is_named(
     answer = await client.post(URL, access(radicale, **changes))
     assert answer.status == 422, answer.body
     assert answer.fields == fields
-    assert (await client.get(URL)).json == {"connections": []}
+    assert (await client.get(URL)).json == {"connections": [], "has_more": False}
 
 
 @pytest.mark.parametrize("answer", ["200 OK", "207 Multi-Status", "404 Not Found", "500 Oops"])
@@ -269,7 +269,7 @@ async def test_a_connection_in_use_is_kept_unless_all_goes(world: World, client:
     assert world.runner.asked == []
     assert (await client.delete(f"{URL}/{a}?cascade=true")).status == 204
     assert world.runner.asked == [(pair["id"], {"remove": "remove"})]
-    assert (await client.get("/api/v1/sync-pairs")).json == {"pairs": []}
+    assert (await client.get("/api/v1/sync-pairs")).json == {"pairs": [], "has_more": False}
     assert [each["id"] for each in (await client.get(URL)).json["connections"]] == [b]
 
 
@@ -292,4 +292,4 @@ async def test_a_cascade_can_be_given_up(world: World, client: Client) -> None:
     await world.pair(client, a, await world.connection("b"))
     world.runner.stuck = True
     assert (await client.delete(f"{URL}/{a}?cascade=true&abandon=true")).status == 204
-    assert (await client.get("/api/v1/sync-pairs")).json == {"pairs": []}
+    assert (await client.get("/api/v1/sync-pairs")).json == {"pairs": [], "has_more": False}

@@ -123,7 +123,7 @@ async def test_what_cannot_be_connected_is_named(
 ) -> None:
     answer = await client.post(URL, {"provider": "ics", "url": feed.url, **changes})
     assert (answer.status, answer.fields) == (422, fields), answer.body
-    assert (await client.get(URL)).json == {"connections": []}
+    assert (await client.get(URL)).json == {"connections": [], "has_more": False}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
     assert row["options"] == {"past_days": 7, "reminders": [10]}
     assert row["due_at"] == world.clock[0]
     assert world.runner.woken == 1
-    assert (await client.get(URL)).json == {"pairs": [pair]}
+    assert (await client.get(URL)).json == {"pairs": [pair], "has_more": False}
     assert (await client.get(f"{URL}/{pair['id']}")).json == pair
 
 
@@ -109,7 +109,7 @@ async def test_what_is_wrong_is_named(
     assert answer.error["code"] == "validation_error"
     assert answer.fields == {field}
     assert answer.error["message"].startswith(f"{field}: ")
-    assert (await client.get(URL)).json == {"pairs": []}
+    assert (await client.get(URL)).json == {"pairs": [], "has_more": False}
 
 
 async def test_every_valid_option_is_taken(world: World, client: Client) -> None:

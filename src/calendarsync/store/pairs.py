@@ -18,6 +18,7 @@ CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
 
 # Built once: a trigger asks it, and SQLAlchemy takes longer to build it than SQLite to answer.
 _ONE = select(pairs).where(owned(pairs), pairs.c.id == bindparam("of_id"))
+_ONE_LOCKED = _ONE.with_for_update()
 
 
 def _on(connection_id: str) -> ColumnElement[bool]:
@@ -36,15 +37,21 @@ async def list_pairs(connection: AsyncConnection, tenant: Tenant, page: Page) ->
     )
 
 
-async def get_pair(connection: AsyncConnection, tenant: Tenant, pair_id: str) -> RowMapping | None:
+async def get_pair(
+    connection: AsyncConnection, tenant: Tenant, pair_id: str, *, lock: bool = False
+) -> RowMapping | None:
+    """`lock`: nobody else changes it until the transaction ends."""
     of = {"of_id": pair_id, **tenant.parameters()}
-    return (await connection.execute(_ONE, of)).mappings().one_or_none()
+    return (await connection.execute(_ONE_LOCKED if lock else _ONE, of)).mappings().one_or_none()
 
 
 async def pairs_of_connection(
-    connection: AsyncConnection, tenant: Tenant, connection_id: str
+    connection: AsyncConnection, tenant: Tenant, connection_id: str, *, lock: bool = False
 ) -> Sequence[RowMapping]:
+    """`lock`: nobody else changes them until the transaction ends."""
     query = select(pairs).where(owned(pairs), _on(connection_id)).order_by(pairs.c.id)
+    if lock:
+        query = query.with_for_update()
     return (await connection.execute(query, tenant.parameters())).mappings().all()
 
 

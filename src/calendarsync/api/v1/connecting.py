@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
+from calendarsync.api.conditional import Precondition
 from calendarsync.api.errors import conflict, invalid, not_found
 from calendarsync.api.services import Services
 from calendarsync.api.v1.connection_models import (
@@ -20,6 +21,7 @@ from calendarsync.api.v1.connection_models import (
     NewConnection,
     NewSandboxConnection,
     SandboxAccess,
+    connection_out,
 )
 from calendarsync.api.v1.finding import Found, find_calendars
 from calendarsync.api.v1.removal import remove_pairs
@@ -67,11 +69,19 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
 
 
 async def change(
-    services: Services, caller: Identity, connection_id: str, changes: ConnectionChanges
+    services: Services,
+    caller: Identity,
+    connection_id: str,
+    changes: ConnectionChanges,
+    if_match: Precondition,
 ) -> RowMapping:
-    """The connection as it is then. New credentials wake a connection that had expired (rule 25)."""
+    """The connection as it is then. New credentials wake a connection that had expired (rule 25).
+
+    Raises ApiError 404, 409, 412, 422.
+    """
     async with services.db.read_as(caller.tenant) as connection:
         row = await _get(connection, caller, connection_id)
+        if_match.check(connection_out(row))  # before a provider is asked; once more when it is written
     values: dict[str, Any] = {}
     if "calendar_name" in changes.model_fields_set:
         values["calendar_name"] = changes.calendar_name
@@ -84,6 +94,7 @@ async def change(
         await _refuse_twin(connection, caller, {**row, **values})
         if renewed:  # pairs before connections: every transaction locks them in this order
             await pair_store.mark_due(connection, caller.tenant, connection_id, services.now())
+        if_match.check(connection_out(await _get(connection, caller, connection_id, lock=True)))
         await store.update_connection(connection, caller.tenant, connection_id, values)
         row = await _get(connection, caller, connection_id)
     services.wake()
@@ -94,6 +105,7 @@ async def disconnect(
     services: Services,
     caller: Identity,
     connection_id: str,
+    if_match: Precondition,
     *,
     cascade: bool,
     keep_copies: bool,
@@ -101,17 +113,24 @@ async def disconnect(
 ) -> RowMapping | None:
     """None where the connection is gone; else the connection, whose pairs' copies are still being removed.
 
-    Raises ApiError 404, 409.
+    Raises ApiError 404, 409, 412.
     """
+
+    async def judge(connection: AsyncConnection) -> None:
+        await pair_store.pairs_of_connection(connection, caller.tenant, connection_id, lock=True)
+        if_match.check(connection_out(await _get(connection, caller, connection_id, lock=True)))
+
     async with services.db.read_as(caller.tenant) as connection:
         row = await _get(connection, caller, connection_id)
         pairs = await pair_store.pairs_of_connection(connection, caller.tenant, connection_id)
     if pairs and not cascade:
         raise conflict("sync pairs use this connection; delete them first, or send cascade=true")
     await remove_pairs(
-        services, caller, [pair["id"] for pair in pairs], keep_copies=keep_copies, abandon=abandon
+        services, caller, [pair["id"] for pair in pairs], judge, keep_copies=keep_copies, abandon=abandon
     )
     async with services.db.write_as(caller.tenant) as connection:
+        if not pairs:
+            await judge(connection)
         if await pair_store.pairs_of_connection(connection, caller.tenant, connection_id):
             return row
         await store.delete_connection(connection, caller.tenant, connection_id)
@@ -132,8 +151,10 @@ async def _keep_calendar(connection: AsyncConnection, caller: Identity, calendar
         raise invalid(("calendar_id", _NO_CALENDAR))
 
 
-async def _get(connection: AsyncConnection, caller: Identity, connection_id: str) -> RowMapping:
-    row = await store.get_connection(connection, caller.tenant, connection_id)
+async def _get(
+    connection: AsyncConnection, caller: Identity, connection_id: str, *, lock: bool = False
+) -> RowMapping:
+    row = await store.get_connection(connection, caller.tenant, connection_id, lock=lock)
     if row is None:
         raise not_found("connection")
     return row

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.conditional import IfMatch
 from calendarsync.api.errors import not_found
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
@@ -75,10 +76,14 @@ async def get_connection(
 
 @router.patch("/{connection_id}", openapi_extra=needs(Scope.CONNECTIONS_WRITE), responses=NOT_FOUND)
 async def change_connection(
-    services: ServicesParam, caller: Caller, connection_id: ConnectionId, body: ConnectionChanges
+    services: ServicesParam,
+    caller: Caller,
+    connection_id: ConnectionId,
+    body: ConnectionChanges,
+    if_match: IfMatch,
 ) -> ConnectionOut:
     """Rename it, or give it new credentials, with which an expired connection goes on where it stood."""
-    return connection_out(await connecting.change(services, caller, connection_id, body))
+    return connection_out(await connecting.change(services, caller, connection_id, body, if_match))
 
 
 @router.delete(
@@ -99,13 +104,14 @@ async def delete_connection(
     services: ServicesParam,
     caller: Caller,
     connection_id: ConnectionId,
+    if_match: IfMatch,
     cascade: Annotated[bool, Query(description="Delete the pairs that use it as well.")] = False,
     keep_copies: Annotated[bool, Query(description="Leave the pairs' copies as ordinary events.")] = False,
     abandon: Annotated[bool, Query(description="Forget the pairs at once, whatever their copies.")] = False,
 ) -> Response:
     """End a connection. 409 while pairs use it, unless `cascade=true`; originals are never touched."""
     left = await connecting.disconnect(
-        services, caller, connection_id, cascade=cascade, keep_copies=keep_copies, abandon=abandon
+        services, caller, connection_id, if_match, cascade=cascade, keep_copies=keep_copies, abandon=abandon
     )
     if left is None:
         return Response(status_code=204)

@@ -10,9 +10,10 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
+from calendarsync.api.conditional import Precondition
 from calendarsync.api.errors import conflict, invalid, not_found
 from calendarsync.api.services import Services
-from calendarsync.api.v1.pair_models import NewPair, PairChanges, TriggerRequest
+from calendarsync.api.v1.pair_models import NewPair, PairChanges, TriggerRequest, pair_out
 from calendarsync.api.v1.pair_options import title_problem
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.store import connections as connection_store
@@ -47,10 +48,13 @@ async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMa
     return row
 
 
-async def change(services: Services, caller: Identity, pair_id: str, changes: PairChanges) -> RowMapping:
-    """The pair as it is then. Raises ApiError 404, 409, 422."""
+async def change(
+    services: Services, caller: Identity, pair_id: str, changes: PairChanges, if_match: Precondition
+) -> RowMapping:
+    """The pair as it is then. Raises ApiError 404, 409, 412, 422."""
     async with services.db.write_as(caller.tenant) as connection:
-        row = await get(connection, caller, pair_id)
+        row = await get(connection, caller, pair_id, lock=True)
+        if_match.check(pair_out(row))
         if row["removal"]:
             raise conflict(_BEING_REMOVED)
         values = _changed(services, row, changes)
@@ -65,12 +69,25 @@ async def change(services: Services, caller: Identity, pair_id: str, changes: Pa
 
 
 async def delete(
-    services: Services, caller: Identity, pair_id: str, *, keep_copies: bool, abandon: bool
+    services: Services,
+    caller: Identity,
+    pair_id: str,
+    if_match: Precondition,
+    *,
+    keep_copies: bool,
+    abandon: bool,
 ) -> RowMapping | None:
-    """None where the pair is gone; else the pair, whose copies are still being removed. Raises ApiError 404."""
+    """None where the pair is gone; else the pair, whose copies are still being removed.
+
+    Raises ApiError 404, 412.
+    """
     async with services.db.read_as(caller.tenant) as connection:
         await get(connection, caller, pair_id)
-    await remove_pairs(services, caller, [pair_id], keep_copies=keep_copies, abandon=abandon)
+
+    async def judge(connection: AsyncConnection) -> None:
+        if_match.check(pair_out(await get(connection, caller, pair_id, lock=True)))
+
+    await remove_pairs(services, caller, [pair_id], judge, keep_copies=keep_copies, abandon=abandon)
     async with services.db.read_as(caller.tenant) as connection:
         return await store.get_pair(connection, caller.tenant, pair_id)
 
@@ -101,9 +118,11 @@ async def trigger(
     return ticket, ticket.done.result() if wait and ticket.done.done() else None
 
 
-async def get(connection: AsyncConnection, caller: Identity, pair_id: str) -> RowMapping:
+async def get(
+    connection: AsyncConnection, caller: Identity, pair_id: str, *, lock: bool = False
+) -> RowMapping:
     """Raises ApiError 404."""
-    row = await store.get_pair(connection, caller.tenant, pair_id)
+    row = await store.get_pair(connection, caller.tenant, pair_id, lock=lock)
     if row is None:
         raise not_found("sync pair")
     return row

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.conditional import IfMatch
 from calendarsync.api.errors import invalid
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
@@ -56,9 +57,11 @@ async def get_pair(services: ServicesParam, caller: Caller, pair_id: PairId) -> 
 
 
 @router.patch("/{pair_id}", openapi_extra=needs(Scope.PAIRS_WRITE), responses={**NOT_FOUND, **CONFLICT})
-async def change_pair(services: ServicesParam, caller: Caller, pair_id: PairId, body: PairChanges) -> PairOut:
+async def change_pair(
+    services: ServicesParam, caller: Caller, pair_id: PairId, body: PairChanges, if_match: IfMatch
+) -> PairOut:
     """Pause, resume, or change it. The next run brings every copy in line."""
-    return pair_out(await pairing.change(services, caller, pair_id, body))
+    return pair_out(await pairing.change(services, caller, pair_id, body, if_match))
 
 
 @router.delete(
@@ -78,13 +81,14 @@ async def delete_pair(
     services: ServicesParam,
     caller: Caller,
     pair_id: PairId,
+    if_match: IfMatch,
     keep_copies: Annotated[bool, Query(description="Leave the copies as ordinary events.")] = False,
     abandon: Annotated[
         bool, Query(description="Forget the pair at once, whatever becomes of its copies.")
     ] = False,
 ) -> Response:
     """End a pair and remove the copies that it made. Originals are never touched."""
-    left = await pairing.delete(services, caller, pair_id, keep_copies=keep_copies, abandon=abandon)
+    left = await pairing.delete(services, caller, pair_id, if_match, keep_copies=keep_copies, abandon=abandon)
     if left is None:
         return Response(status_code=204)
     return JSONResponse(pair_out(left).model_dump(mode="json"), 202)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.api.services import Services
@@ -12,9 +14,18 @@ from calendarsync.store import pairs as store
 from calendarsync.store.claims import lock_pairs
 from calendarsync.sync.report import PAIR_GONE, RunReport, RunStatus
 
+Judge = Callable[[AsyncConnection], Awaitable[None]]
+"""Raises what is to be answered where it may not be done any more, inside the transaction that begins it."""
+
 
 async def remove_pairs(
-    services: Services, caller: Identity, pair_ids: Sequence[str], *, keep_copies: bool, abandon: bool
+    services: Services,
+    caller: Identity,
+    pair_ids: Sequence[str],
+    judge: Judge,
+    *,
+    keep_copies: bool,
+    abandon: bool,
 ) -> None:
     """Let the engine remove the pairs' copies, or make them ordinary events, and wait a while for it.
 
@@ -23,12 +34,13 @@ async def remove_pairs(
     """
     if abandon:
         for pair_id in pair_ids:
-            await _abandon(services, caller, pair_id)
+            await _abandon(services, caller, pair_id, judge if pair_id == pair_ids[0] else None)
         return
     if not pair_ids:
         return
     values = {"removal": "keep" if keep_copies else "remove", "due_at": services.now(), **store.CHANGED}
     async with services.db.write_as(caller.tenant) as connection:
+        await judge(connection)
         for pair_id in pair_ids:
             await store.update_pair(connection, caller.tenant, pair_id, values)
     tickets = []
@@ -39,7 +51,7 @@ async def remove_pairs(
         await services.wait_for(tickets)
 
 
-async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
+async def _abandon(services: Services, caller: Identity, pair_id: str, judge: Judge | None) -> None:
     # The engine's: a pair of another account may mind these calendars, and is locked and made due.
     async with services.db.write() as connection:
         if await store.get_pair(connection, caller.tenant, pair_id) is None:
@@ -48,6 +60,8 @@ async def _abandon(services: Services, caller: Identity, pair_id: str) -> None:
         if pair is None:
             return
         await lock_pairs(connection, pair_id, beside=schedule.beside(pair))
+        if judge is not None:
+            await judge(connection)
         gone = RunReport("", RunStatus.FAILED, error=PAIR_GONE)
         await orders.finish_all(connection, pair_id, gone.to_json(), services.now())
         await schedule.delete_pair(connection, pair)
