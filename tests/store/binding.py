@@ -37,6 +37,7 @@ from calendarsync.store.tenancy import ACCOUNT, MODE, OF_ACCOUNT, OF_INSTALLATIO
 CALLER = frozenset(
     {
         "accounts",
+        "clock",
         "connections",
         "idempotency",
         "keys",
@@ -51,7 +52,7 @@ CALLER = frozenset(
 )
 ENGINE = frozenset(
     {
-        *("claims", "deliveries", "index", "limits", "links", "orders", "outbox", "quiet", "runs"),
+        *("claims", "deliveries", "index", "limits", "links", "orders", "outbox", "quiet", "retention", "runs"),
         "schedule",
     }
 )

@@ -200,6 +200,7 @@ _BY_NAME: Mapping[str, Any] = {
     "mark_keys": (),
     "sync_ids": ["sync_1"],
     "pair_ids": ["pair_free"],
+    "account_ids": [TENANT.account_id],
     "connection_ids": ["conn_a"],
     "ids": ["event"],
     "hashes": ["hash"],
@@ -247,6 +248,8 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "quiet.settle_quiet": [
         {"ends": [QuietEnd(_HELD, LATER, _RUN | {"id": "log_2", "sync_id": "sync_3"}, {})]}
     ],
+    "retention.accounts_after": [{"account_id": ""}],
+    "retention.delete_logs": [{"before": LATER}],
     "runs.save_run": [
         {"run": _RUN | {"id": "log_1", "sync_id": "sync_4", "created_at": NOW}, "done": [_OPERATION]}
     ],

@@ -12,7 +12,7 @@ from calendarsync.accounts.keys import Identity, Mode
 from calendarsync.api.errors import invalid
 from calendarsync.api.services import Services
 from calendarsync.api.v1.connection_models import CalDavAccess, IcsAccess, SandboxAccess
-from calendarsync.api.v1.test_mode import refuse_live
+from calendarsync.api.v1.testers import refuse_live
 from calendarsync.net import BasicCredentials
 from calendarsync.providers.base import DiscoveredCalendar, NotAuthorized, ProviderError
 from calendarsync.providers.caldav import canonical_url, discover

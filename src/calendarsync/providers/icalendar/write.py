@@ -15,7 +15,7 @@ from calendarsync.providers.icalendar.lines import MARK_PROPERTY, unfold
 from calendarsync.providers.icalendar.values import write_duration, write_local
 from calendarsync.providers.icalendar.write_zone import write_zone
 
-__all__ = ["MARK_PROPERTY", "without_mark", "write_copy"]
+__all__ = ["MARK_PROPERTY", "without_mark", "write_copy", "write_recurrence"]
 
 PRODID = "-//CalendarSync//CalendarSync//EN"
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -51,7 +51,8 @@ def _event(copy: Copy, component: CopyComponent, now: datetime) -> Iterator[str]
     yield _end(component)
     if component.recurrence_id is not None:
         yield _time("RECURRENCE-ID", _named(component.recurrence_id, copy.master.start))
-    yield from _recurrence(component)
+    if component.recurrence is not None:
+        yield from write_recurrence(component.recurrence, component.start)
     yield f"SUMMARY:{_text(component.title)}"
     if component.description:
         yield f"DESCRIPTION:{_text(component.description)}"
@@ -114,19 +115,17 @@ def _named(value: EventTime, start: EventTime) -> EventTime:
     return EventTime(local, start.zone)
 
 
-def _recurrence(component: CopyComponent) -> Iterator[str]:
-    recurrence = component.recurrence
-    if recurrence is None:
-        return
+def write_recurrence(recurrence: Recurrence, start: EventTime) -> Iterator[str]:
+    """The content lines, unfolded, beside a DTSTART. Raises ValueError for a rule that cannot be read."""
     for rule in recurrence.rrules:
-        yield f"RRULE:{_rule(rule, component.start)}"
+        yield f"RRULE:{_rule(rule, start)}"
     for rule in recurrence.exrules:
-        yield f"EXRULE:{_rule(rule, component.start)}"
+        yield f"EXRULE:{_rule(rule, start)}"
     for extra in recurrence.rdates:
-        yield _recurrence_date(extra, component.start)
+        yield _recurrence_date(extra, start)
     # One a line: several servers lose all but the first of a list.
     for excluded in recurrence.exdates:
-        yield _time("EXDATE", _named(excluded, component.start))
+        yield _time("EXDATE", _named(excluded, start))
 
 
 def _recurrence_date(extra: RecurrenceDate, start: EventTime) -> str:

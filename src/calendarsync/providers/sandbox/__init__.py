@@ -1,7 +1,17 @@
 """The sandbox: calendars in our own database, for test keys alone (docs/decisions/sandbox.md)."""
 
-from calendarsync.providers.sandbox.calendar import SandboxCalendar
-from calendarsync.providers.sandbox.events import Attendee, Event, Part
-from calendarsync.providers.sandbox.faults import Fault
+from calendarsync.providers.sandbox.calendar import MAX_EVENTS, SandboxCalendar
+from calendarsync.providers.sandbox.events import Attendee, Event, Part, written
+from calendarsync.providers.sandbox.faults import Fault, Waiting, order
 
-__all__ = ["Attendee", "Event", "Fault", "Part", "SandboxCalendar"]
+__all__ = [
+    "MAX_EVENTS",
+    "Attendee",
+    "Event",
+    "Fault",
+    "Part",
+    "SandboxCalendar",
+    "Waiting",
+    "order",
+    "written",
+]
