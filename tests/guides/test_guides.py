@@ -1,0 +1,77 @@
+"""Every guide's commands, run as they stand against a server of our own, and what they are said to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.guides.runner import ROOT, blocks_of, run
+from tests.guides.stage import client_of, pair_two, serving
+from tests.testbed.process import free_port
+
+GUIDES = ROOT / "docs" / "guide"
+ELSEWHERE = {"api-quickstart.md"}
+"""Run by a test of their own."""
+
+
+def guide(name: str) -> str:
+    return (GUIDES / name).read_text("utf-8")
+
+
+def test_every_guide_with_commands_is_run() -> None:
+    here = Path(__file__).read_text("utf-8")
+    with_commands = [
+        page.name
+        for page in GUIDES.glob("*.md")
+        if any(block.is_run for block in blocks_of(page.read_text("utf-8")))
+    ]
+    assert len(with_commands) >= 6
+    assert [name for name in with_commands if f'guide("{name}")' not in here and name not in ELSEWHERE] == []
+
+
+def test_automation(tmp_path: Path) -> None:
+    with serving(tmp_path) as reader:
+        key, listed, triggered, started, python = run(guide("automation.md"), tmp_path, pair_two(reader))
+    assert re.search(r"^cs_live_\w{38,}$", key, re.MULTILINE)
+    assert re.search(r"^pair_\w+ active$", listed, re.MULTILINE)
+    assert json.loads(triggered)["success"] is True
+    assert started.strip() == "success"
+    assert python.strip() == "0 new, 0 changed, 0 gone"
+
+
+def test_booking_form(tmp_path: Path) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader) | {"PORT": str(free_port())}
+        _, booked, notified, copies, busy = run(guide("booking-form.md"), tmp_path, staged)
+    assert booked.strip() == ""
+    assert "blocked: 1" in notified
+    assert copies.strip() == f"Busy {tomorrow}T09:00:00Z"
+    assert busy.strip() == f"{tomorrow}T09:00:00Z – {tomorrow}T10:00:00Z"
+
+
+def test_availability_board(tmp_path: Path) -> None:
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader)
+        now = datetime.now(UTC).replace(microsecond=0)
+        with client_of(staged) as client:
+            client.sandbox.create_event(staged["WORK"], now, now + timedelta(hours=1), title="canary-3c9e")
+            assert client.sync_pairs.trigger(staged["PAIR"]).events_created == 1
+        one, _ = run(guide("availability-board.md"), tmp_path, staged)
+        board = (tmp_path / "board.html").read_text("utf-8")
+    assert [each["known"] for each in json.loads(one)["connections"]] == [True, True]
+    assert len(json.loads(one)["busy"]) == 1
+    assert re.findall(r'<tr class="(\w+)"><th>(.*?)</th>', board) == [("busy", "you@example.com")]
+    assert f"until {now + timedelta(hours=1):%H:%M} UTC" in board
+    assert "canary" not in board
+
+
+@pytest.mark.parametrize("name", sorted(page.name for page in GUIDES.glob("*.md")))
+def test_python_in_guides_compiles(name: str) -> None:
+    for block in blocks_of(guide(name)):
+        if block.language == "python":
+            compile(block.text, f"{name}:{block.line}", "exec")
