@@ -173,9 +173,9 @@ class Deliverer:
         return End(
             delivered=answer.delivered,
             attempt={
-                "attempted_at": instant(at),
+                "at": instant(at),
                 "duration_ms": round(seconds * 1000),
-                "response_status": answer.status,
+                "status_code": answer.status,
                 "error": answer.error,
             },
             response_encrypted=seal(self._sender.keyring, delivery.id, text) if text else None,

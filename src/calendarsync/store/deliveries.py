@@ -38,6 +38,7 @@ class Delivery:
     created_at: datetime
     data: Mapping[str, Any]
     account_id: str
+    mode: str
     url_encrypted: bytes
     format: str
     secret_encrypted: bytes
@@ -134,7 +135,7 @@ _CLAIM = (
 )
 _COLUMNS = {
     **{name: deliveries.c[name] for name in ("id", "generation", "webhook_id", "attempts", "event_id")},
-    **{name: webhook_events.c[name] for name in ("type", "created_at", "data", "account_id")},
+    **{name: webhook_events.c[name] for name in ("type", "created_at", "data", "account_id", "mode")},
     **{name: webhooks.c[name] for name in ("url_encrypted", "format", "secret_encrypted")},
     **{name: webhooks.c[name] for name in ("previous_secret_encrypted", "previous_until")},
 }

@@ -14,13 +14,13 @@ from calendarsync.net import (
     InvalidUrl,
     NetError,
     Timeout,
-    parse_url,
     retry_after_seconds,
 )
 from calendarsync.secrets import Keyring, SecretError
 from calendarsync.store.deliveries import Delivery
 from calendarsync.store.webhooks import unseal
 from calendarsync.webhooks import signing
+from calendarsync.webhooks.addresses import confined
 from calendarsync.webhooks.catalogue import instant
 from calendarsync.webhooks.formats import body_of
 from calendarsync.webhooks.retry import Answer
@@ -62,8 +62,7 @@ class Sender:
                 max_bytes=KEPT_BYTES,
                 timeout_seconds=self.timeout_seconds,
                 follow_redirects=False,
-                # Unencrypted it goes to the allowed private networks alone.
-                confined=parse_url(url).scheme == "http",
+                confined=confined(url, delivery.mode),
                 beginning_only=True,
             )
         except NetError as error:
