@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.conditional import IfMatch
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, needs
 from calendarsync.api.services import ServicesParam
@@ -16,7 +17,6 @@ from calendarsync.api.v1.sandbox_models import (
     ClockOut,
     EventId,
     FaultList,
-    FaultOut,
     InstanceChanges,
     NewFault,
     NewSandboxCalendar,
@@ -30,7 +30,7 @@ from calendarsync.api.v1.sandbox_models import (
     SandboxId,
 )
 from calendarsync.api.v1.testers import Tester
-from calendarsync.providers.sandbox import Event, Waiting
+from calendarsync.providers.sandbox import Event
 from calendarsync.store import sandbox as store
 
 router = APIRouter(prefix="/sandbox", tags=["Sandbox"], route_class=ApiRoute)
@@ -75,10 +75,10 @@ async def get_sandbox_calendar(
     responses={**NOT_FOUND, **CONFLICT},
 )
 async def delete_sandbox_calendar(
-    services: ServicesParam, caller: Tester, calendar_id: SandboxId
+    services: ServicesParam, caller: Tester, calendar_id: SandboxId, if_match: IfMatch
 ) -> Response:
     """End a sandbox calendar with all its events. 409 while a connection uses it."""
-    await sandboxing.remove_calendar(services, caller, calendar_id)
+    await sandboxing.remove_calendar(services, caller, calendar_id, if_match)
     return Response(status_code=204)
 
 
@@ -123,15 +123,22 @@ async def get_sandbox_event(
 
 @router.patch("/calendars/{calendar_id}/events/{event_id}", openapi_extra=_NEEDS, responses=NOT_FOUND)
 async def change_sandbox_event(
+    *,
     services: ServicesParam,
     caller: Tester,
     calendar_id: SandboxId,
     event_id: EventId,
     body: SandboxEventChanges,
+    if_match: IfMatch,
 ) -> SandboxEventOut:
     """Change an event, as a person would: a copy too. What is not given stays."""
     return await sandboxing.change_event(
-        services, caller, calendar_id, event_id, lambda event, reader: reader.changed(event, body)
+        services,
+        caller,
+        calendar_id,
+        event_id,
+        lambda event, reader: reader.changed(event, body),
+        if_match=if_match,
     )
 
 
@@ -142,10 +149,10 @@ async def change_sandbox_event(
     responses=NOT_FOUND,
 )
 async def delete_sandbox_event(
-    services: ServicesParam, caller: Tester, calendar_id: SandboxId, event_id: EventId
+    services: ServicesParam, caller: Tester, calendar_id: SandboxId, event_id: EventId, if_match: IfMatch
 ) -> Response:
     """Delete an event, as a person would: a copy too."""
-    await sandboxing.remove_event(services, caller, calendar_id, event_id)
+    await sandboxing.remove_event(services, caller, calendar_id, event_id, if_match)
     return Response(status_code=204)
 
 
@@ -202,7 +209,7 @@ async def list_sandbox_faults(services: ServicesParam, caller: Tester, calendar_
     """The faults that are still to come, the next one first."""
     async with services.db.read_as(caller.tenant) as db:
         calendar = await sandboxing.find_calendar(db, caller, calendar_id)
-    return _faults(calendar["faults"])
+    return sandboxing.faults_out(calendar["faults"])
 
 
 @router.post("/calendars/{calendar_id}/faults", status_code=201, openapi_extra=_NEEDS, responses=NOT_FOUND)
@@ -210,13 +217,15 @@ async def order_sandbox_fault(
     services: ServicesParam, caller: Tester, calendar_id: SandboxId, body: NewFault
 ) -> FaultList:
     """Let the calendar's next requests fail. The answer lists all faults that are to come."""
-    return _faults(await sandboxing.order_fault(services, caller, calendar_id, body))
+    return await sandboxing.order_fault(services, caller, calendar_id, body)
 
 
 @router.delete("/calendars/{calendar_id}/faults", status_code=204, openapi_extra=_NEEDS, responses=NOT_FOUND)
-async def clear_sandbox_faults(services: ServicesParam, caller: Tester, calendar_id: SandboxId) -> Response:
+async def clear_sandbox_faults(
+    services: ServicesParam, caller: Tester, calendar_id: SandboxId, if_match: IfMatch
+) -> Response:
     """Let no more requests of the calendar fail. A connection that has expired stays so."""
-    await sandboxing.clear_faults(services, caller, calendar_id)
+    await sandboxing.clear_faults(services, caller, calendar_id, if_match)
     return Response(status_code=204)
 
 
@@ -233,7 +242,3 @@ async def advance_sandbox_clock(services: ServicesParam, caller: Tester, body: A
     It goes forward only. Times of logs and webhooks, which are signed, stay those of the real clock.
     """
     return await sandboxing.advance_clock(services, caller, body.advance_seconds)
-
-
-def _faults(waiting: Waiting) -> FaultList:
-    return FaultList(faults=[FaultOut(**fault) for fault in waiting])

@@ -97,6 +97,7 @@ async def change_event(
     calendar_id: str,
     event_id: str,
     change: Change,
+    *,
     if_match: Precondition = NO_PRECONDITION,
 ) -> SandboxEventOut:
     """The event as `change` leaves it."""
