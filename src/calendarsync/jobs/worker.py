@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -15,9 +15,9 @@ from calendarsync.jobs.handover import from_json, to_json
 from calendarsync.jobs.outbox import WEBHOOKS_DUE
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runs import LEASE, Claimed, Runs, end_tasks, load
+from calendarsync.jobs.tidy import TIDY_SECONDS, Tidy
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
 from calendarsync.metrics import Metrics
-from calendarsync.store import orders
 from calendarsync.store.claims import claim_due, claim_ordered, pull_in
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.sync.round import JITTER
@@ -43,8 +43,6 @@ TICK_SECONDS = 1.0
 DRAIN_SECONDS = 12.0
 _END_SECONDS = 2.0
 CLOCK_JUMP_SECONDS = 5.0
-_KEEP_ORDERS = timedelta(hours=1)
-_TIDY_EVERY = timedelta(minutes=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +68,7 @@ class Worker:
         self._engine = engine
         self._wakeups = wakeups
         self._deliverer = deliverer
+        self._tidy = Tidy(db)
         self._poll = timedelta(seconds=poll_seconds)
         self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics())
         self._scheduling = self._clock_minded = False
@@ -77,7 +76,6 @@ class Worker:
         # whether an order was there that could not be claimed.
         self._woken, self._asked = asyncio.Event(), asyncio.Event()
         self._more = self._blocked = False
-        self._tidy_at = datetime.min.replace(tzinfo=UTC)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, schedule: bool = True) -> None:
@@ -88,12 +86,13 @@ class Worker:
             PAIR_ORDERED: self._on_ordered,
             WEBHOOKS_DUE: self._on_webhooks_due,
         }
-        deliverer = self._deliverer
+        deliverer, tidy = self._deliverer, self._tidy
         loops = [
             _again_and_again(self._runs.renew, asyncio.Event(), BEAT_SECONDS, lambda: False),
             self._wakeups.listen(handlers),
             _again_and_again(self._carry_on_orders, self._asked, TICK_SECONDS, self._is_stopping),
             _again_and_again(deliverer.look, deliverer.woken, TICK_SECONDS, self._is_stopping),
+            _again_and_again(tidy.look, tidy.woken, TIDY_SECONDS, self._is_stopping),
         ]
         if schedule:
             loops.append(_again_and_again(self._tick, self._woken, TICK_SECONDS, self._is_stopping))
@@ -107,6 +106,7 @@ class Worker:
         self._woken.set()
         self._asked.set()
         self._deliverer.wake()
+        self._tidy.woken.set()
         await end_tasks(others, _END_SECONDS)
         await asyncio.gather(self._runs.drain(DRAIN_SECONDS), self._deliverer.drain(DRAIN_SECONDS))
         await end_tasks(keeping, 0.0)
@@ -157,13 +157,9 @@ class Worker:
         here: Claimed | None = None
         async with self._db.write() as db:
             now = self._db.now()
-            if now >= self._tidy_at:
-                await orders.prune(db, now - _KEEP_ORDERS)
             claims = await claim_ordered(db, now, now + LEASE, room)
             if claims:
                 here = await load(db, claims, now + LEASE)
-        if now >= self._tidy_at:
-            self._tidy_at = now + _TIDY_EVERY
         if here is not None:
             self._blocked = False
             await self._runs.take_up(here, scheduling=self._scheduling)

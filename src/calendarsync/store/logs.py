@@ -25,7 +25,7 @@ from calendarsync.store.tables import operations, runs
 from calendarsync.store.tenancy import Tenant, owned
 
 LogStatus = Literal["success", "partial", "failed"]
-_STATUSES: tuple[LogStatus, ...] = get_args(LogStatus)
+STATUSES: tuple[LogStatus, ...] = get_args(LogStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class LogFilter:
         return found
 
     def statuses(self) -> tuple[LogStatus, ...]:
-        return _STATUSES if self.status is None else (self.status,)
+        return STATUSES if self.status is None else (self.status,)
 
 
 @dataclass(frozen=True, slots=True)

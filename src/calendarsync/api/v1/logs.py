@@ -118,7 +118,7 @@ async def get_log(services: ServicesParam, caller: Caller, log_id: LogId) -> Log
 
 
 def _kept_since(services: Services, caller: Identity) -> datetime:
-    return services.now_for(caller) - timedelta(days=caller.plan.log_days)
+    return services.now() - timedelta(days=caller.plan.log_days)
 
 
 def _start(cursor: str | None, page: int | None, filters: str) -> LogCursor | None:

@@ -1,0 +1,195 @@
+"""What is kept for a while goes in time, and nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from calendarsync.jobs import tidy as tidy_module
+from calendarsync.jobs.tidy import KEEP_EVENTS, KEEP_ORDERS, TIDY_SECONDS, Tidy
+from calendarsync.store.database import Database
+from calendarsync.store.tables import (
+    accounts,
+    deliveries,
+    idempotency,
+    operations,
+    orders,
+    rate_windows,
+    runs,
+    webhook_events,
+    webhooks,
+)
+from tests.jobs.conftest import Workplace, workplace
+from tests.testbed.memory_desk import MemoryDesk
+
+NOW = datetime(2026, 3, 28, 10, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, clock=lambda: NOW)
+    yield database
+    await database.close()
+
+
+async def put(database: Database, table: Any, *rows: dict[str, Any]) -> None:
+    async with database.write() as db:
+        await db.execute(insert(table), list(rows))
+
+
+async def ids(database: Database, table: Any) -> set[str]:
+    async with database.read() as db:
+        return set((await db.execute(select(next(iter(table.primary_key.columns))))).scalars())
+
+
+def account(name: str, plan: str = "free", **values: Any) -> dict[str, Any]:
+    row = {"id": f"acct_{name}", "email": f"{name}@example.com", "plan": plan, "created_at": NOW}
+    return {**row, "trial_ends_at": None, **values}
+
+
+def log(name: str, owner: str, age: timedelta, **values: Any) -> dict[str, Any]:
+    counts = {f"events_{each}": 0 for each in ("processed", "created", "updated", "deleted", "skipped")}
+    return {
+        "id": f"log_{name}",
+        "sync_id": f"sync_run_{name}",
+        "account_id": f"acct_{owner}",
+        "mode": "live",
+        "pair_id": "pair_gone",
+        "status": "success",
+        "trigger": "schedule",
+        "duration_ms": 1,
+        "provider_requests": 2,
+        "created_at": NOW - age,
+        **counts,
+        **values,
+    }
+
+
+async def test_logs_are_kept_as_long_as_the_plan_in_effect_says(database: Database) -> None:
+    week, quarter = timedelta(days=7), timedelta(days=90)
+    await put(
+        database,
+        accounts,
+        account("free"),
+        account("pro", "pro"),
+        account("trial", trial_ends_at=NOW + MINUTE),
+        account("was_trial", trial_ends_at=NOW),
+    )
+    await put(
+        database,
+        runs,
+        log("1", "free", week + MINUTE),
+        log("2", "free", week + MINUTE, mode="test", status="failed"),
+        log("3", "free", week + MINUTE, status="partial"),
+        log("4", "free", week - MINUTE),
+        log("5", "was_trial", week + MINUTE),
+        log("6", "pro", quarter + MINUTE),
+        log("7", "pro", quarter - MINUTE),
+        log("8", "trial", quarter - MINUTE),
+    )
+    step = {"direction": "a_to_b", "event_id": "event", "original_start": "", "action": "skip"}
+    await put(
+        database,
+        operations,
+        *({**step, "reason": "free", "run_id": f"log_{name}", "position": 0} for name in "14"),
+    )
+    await Tidy(database).look()
+    assert await ids(database, runs) == {"log_4", "log_7", "log_8"}
+    assert await ids(database, operations) == {"log_4"}
+
+
+async def test_every_account_has_its_turn_and_every_batch_its_own_transaction(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidy_module, "ACCOUNTS_AT_ONCE", 2)
+    monkeypatch.setattr(tidy_module, "_LOGS_AT_ONCE", 3)
+    names = [f"{number}" for number in range(5)]
+    await put(database, accounts, *(account(name) for name in names))
+    old = timedelta(days=8)
+    await put(database, runs, *(log(f"{name}_{number}", name, old) for name in names for number in range(10)))
+    tidy, left = Tidy(database), []
+    for _ in range(3):
+        await tidy.look()
+        left.append(len(await ids(database, runs)))
+    assert left == [30, 10, 0]
+    await put(database, runs, log("again", "0", old))
+    await tidy.look()
+    assert await ids(database, runs) == set(), "from the beginning again"
+
+
+async def test_several_at_once_do_no_harm(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tidy_module, "_LOGS_AT_ONCE", 7)
+    await put(database, accounts, account("free"))
+    await put(database, runs, *(log(f"{number}", "free", timedelta(days=8)) for number in range(60)))
+    await asyncio.gather(*(Tidy(database).look() for _ in range(4)))
+    assert await ids(database, runs) == set()
+
+
+async def test_what_has_run_out_goes(database: Database) -> None:
+    await put(database, accounts, account("free"))
+    mine = {"account_id": "acct_free", "mode": "live"}
+    order = {"pair_id": "pair", "trigger": "api", "full": False, "confirm": False, "dry_run": False}
+    order |= {**mine, "created_at": NOW - timedelta(days=1), "generation": 1}
+    await put(
+        database,
+        orders,
+        {**order, "sync_id": "old", "finished_at": NOW - KEEP_ORDERS - MINUTE},
+        {**order, "sync_id": "young", "finished_at": NOW - KEEP_ORDERS + MINUTE},
+        {**order, "sync_id": "open", "finished_at": None},
+    )
+    await put(
+        database,
+        rate_windows,
+        {"subject": "over", "ends_at": NOW - MINUTE, "used": 3},
+        {"subject": "running", "ends_at": NOW + MINUTE, "used": 3},
+    )
+    answer = {**mine, "api_key_id": "key_1", "body_hash": "hash", "request_id": "req_1"}
+    answer = {name: value for name, value in answer.items() if name in idempotency.c}
+    await put(
+        database,
+        idempotency,
+        {**answer, "key_hash": "old", "expires_at": NOW - MINUTE},
+        {**answer, "key_hash": "young", "expires_at": NOW + MINUTE},
+    )
+    await _events(database, mine)
+    await Tidy(database).look()
+    assert await ids(database, orders) == {"young", "open"}
+    assert await ids(database, rate_windows) == {"running"}
+    assert await ids(database, idempotency) == {"young"}
+    assert await ids(database, webhook_events) == {"evt_young"}
+    assert await ids(database, deliveries) == {"dlv_young"}
+    assert await ids(database, webhooks) == {"whk_1"}
+
+
+async def _events(database: Database, mine: dict[str, Any]) -> None:
+    endpoint = {"id": "whk_1", "url_encrypted": b"", "events": [], "format": "json", "only_changed": False}
+    endpoint |= {"status": "active", "secret_encrypted": b"", "created_at": NOW}
+    await put(database, webhooks, {**mine, **endpoint})
+    for name, age in (("old", KEEP_EVENTS + MINUTE), ("young", KEEP_EVENTS - MINUTE)):
+        event = {"id": f"evt_{name}", "type": "sync.completed", "data": {}, "created_at": NOW - age}
+        await put(database, webhook_events, {**mine, **event})
+        sent = {"id": f"dlv_{name}", "webhook_id": "whk_1", "event_id": f"evt_{name}", "status": "failed"}
+        sent |= {"created_at": NOW - age, "generation": 1, "attempts": []}
+        await put(database, deliveries, {**mine, **sent})
+
+
+async def test_a_worker_tidies_beside_its_work_and_stops_at_once(
+    at: MemoryDesk, scheduled: Workplace
+) -> None:
+    pair = await at.pair()
+    await scheduled.worker.start()
+    await scheduled.until_logged(1)
+    await scheduled.until_free(pair)
+    async with at.app.db.write() as db:
+        await db.execute(update(runs).values(created_at=at.app.clock() - timedelta(days=8)))
+    async with asyncio.timeout(TIDY_SECONDS / 2), workplace(at, schedule=False) as other:
+        while await other.logged():  # noqa: ASYNC110 - the database has no event
+            await asyncio.sleep(0.02)
+    async with at.app.db.read() as db:
+        assert (await db.execute(select(func.count()).select_from(accounts))).scalar_one() == 1
