@@ -52,7 +52,12 @@ def test_everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
         "ALLOWED_PRIVATE_NETWORKS": "10.0.0.0/8, ::1/128,192.168.1.7",
     }.items():
         monkeypatch.setenv(f"CALENDARSYNC_{name}", value)
+    monkeypatch.setenv("CALENDARSYNC_ADMIN_EMAIL", "admin@example.com")
+    monkeypatch.setenv("CALENDARSYNC_ADMIN_PASSWORD", SECRET)
     settings = Settings.load()
+    assert settings.admin_email == "admin@example.com"
+    assert settings.admin_password is not None
+    assert settings.admin_password.get_secret_value() == SECRET
     assert settings.database_url == "sqlite:////srv/calendars.db"
     assert settings.data_folder == Path("/srv")
     assert settings.secret_key is not None
@@ -85,6 +90,7 @@ def test_everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("POLL_INTERVAL_SECONDS", "86401", ": must be at most 86400"),
         ("DATABASE_URL", "sqlite:////", "is a directory"),
         ("DATABASE_URL", "sqlite:///.", "is a directory"),
+        ("ADMIN_PASSWORD", "canary", ": needs CALENDARSYNC_ADMIN_EMAIL"),
         ("PUBLIC_URL", "calendar.example.com", "https://calendar.example.com"),
         ("PUBLIC_URL", "https://user:canary@calendar.example.com", "password"),
         ("ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/8,10.0.0.1/8", '"10.0.0.1/8" is not a network'),

@@ -41,10 +41,17 @@ COMMANDS = (
     ("accounts",),
     ("accounts", "create"),
     ("accounts", "list"),
+    ("accounts", "set-password"),
+    ("accounts", "set-plan"),
+    ("keys",),
+    ("keys", "create"),
+    ("keys", "list"),
+    ("keys", "rotate"),
+    ("keys", "revoke"),
 )
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ("keys",), ("keys", "create"), ("keys", "list")])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_everywhere(command: tuple[str, ...]) -> None:
     assert "Usage:" in run(*command, "--help").stdout
 

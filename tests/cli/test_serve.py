@@ -6,6 +6,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -77,3 +79,50 @@ def test_a_database_made_with_another_secret_is_told(tmp_path: Path) -> None:
     assert process.returncode == 2
     assert errors.startswith("Error: This database was made with another secret.")
     assert "Traceback" not in errors
+
+
+def test_without_an_account_it_says_how_to_make_one(tmp_path: Path) -> None:
+    settings = environment(tmp_path)
+    with running(tmp_path, settings, "serve", "--port", "0", "--no-worker") as process:
+        assert "calendarsync accounts create" in read_until(process, "Ctrl-C")
+    make = [sys.executable, "-m", "calendarsync", "accounts", "create", "--email", "you@example.com"]
+    subprocess.run(make, cwd=tmp_path, env=settings, check=True, capture_output=True)
+    with running(tmp_path, settings, "serve", "--port", "0", "--no-worker") as process:
+        assert "accounts create" not in read_until(process, "Ctrl-C")
+
+
+def test_the_first_account_comes_from_the_settings_once(tmp_path: Path) -> None:
+    """Two processes start together on a database that is not there yet, and one starts later."""
+    (tmp_path / "password").write_text("canary password\n")
+    owner = {"CALENDARSYNC_ADMIN_EMAIL": "admin@example.com"}
+    settings = environment(tmp_path, CALENDARSYNC_ADMIN_PASSWORD_FILE=str(tmp_path / "password"), **owner)
+    command = ("serve", "--port", "0", "--no-worker")
+    with running(tmp_path, settings, *command) as one, running(tmp_path, settings, *command) as other:
+        said = [read_until(process, "Ctrl-C") for process in (one, other)]
+    made = re.findall(
+        r"^The first account was made: (acct_\w+), admin@example\.com$", "".join(said), re.MULTILINE
+    )
+    assert len(made) == 1
+    with running(tmp_path, settings, *command) as later:
+        said.append(read_until(later, "Ctrl-C"))
+    assert "The first account" not in said[-1]
+    assert "canary" not in "".join(said)
+    listing = [sys.executable, "-m", "calendarsync", "accounts", "list", "--json"]
+    listed = json.loads(subprocess.check_output(listing, cwd=tmp_path, env=settings))
+    assert [each["id"] for each in listed] == made
+
+
+def test_a_first_account_that_cannot_be_is_told(tmp_path: Path) -> None:
+    for given, words in (
+        ({"ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "canary"}, "at least 10 characters"),
+        ({"ADMIN_EMAIL": "canary"}, "an e-mail address"),
+        ({"ADMIN_PASSWORD": "canary password"}, "needs CALENDARSYNC_ADMIN_EMAIL"),
+    ):
+        settings = environment(tmp_path, **{f"CALENDARSYNC_{name}": value for name, value in given.items()})
+        with running(tmp_path, settings, "serve", "--port", "0", "--no-worker") as process:
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert len(errors.splitlines()) == 1
+        assert errors.startswith("Error: CALENDARSYNC_ADMIN_")
+        assert words in errors
+        assert "canary" not in errors
