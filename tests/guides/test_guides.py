@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from calendarsync.metrics import Metrics
 from tests.guides.runner import ROOT, blocks_of, run
 from tests.guides.stage import client_of, pair_two, serving
 from tests.testbed.process import free_port
@@ -68,6 +69,63 @@ def test_availability_board(tmp_path: Path) -> None:
     assert re.findall(r'<tr class="(\w+)"><th>(.*?)</th>', board) == [("busy", "you@example.com")]
     assert f"until {now + timedelta(hours=1):%H:%M} UTC" in board
     assert "canary" not in board
+
+
+def test_monitoring(tmp_path: Path) -> None:
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader) | {"PORT": str(free_port())}
+        told = run(guide("monitoring.md"), tmp_path, staged)
+    health, check, runs, notices, failed, checked, _, alarm = told
+    assert json.loads(health)["status"] == "ok"
+    assert check.strip() == "healthy"
+    assert re.search(r'^calendarsync_runs_total{status="success",trigger="\w+"} [1-9]', runs, re.MULTILINE)
+    assert (notices.strip(), failed.strip(), checked.strip()) == ("", "", "OK")
+    assert {line.split()[0] for line in alarm.splitlines() if line} >= {"webhook.test", "connection.expired"}
+
+
+def test_a_problem_is_seen_by_the_check(tmp_path: Path) -> None:
+    checks = [block for block in blocks_of(guide("monitoring.md")) if "check.py" in block.text]
+    page = "\n".join(f"```{block.language}\n{block.text}```" for block in checks)
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader)
+        with client_of(staged) as client:
+            client.sandbox.order_fault(staged["WORK"], "expire")
+            assert not client.sync_pairs.trigger(staged["PAIR"]).success
+        (said,) = run(page, tmp_path, staged)
+        (unknown,) = run(page, tmp_path, staged | {"CALENDARSYNC_API_KEY": "cs_test_none"})
+    assert f"connection_expired {staged['WORK_CONNECTION']}" in said
+    assert f"{staged['PAIR']} failed at" in said
+    assert said.endswith("exit status 2\n")
+    assert unknown.startswith("UNKNOWN")
+    assert unknown.endswith("exit status 3\n")
+
+
+def test_the_table_of_metrics_is_that_of_the_program() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", guide("monitoring.md"), re.MULTILINE)
+    described = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert len(described) == len(rows)
+    told = {}
+    for family in Metrics().registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        told[name] = family.type
+    assert {name: kind for name, (kind, _) in described.items()} == told
+    assert described == {name: (told[name], labels) for name, labels in labels_of_metrics().items()}
+
+
+def labels_of_metrics() -> dict[str, frozenset[str]]:
+    metrics = Metrics()
+    metrics.count_request("operation", 200, 0.1)
+    metrics.count_run(
+        status="success", trigger="api", seconds=0.1, created=1, updated=1, deleted=1, provider_requests=1
+    )
+    metrics.count_webhook_attempt("delivered", 0.1)
+    metrics.set_database("sqlite", up=True, in_use=0, idle=0)
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: frozenset(
+            label for sample in family.samples for label in sample.labels if label != "le"
+        )
+        for family in metrics.registry.collect()
+    }
 
 
 @pytest.mark.parametrize("name", sorted(page.name for page in GUIDES.glob("*.md")))
