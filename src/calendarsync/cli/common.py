@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -90,6 +92,16 @@ def readable_failures() -> Iterator[None]:
         fail(error, USAGE)
     except (SQLAlchemyError, OSError) as error:
         fail(f"the database cannot be used: {reason_of(error)}", USAGE)
+
+
+def listen_on(host: str, port: int, *, backlog: int | None = None) -> socket.socket:
+    """A socket that listens there; port 0 picks a free one."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=backlog)
+    except OSError as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        fail(f"cannot listen on {host}, port {port}: {reason}")
 
 
 def reason_of(error: Exception) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from typing import Annotated
@@ -14,6 +13,7 @@ from calendarsync.cli.common import (
     USAGE,
     configure_logs,
     fail,
+    listen_on,
     load_settings,
     readable_failures,
     warn_of_role,
@@ -37,17 +37,12 @@ def serve(
     """
     settings = load_settings()
     configure_logs()
-    with readable_failures(), _listen(host, port) as listener, asyncio.Runner(loop_factory=new_loop) as loop:
+    with (
+        readable_failures(),
+        listen_on(host, port, backlog=_BACKLOG) as listener,
+        asyncio.Runner(loop_factory=new_loop) as loop,
+    ):
         loop.run(_serve(settings, listener, worker=worker))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
-        fail(f"cannot listen on {host}, port {port}: {reason}")
 
 
 def new_loop() -> asyncio.AbstractEventLoop:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from calendarsync.cli.common import USAGE, fail
+from calendarsync.cli.common import USAGE, fail, listen_on
 
 if TYPE_CHECKING:
     from calendarsync.cli.listening import Receiver
@@ -79,7 +79,7 @@ def listen(
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # what is no HTTP is no news
     output = _JsonLines() if as_json else _Lines()
     receiver = Receiver(output, None if secret is None else _checked(secret))
-    with _listener(host, port) as listener:
+    with listen_on(host, port) as listener:
         here = _address_of(listener)
         if secret is not None:
             work = _only_listen(receiver, listener, f"Listening on {here}. Ctrl-C ends it.")
@@ -191,14 +191,6 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), on_signal)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    try:
-        family, _, _, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(name[:2], family=family)
-    except OSError as error:
-        fail(f"cannot listen on {host}, port {port}: {error.strerror}")
 
 
 def _address_of(listener: socket.socket) -> str:
