@@ -52,6 +52,14 @@ def test_what_may_have_been_done_is_not_done_again(
     assert (len(script.asked), waits) == (1, [])
 
 
+def test_an_attempt_that_is_still_being_answered_is_waited_for(
+    perform: Perform, script: Scripted, waits: list[int]
+) -> None:
+    script.will(Reply(cut=True), error(409, "conflict", **{"Retry-After": "1"}), STARTED)
+    assert perform(lambda client: client.sync_pairs.start("pair_1")).sync_id == "sync_run_1"
+    assert waits == [0, 1]
+
+
 @pytest.mark.usefixtures("waits")
 def test_what_was_not_begun_is_done_again(perform: Perform, script: Scripted) -> None:
     script.will(error(429, "rate_limited"), Reply(204))

@@ -30,12 +30,9 @@ class Retries:
 
     def after_answer(self, call: Repeatable, attempt: int, response: httpx.Response) -> float | None:
         """Seconds to wait before the next attempt; None where there is none. `attempt` counts from 0."""
-        status = response.status_code
-        # What was refused for its number was not begun, and may be sent again whatever it is.
-        if attempt >= self.count or not (status == 429 or (status in _PASSING and call.repeatable)):
-            return None
         told = retry_after(response)
-        if told is not None and told > self.longest_wait:
+        too_long = told is not None and told > self.longest_wait
+        if attempt >= self.count or too_long or not _may_pass(call, response.status_code, told):
             return None
         return max(told or 0.0, backoff(attempt))
 
@@ -43,6 +40,13 @@ class Retries:
         """The same for a request that got no answer."""
         again = isinstance(error, httpx.TransportError) and (call.repeatable or isinstance(error, _NOT_SENT))
         return backoff(attempt) if again and attempt < self.count else None
+
+
+def _may_pass(call: Repeatable, status: int, told: float | None) -> bool:
+    if status == 429:
+        return True  # it was not begun, and may be sent again whatever it is
+    # A 409 that asks to wait: an earlier attempt of this very call is still being answered.
+    return call.repeatable and (status in _PASSING or (status == 409 and told is not None))
 
 
 def backoff(attempt: int) -> float:

@@ -1,0 +1,1 @@
+"""What `calendarsync onboard` does: reads people from a file, connects their calendars, tells what came of it."""
