@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -70,8 +70,7 @@ class Rules:
 
     def options(self) -> dict[str, Any]:
         """Every option by name, defaults included, as the API shows them."""
-        values = asdict(self)
-        del values["sync_mode"]
+        values = {name: getattr(self, name) for name in _OPTIONS}
         return {**values, "reminders": list(self.reminders), "title": self.effective_title}
 
     @property
@@ -135,6 +134,9 @@ class Rules:
             ),
         )
         return next((reason for reason, applies in reasons if applies), None)
+
+
+_OPTIONS = tuple(field.name for field in fields(Rules) if field.name != "sync_mode")
 
 
 def is_busy(component: Component) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
@@ -14,6 +14,7 @@ from calendarsync.api.v1.pair_options import Options, options_out
 
 SyncMode = Literal["blocker", "full"]
 Direction = Literal["bidirectional", "a_to_b", "b_to_a"]
+PairStatus = Literal["active", "paused", "error", "needs_attention"]
 
 
 class NewPair(Body):
@@ -73,7 +74,7 @@ class PairOut(BaseModel):
     connection_b_id: str
     sync_mode: SyncMode
     direction: Direction
-    status: Literal["active", "paused", "error", "needs_attention"]
+    status: PairStatus
     last_synced_at: datetime | None
     options: OptionsOut
     mode: Literal["live", "test"]
@@ -117,8 +118,13 @@ class SyncResult(BaseModel):
     )
 
 
-def pair_out(row: RowMapping) -> PairOut:
-    shown: dict[str, Any] = {name: row[name] for name in PairOut.model_fields if name in row}
-    shown["options"] = OptionsOut(**options_out(row["sync_mode"], row["options"]))
-    shown["removal"] = "pending" if row["removal"] else None
-    return PairOut(**shown, attention=problem(row["attention_code"], row["attention_message"]))
+def pair_out(row: RowMapping, clock: timedelta) -> PairOut:
+    """`clock` is how far the account's time is ahead of the one that is kept."""
+    shown = {
+        **row,
+        "options": options_out(row["sync_mode"], row["options"]),
+        "resume_at": row["resume_at"] and row["resume_at"] + clock,
+        "removal": "pending" if row["removal"] else None,
+        "attention": problem(row["attention_code"], row["attention_message"]),
+    }
+    return PairOut.model_validate(shown)
