@@ -136,6 +136,19 @@ class Installation:
             **{"read_only": True, "timezone": "Europe/Berlin", **values},
         )
 
+    async def connect_sandbox(self, account_id: str, calendar_id: str, **values: Any) -> str:
+        """In test mode, as all that has to do with the sandbox."""
+        return await self._insert(
+            {},
+            account_id=account_id,
+            mode="test",
+            provider="sandbox",
+            calendar_id=calendar_id,
+            calendar_key=sha256(calendar_id.encode()).hexdigest(),
+            grant_hash=self.keyring.grant_hash(calendar_id),
+            **{"read_only": False, "timezone": "Europe/Berlin", **values},
+        )
+
     async def _insert(self, secret: dict[str, str], **values: Any) -> str:
         connection_id = new_id("conn")
         row = {
@@ -173,7 +186,7 @@ class Installation:
                 insert(tables.pairs).values(
                     id=pair_id,
                     account_id=ends[a].account_id,
-                    mode="live",
+                    mode=ends[a].mode,
                     connection_a_id=a,
                     connection_b_id=b,
                     sync_mode=sync_mode,

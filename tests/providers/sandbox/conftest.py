@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from calendarsync.providers.sandbox import SandboxCalendar
-from tests.providers.sandbox.helpers import SandboxPerson, sandbox
+from tests.testbed.sandbox import SandboxPerson, sandbox
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from calendarsync.providers.sandbox import Attendee, SandboxCalendar
 from calendarsync.store import sandbox as store
 from calendarsync.store.tenancy import Tenant
 from tests.providers.contract import CalendarContract, Mirror, copy_of, series_of
-from tests.providers.sandbox.helpers import SandboxPerson, meeting
+from tests.testbed.sandbox import SandboxPerson, meeting
 
 
 class TestSandbox(CalendarContract):

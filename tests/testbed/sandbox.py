@@ -1,4 +1,4 @@
-"""A sandbox calendar of a test's own, and somebody who edits it past the program under test."""
+"""Sandbox calendars of a test's own, somebody who edits them, and a CalendarSync that keeps two in step."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from calendarsync.accounts.accounts import create_account
 from calendarsync.domain.event import Component, EventTime
+from calendarsync.domain.recurrence import expand
+from calendarsync.domain.rules import is_busy
 from calendarsync.providers.sandbox import Event, Part, SandboxCalendar
 from calendarsync.providers.sandbox.faults import Waiting
 from calendarsync.store import sandbox as store
@@ -16,8 +20,11 @@ from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 from calendarsync.store.paging import EVERYTHING
 from calendarsync.store.tenancy import Tenant
+from tests.testbed.installation import Installation, installation
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
+OWNER = "alice@work.example"
+Slot = tuple[datetime, datetime]
 
 
 async def make_calendar(db: Database, tenant: Tenant, email: str | None = None) -> str:
@@ -97,6 +104,48 @@ class SandboxPerson:
             self.waits.append(seconds)
 
         return SandboxCalendar(self.db, self.tenant, self.calendar, owner=frozenset(owner), sleep=sleep)
+
+
+@dataclass
+class SandboxDesk:
+    """Two calendars, `a` and `b`, connected in test mode."""
+
+    app: Installation
+    people: dict[str, SandboxPerson]
+    connections: dict[str, str]
+
+    async def pair(self, **given: Any) -> str:
+        return await self.app.pair(self.connections["a"], self.connections["b"], **given)
+
+    async def events(self, name: str, *, copies: bool) -> list[Event]:
+        return [event for event in await self.people[name].events() if (event.mark is not None) is copies]
+
+    async def busy(self, name: str, first: datetime, last: datetime, *, copies: bool) -> list[Slot]:
+        """Busy intervals that overlap [first, last), sorted."""
+        slots = []
+        for event in await self.events(name, copies=copies):
+            components = event.resource(frozenset({OWNER})).components
+            slots += [
+                (instance.start.instant("Europe/Berlin"), instance.end.instant("Europe/Berlin"))
+                for instance in expand(components, first, last, "Europe/Berlin")
+                if is_busy(instance.component)
+            ]
+        return sorted(slots)
+
+
+@asynccontextmanager
+async def sandbox_desk(where: Path | str) -> AsyncIterator[SandboxDesk]:
+    """`where` is a database's URL, or the folder of an SQLite."""
+    async with installation(where) as app:
+        tenant = Tenant(await app.account(), "test")
+        people = {
+            name: SandboxPerson(app.db, tenant, await make_calendar(app.db, tenant, OWNER)) for name in "ab"
+        }
+        connections = {
+            name: await app.connect_sandbox(tenant.account_id, person.calendar, email=OWNER)
+            for name, person in people.items()
+        }
+        yield SandboxDesk(app, people, connections)
 
 
 @asynccontextmanager
