@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -146,7 +146,7 @@ def unavailable() -> ApiError:
 def answer_to(request: Request, error: Exception) -> JSONResponse | None:
     """What is answered where a route, the framework or the router raises `error`; None: nobody expected it."""
     if isinstance(error, RequestValidationError):
-        error = invalid(*((_field(each), _message(each)) for each in error.errors()))
+        error = invalid(*details_of(error.errors()))
     elif isinstance(error, HTTPException):
         error = _of_framework(request, error)
     elif isinstance(error, DatabaseUnavailable):
@@ -182,6 +182,11 @@ def _of_framework(request: Request, error: HTTPException) -> ApiError:
     phrase = HTTPStatus(error.status_code).phrase.lower()
     message = {404: "there is nothing at this address"}.get(error.status_code, phrase)
     return ApiError(error.status_code, message, headers=headers)
+
+
+def details_of(errors: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(field, message) for each of Pydantic's errors, whose `loc` begins with the part of the request."""
+    return [(_field(each), _message(each)) for each in errors]
 
 
 def _field(error: Mapping[str, Any]) -> str:

@@ -27,7 +27,6 @@ _latest = (
     .scalar_subquery()
 )
 _own = connections.c.last_synced_at
-_CHUNK = 500
 # A run notes its time with its pair; the column holds what pairs that are gone have left.
 _SHOWN = [
     *(column for column in connections.c if column is not _own),
@@ -73,16 +72,17 @@ async def get_connection(
 
 
 async def get_connections(
-    connection: AsyncConnection, tenant: Tenant, connection_ids: Collection[str]
+    connection: AsyncConnection, tenant: Tenant, connection_ids: Collection[str], *, keep: bool = False
 ) -> dict[str, RowMapping]:
-    """Those of the ids that are the tenant's connections', with their rows."""
-    found: dict[str, RowMapping] = {}
-    listed = list(connection_ids)
-    for start in range(0, len(listed), _CHUNK):
-        chunk = connections.c.id.in_(listed[start : start + _CHUNK])
-        rows = await connection.execute(select(*_SHOWN).where(owned(connections), chunk), tenant.parameters())
-        found |= {row["id"]: row for row in rows.mappings()}
-    return found
+    """Those of up to a thousand connections that are there, by id.
+
+    `keep`: none of them is deleted until the transaction ends.
+    """
+    query = select(*_SHOWN).where(owned(connections), connections.c.id.in_(list(connection_ids)))
+    if keep:
+        query = query.order_by(connections.c.id).with_for_update(of=connections, read=True, key_share=True)
+    rows = await connection.execute(query, tenant.parameters())
+    return {row["id"]: row for row in rows.mappings()}
 
 
 async def shares_grant(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.dialects import one_at_a_time
 from calendarsync.store.paging import Page, Slice, read_page
-from calendarsync.store.tables import connections, pairs
+from calendarsync.store.tables import pairs
 from calendarsync.store.tenancy import Tenant, owned
 
 CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
 """To be written with every change of what a pair does: what its last run saw no longer says anything."""
 
+_CHUNK = 1_000
 # Built once: a trigger asks it, and SQLAlchemy takes longer to build it than SQLite to answer.
 _ONE = select(pairs).where(owned(pairs), pairs.c.id == bindparam("of_id"))
 _ONE_LOCKED = _ONE.with_for_update()
@@ -25,16 +28,38 @@ def _on(connection_id: str) -> ColumnElement[bool]:
     return or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id)
 
 
-async def insert_pair(connection: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> None:
-    await connection.execute(insert(pairs).values(**values, **tenant.values()))
+async def insert_pairs(
+    connection: AsyncConnection, tenant: Tenant, values: Sequence[Mapping[str, Any]]
+) -> None:
+    if values:
+        await connection.execute(insert(pairs), [{**each, **tenant.values()} for each in values])
 
 
-async def list_pairs(connection: AsyncConnection, tenant: Tenant, page: Page) -> Slice:
+async def make_in_turn(connection: AsyncConnection, tenant: Tenant) -> None:
+    """Until this transaction ends nobody else makes pairs of the tenant, or turns them to another direction.
+
+    Two at once would not see that their pairs are equal.
+    """
+    digest = sha256(f"pairs of {tenant.account_id} {tenant.mode}".encode()).digest()
+    await one_at_a_time(connection, int.from_bytes(digest[:8], "big", signed=True))
+
+
+async def list_pairs(
+    connection: AsyncConnection,
+    tenant: Tenant,
+    page: Page,
+    *,
+    connection_id: str | None,
+    status: str | None,
+) -> Slice:
     """The oldest first. Raises NoSuchItem."""
     mine, order = owned(pairs), (pairs.c.created_at, pairs.c.id)
-    return await read_page(
-        connection, select(pairs).where(mine), order, mine, page, parameters=tenant.parameters()
-    )
+    query = select(pairs).where(mine)
+    if connection_id is not None:
+        query = query.where(_on(connection_id))
+    if status is not None:
+        query = query.where(pairs.c.status == status)
+    return await read_page(connection, query, order, mine, page, parameters=tenant.parameters())
 
 
 async def get_pair(
@@ -55,28 +80,25 @@ async def pairs_of_connection(
     return (await connection.execute(query, tenant.parameters())).mappings().all()
 
 
-async def flows_between(
-    connection: AsyncConnection, tenant: Tenant, calendar_a: str, calendar_b: str
-) -> list[tuple[str, str, str]]:
-    """(pair id, source, target) of every flow between two calendars, which are given by their keys.
+async def pairs_among(
+    connection: AsyncConnection, tenant: Tenant, connection_ids: Collection[str]
+) -> Sequence[RowMapping]:
+    """The pairs both of whose connections are among these, of which there are up to a thousand."""
+    ids = list(connection_ids)
+    among = and_(pairs.c.connection_a_id.in_(ids), pairs.c.connection_b_id.in_(ids))
+    query = select(pairs).where(owned(pairs), among).order_by(pairs.c.created_at, pairs.c.id)
+    return (await connection.execute(query, tenant.parameters())).mappings().all()
 
-    A bidirectional pair has two flows.
-    """
-    a, b = connections.alias(), connections.alias()
-    query = (
-        select(pairs.c.id, pairs.c.direction, a.c.calendar_key, b.c.calendar_key)
-        .join_from(pairs, a, a.c.id == pairs.c.connection_a_id)
-        .join(b, b.c.id == pairs.c.connection_b_id)
-        .where(
-            owned(pairs),
-            owned(a),
-            owned(b),
-            a.c.calendar_key.in_((calendar_a, calendar_b)),
-            b.c.calendar_key.in_((calendar_a, calendar_b)),
-        )
-    )
-    rows = (await connection.execute(query, tenant.parameters())).all()
-    return [(row[0], *flow) for row in rows for flow in flows(row[1], row[2], row[3])]
+
+async def lock_pairs(
+    connection: AsyncConnection, tenant: Tenant, pair_ids: Collection[str] | None
+) -> Sequence[RowMapping]:
+    """Those of up to a thousand pairs that are there, or all; nobody else changes them meanwhile."""
+    query = select(pairs.c.id, pairs.c.status, pairs.c.resume_at, pairs.c.removal).where(owned(pairs))
+    if pair_ids is not None:
+        query = query.where(pairs.c.id.in_(list(pair_ids)))
+    lock = query.order_by(pairs.c.id).with_for_update()
+    return (await connection.execute(lock, tenant.parameters())).mappings().all()
 
 
 def flows(direction: str, a: str, b: str) -> list[tuple[str, str]]:
@@ -88,8 +110,17 @@ def flows(direction: str, a: str, b: str) -> list[tuple[str, str]]:
 async def update_pair(
     connection: AsyncConnection, tenant: Tenant, pair_id: str, values: Mapping[str, Any]
 ) -> None:
-    change = update(pairs).where(owned(pairs), pairs.c.id == pair_id).values(**values)
-    await connection.execute(change, tenant.parameters())
+    await update_pairs(connection, tenant, [pair_id], values)
+
+
+async def update_pairs(
+    connection: AsyncConnection, tenant: Tenant, pair_ids: Sequence[str], values: Mapping[str, Any]
+) -> None:
+    """All in the same way. Where there are several, the caller has locked them."""
+    for start in range(0, len(pair_ids), _CHUNK):
+        these = pairs.c.id.in_(pair_ids[start : start + _CHUNK])
+        change = update(pairs).where(owned(pairs), these).values(**values)
+        await connection.execute(change, tenant.parameters())
 
 
 async def mark_due(connection: AsyncConnection, tenant: Tenant, connection_id: str, at: datetime) -> None:

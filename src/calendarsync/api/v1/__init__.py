@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from calendarsync.api.v1 import account, api_keys, availability, connections, logs, pairs, sandbox, webhooks
+from calendarsync.api.v1 import (
+    account,
+    api_keys,
+    availability,
+    bulk,
+    connections,
+    logs,
+    pairs,
+    sandbox,
+    webhooks,
+)
 
 PREFIX = "/api/v1"
 
 
 def make_router() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
-    for resource in (connections, pairs, logs, availability, webhooks, account, api_keys, sandbox):
+    for resource in (connections, pairs, bulk, logs, availability, webhooks, account, api_keys, sandbox):
         router.include_router(resource.router)
     return router

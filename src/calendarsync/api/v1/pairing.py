@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +21,26 @@ from calendarsync.store import pairs as store
 from calendarsync.store.ids import new_id
 from calendarsync.sync.report import RunReport, Ticket
 
+PairRow = Mapping[str, Any] | RowMapping
 _BEING_REMOVED = "this pair is being deleted"
 
 
 async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMapping:
     """The new pair, which is due at once. Raises ApiError 409, 422."""
-    pair_id, now = new_id("pair"), services.now()
-    values: dict[str, Any] = {
-        "id": pair_id,
+    values = row_of(wanted, services.now())
+    async with services.db.write_as(caller.tenant) as connection:
+        a, b = await _check(connection, caller, values)
+        values |= {"calendar_a": a["calendar_key"], "calendar_b": b["calendar_key"]}
+        await store.insert_pairs(connection, caller.tenant, [values])
+        row = await get(connection, caller, values["id"])
+    services.wake()
+    return row
+
+
+def row_of(wanted: NewPair, now: datetime) -> dict[str, Any]:
+    """The row of a pair that is to be made, but for its calendars."""
+    return {
+        "id": new_id("pair"),
         "connection_a_id": wanted.connection_a_id,
         "connection_b_id": wanted.connection_b_id,
         "sync_mode": wanted.sync_mode,
@@ -39,13 +51,6 @@ async def create(services: Services, caller: Identity, wanted: NewPair) -> RowMa
         "due_at": now,
         "generation": 0,
     }
-    async with services.db.write_as(caller.tenant) as connection:
-        a, b = await _check(connection, caller, values)
-        values |= {"calendar_a": a["calendar_key"], "calendar_b": b["calendar_key"]}
-        await store.insert_pair(connection, caller.tenant, values)
-        row = await get(connection, caller, pair_id)
-    services.wake()
-    return row
 
 
 async def change(
@@ -54,10 +59,10 @@ async def change(
     """The pair as it is then. Raises ApiError 404, 409, 412, 422."""
     async with services.db.write_as(caller.tenant) as connection:
         row = await get(connection, caller, pair_id, lock=True)
-        if_match.check(pair_out(row))
+        if_match.check(pair_out(row, caller.clock))
         if row["removal"]:
             raise conflict(_BEING_REMOVED)
-        values = _changed(services, row, changes)
+        values = _changed(services, caller, row, changes)
         if not values:
             return row
         await _check(connection, caller, {**row, **values})
@@ -85,7 +90,7 @@ async def delete(
         await get(connection, caller, pair_id)
 
     async def judge(connection: AsyncConnection) -> None:
-        if_match.check(pair_out(await get(connection, caller, pair_id, lock=True)))
+        if_match.check(pair_out(await get(connection, caller, pair_id, lock=True), caller.clock))
 
     await remove_pairs(services, caller, [pair_id], judge, keep_copies=keep_copies, abandon=abandon)
     async with services.db.read_as(caller.tenant) as connection:
@@ -133,7 +138,7 @@ def _stored_options(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict
     return {name: value for name, value in {**before, **given}.items() if value is not None}
 
 
-def _changed(services: Services, row: RowMapping, changes: PairChanges) -> dict[str, Any]:
+def _changed(services: Services, caller: Identity, row: RowMapping, changes: PairChanges) -> dict[str, Any]:
     given = changes.model_fields_set
     plain = ("sync_mode", "direction", "resume_at")
     values: dict[str, Any] = {name: getattr(changes, name) for name in plain if name in given}
@@ -147,9 +152,15 @@ def _changed(services: Services, row: RowMapping, changes: PairChanges) -> dict[
     if values.get("resume_at") is not None:
         if values.get("status", row["status"]) != "paused":
             raise invalid(("resume_at", "goes with the status paused"))
-        if values["resume_at"] <= services.now():
-            raise invalid(("resume_at", "must lie in the future"))
+        values["resume_at"] = kept_resume_at(services, caller, values["resume_at"])
     return {name: value for name, value in values.items() if value != row[name]}
+
+
+def kept_resume_at(services: Services, caller: Identity, resume_at: datetime) -> datetime:
+    """A time of the account's clock as it is kept: by the real one. Raises ApiError 422."""
+    if resume_at <= services.now_for(caller):
+        raise invalid(("resume_at", "must lie in the future"))
+    return resume_at - caller.clock
 
 
 def _due_at(services: Services, pair: Mapping[str, Any]) -> datetime | None:
@@ -161,11 +172,31 @@ async def _check(
     connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any]
 ) -> tuple[RowMapping, RowMapping]:
     """What must hold for a pair as it is to be; its connections. Raises ApiError 409, 422."""
-    a, b = await _ends(connection, caller, pair)
-    targets = {target for _, target in store.flows(pair["direction"], "connection_a_id", "connection_b_id")}
+    await store.make_in_turn(connection, caller.tenant)
+    ids = (pair["connection_a_id"], pair["connection_b_id"])
+    ends = await connection_store.get_connections(connection, caller.tenant, ids, keep=True)
+    a, b = check_ends(pair, ends)
+    equal = equal_pair(pair, await store.pairs_among(connection, caller.tenant, ids))
+    if equal is not None:
+        raise conflict(exists(equal["id"]))
+    return a, b
+
+
+def check_ends(
+    pair: Mapping[str, Any], connections: Mapping[str, RowMapping]
+) -> tuple[RowMapping, RowMapping]:
+    """The connections of a pair as it is to be, out of those that there are. Raises ApiError 422."""
+    fields = ("connection_a_id", "connection_b_id")
+    a, b = (connections.get(pair[field]) for field in fields)
+    if a is None or b is None:
+        there = zip(fields, (a, b), strict=True)
+        raise invalid(*((field, "no such connection") for field, row in there if row is None))
+    if a["calendar_key"] == b["calendar_key"]:
+        raise invalid(("connection_b_id", "a calendar cannot be paired with itself"))
+    targets = {target for _, target in store.flows(pair["direction"], *fields)}
     read_only = [
         (field, f"this calendar is read-only, and {pair['direction']} would write to it")
-        for field, end in (("connection_a_id", a), ("connection_b_id", b))
+        for field, end in zip(fields, (a, b), strict=True)
         if end["read_only"] and field in targets
     ]
     if read_only:
@@ -173,31 +204,21 @@ async def _check(
     wrong_title = title_problem(pair["sync_mode"], pair["options"].get("title"))
     if wrong_title:
         raise invalid(("options.title", wrong_title))
-    await _check_overlap(connection, caller, pair, a["calendar_key"], b["calendar_key"])
     return a, b
 
 
-async def _ends(
-    connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any]
-) -> tuple[RowMapping, RowMapping]:
-    ids = pair["connection_a_id"], pair["connection_b_id"]
-    found = [await connection_store.get_connection(connection, caller.tenant, each) for each in ids]
-    a, b = found
-    if a is None or b is None:
-        fields = ("connection_a_id", "connection_b_id")
-        raise invalid(
-            *((name, "no such connection") for name, row in zip(fields, found, strict=True) if not row)
-        )
-    if a["calendar_key"] == b["calendar_key"]:
-        raise invalid(("connection_b_id", "a calendar cannot be paired with itself"))
-    return a, b
+def equal_pair(pair: PairRow, others: Iterable[PairRow]) -> PairRow | None:
+    """One of `others` that copies between the same calendars in one of the directions of `pair`.
+
+    An account has one connection to a calendar, so the connections tell.
+    """
+
+    def flows_of(each: PairRow) -> set[tuple[str, str]]:
+        return set(store.flows(each["direction"], each["connection_a_id"], each["connection_b_id"]))
+
+    wanted = flows_of(pair)
+    return next((each for each in others if each["id"] != pair["id"] and wanted & flows_of(each)), None)
 
 
-async def _check_overlap(
-    connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any], calendar_a: str, calendar_b: str
-) -> None:
-    wanted = store.flows(pair["direction"], calendar_a, calendar_b)
-    there = await store.flows_between(connection, caller.tenant, calendar_a, calendar_b)
-    for pair_id, *flow in there:
-        if pair_id != pair["id"] and tuple(flow) in wanted:
-            raise conflict(f"the pair {pair_id} copies between these calendars in this direction already")
+def exists(pair_id: str) -> str:
+    return f"the pair {pair_id} copies between these calendars in this direction already"

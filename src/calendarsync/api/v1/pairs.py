@@ -14,13 +14,14 @@ from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import pairing
-from calendarsync.api.v1.fields import PairId, Problem
+from calendarsync.api.v1.fields import PairId, Problem, Text
 from calendarsync.api.v1.pair_models import (
     NewPair,
     OperationOut,
     PairChanges,
     PairList,
     PairOut,
+    PairStatus,
     SyncResult,
     SyncStarted,
     TriggerRequest,
@@ -34,11 +35,19 @@ router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRou
 
 
 @router.get("", openapi_extra=needs(Scope.PAIRS_READ))
-async def list_pairs(services: ServicesParam, caller: Caller, page: PageParam) -> PairList:
-    """All pairs, the oldest first."""
+async def list_pairs(
+    services: ServicesParam,
+    caller: Caller,
+    page: PageParam,
+    connection_id: Annotated[Text | None, Query(description="Those with this connection at one end.")] = None,
+    status: Annotated[PairStatus | None, Query()] = None,
+) -> PairList:
+    """Pairs, the oldest first."""
     async with services.db.read_as(caller.tenant) as connection, known_start():
-        found = await store.list_pairs(connection, caller.tenant, page)
-    return PairList(pairs=[pair_out(row) for row in found.rows], has_more=found.has_more)
+        found = await store.list_pairs(
+            connection, caller.tenant, page, connection_id=connection_id, status=status
+        )
+    return PairList(pairs=[pair_out(row, caller.clock) for row in found.rows], has_more=found.has_more)
 
 
 @router.post("", status_code=201, openapi_extra=needs(Scope.PAIRS_WRITE), responses=CONFLICT)
@@ -46,14 +55,14 @@ async def create_pair(services: ServicesParam, caller: Caller, body: NewPair, re
     """Pair two connections. The pair is due at once. 409 where an equal pair exists."""
     row = await pairing.create(services, caller, body)
     response.headers["Location"] = f"/api/v1/sync-pairs/{row['id']}"
-    return pair_out(row)
+    return pair_out(row, caller.clock)
 
 
 @router.get("/{pair_id}", openapi_extra=needs(Scope.PAIRS_READ), responses=NOT_FOUND)
 async def get_pair(services: ServicesParam, caller: Caller, pair_id: PairId) -> PairOut:
     """One pair, with the options in effect."""
     async with services.db.read_as(caller.tenant) as connection:
-        return pair_out(await pairing.get(connection, caller, pair_id))
+        return pair_out(await pairing.get(connection, caller, pair_id), caller.clock)
 
 
 @router.patch("/{pair_id}", openapi_extra=needs(Scope.PAIRS_WRITE), responses={**NOT_FOUND, **CONFLICT})
@@ -61,7 +70,7 @@ async def change_pair(
     services: ServicesParam, caller: Caller, pair_id: PairId, body: PairChanges, if_match: IfMatch
 ) -> PairOut:
     """Pause, resume, or change it. The next run brings every copy in line."""
-    return pair_out(await pairing.change(services, caller, pair_id, body, if_match))
+    return pair_out(await pairing.change(services, caller, pair_id, body, if_match), caller.clock)
 
 
 @router.delete(
@@ -91,7 +100,7 @@ async def delete_pair(
     left = await pairing.delete(services, caller, pair_id, if_match, keep_copies=keep_copies, abandon=abandon)
     if left is None:
         return Response(status_code=204)
-    return JSONResponse(pair_out(left).model_dump(mode="json"), 202)
+    return JSONResponse(pair_out(left, caller.clock).model_dump(mode="json"), 202)
 
 
 @router.post(
