@@ -19,7 +19,7 @@ from calendarsync.store.database import Database
 
 START = datetime(2026, 3, 28, 10, tzinfo=UTC)
 KEYRING = Keyring([b"a secret of more than thirty-two bytes"])
-OWNER, PASSWORD = "owner@example.com", "correct horse"
+OWNER, PASSWORD = "owner@example.com", "correct horse battery"
 
 
 @dataclass

@@ -24,7 +24,7 @@ from tests.cli.test_commands import own_settings, run
 
 __all__ = ["own_settings"]
 
-EMAIL, PASSWORD = "you@example.com", "correct horse"
+EMAIL, PASSWORD = "you@example.com", "correct horse battery"
 
 
 def signs_in(password: str = PASSWORD) -> bool:
@@ -107,7 +107,7 @@ def test_a_password_that_may_not_be_one_changes_nothing(command: tuple[str, ...]
     file = tmp_path / "password"
     file.write_text("short")
     wrong = run("accounts", *command, "--email", EMAIL, "--password-file", str(file), status=1)
-    assert wrong.stderr == "Error: a password needs at least 10 characters\n"
+    assert wrong.stderr == "Error: a password needs at least 15 characters\n"
     assert accounts() == []
 
 

@@ -114,7 +114,7 @@ def test_the_first_account_comes_from_the_settings_once(tmp_path: Path) -> None:
 
 def test_a_first_account_that_cannot_be_is_told(tmp_path: Path) -> None:
     for given, words in (
-        ({"ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "canary"}, "at least 10 characters"),
+        ({"ADMIN_EMAIL": "admin@example.com", "ADMIN_PASSWORD": "canary"}, "at least 15 characters"),
         ({"ADMIN_EMAIL": "canary"}, "an e-mail address"),
         ({"ADMIN_PASSWORD": "canary password"}, "needs CALENDARSYNC_ADMIN_EMAIL"),
     ):
