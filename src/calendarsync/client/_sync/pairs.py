@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from calendarsync.client._sync.transport import Paged, Transport
 from calendarsync.client.errors import TimedOut
@@ -16,6 +17,7 @@ from calendarsync.client.models import (
     Log,
     NewPair,
     PairOptions,
+    SwitchResults,
     SyncMode,
     SyncPair,
     SyncResult,
@@ -45,9 +47,19 @@ class SyncPairs:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, limit: int | None = None) -> Paged[SyncPair]:
-        """All of them, the oldest first. `limit`: how many are fetched at once, 1 to 1,000."""
-        return Paged(self._transport, Listing(SyncPair, "/sync-pairs", "pairs", {"limit": limit}))
+    def list(
+        self,
+        *,
+        connection_id: str | None = None,
+        status: Literal["active", "paused", "error", "needs_attention"] | None = None,
+        limit: int | None = None,
+    ) -> Paged[SyncPair]:
+        """The oldest first: all, or those with a connection at one end, or of one status.
+
+        `limit`: how many are fetched at once, 1 to 1,000.
+        """
+        query = {"connection_id": connection_id, "status": status, "limit": limit}
+        return Paged(self._transport, Listing(SyncPair, "/sync-pairs", "pairs", query))
 
     def create(
         self,
@@ -69,7 +81,10 @@ class SyncPairs:
         return self._transport.one(SyncPair, post("/sync-pairs", body))
 
     def create_many(self, pairs: Sequence[NewPair]) -> tuple[BulkResult, ...]:
-        """Make up to 1,000 pairs, each for itself: one result for each, in their order. Safe to send again."""
+        """Make up to 1,000 pairs, each for itself: one result for each, in their order.
+
+        Given again it makes none twice, and tells those that exist.
+        """
         call = post("/sync-pairs/bulk", {"pairs": [*pairs]})
         return (self._transport.one(BulkResults, call)).results
 
@@ -104,6 +119,27 @@ class SyncPairs:
         call = delete(f"/sync-pairs/{part(pair_id)}", keep_copies=keep_copies, abandon=abandon)
         response = self._transport.send(call)
         return result_of(SyncPair, call, response) if response.status_code == 202 else None
+
+    def pause(
+        self,
+        *,
+        pair_ids: Sequence[str] | None = None,
+        all: bool | None = None,  # noqa: A002 - the name of the field
+        resume_at: datetime | None = None,
+    ) -> SwitchResults:
+        """Pause these pairs, or `all=True` of the account and mode; with `resume_at` until then."""
+        body = fields(pair_ids=pair_ids, all=all, resume_at=resume_at)
+        return self._transport.one(SwitchResults, post("/sync-pairs/pause", body))
+
+    def resume(
+        self,
+        *,
+        pair_ids: Sequence[str] | None = None,
+        all: bool | None = None,  # noqa: A002 - the name of the field
+    ) -> SwitchResults:
+        """Make paused pairs active, these or `all=True`; others stay as they are."""
+        body = fields(pair_ids=pair_ids, all=all)
+        return self._transport.one(SwitchResults, post("/sync-pairs/resume", body))
 
     def trigger(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, TypedDict
 
+from calendarsync.client.errors import Detail
 from calendarsync.client.models.base import Model, Problem
 
 SyncMode = Literal["blocker", "full"]
@@ -80,14 +81,18 @@ class NewPair(_PairOfMany, total=False):
 
 
 class BulkError(Model, frozen=True):
-    """Why one of many was refused: as APIError tells it."""
+    """Why one of many was refused; see APIError."""
 
     code: str
     message: str
+    details: tuple[Detail, ...] = ()
 
 
 class BulkResult(Model, frozen=True):
-    """What became of one of many. `status` is what it would have been answered by itself, such as 201 or 409."""
+    """What became of one of many. `status` is what it alone would have been answered: 201, 409 or 422.
+
+    `pair` is the new one; with 409 the one that exists already, if there is an equal one.
+    """
 
     index: int
     status: int
@@ -97,6 +102,20 @@ class BulkResult(Model, frozen=True):
 
 class BulkResults(Model, frozen=True):
     results: tuple[BulkResult, ...]
+
+
+class Switched(Model, frozen=True):
+    """What a pause or its end did to one pair. `result`: `changed`, `unchanged`, `being_removed` or `not_found`."""
+
+    pair_id: str
+    result: str
+
+
+class SwitchResults(Model, frozen=True):
+    """`changed`: how many were."""
+
+    results: tuple[Switched, ...]
+    changed: int
 
 
 class Operation(Model, frozen=True):
