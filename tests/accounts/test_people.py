@@ -13,6 +13,7 @@ from calendarsync.accounts.accounts import create_account, ensure_first_account,
 from calendarsync.accounts.passwords import Passwords
 from calendarsync.accounts.people import (
     Role,
+    accounts_of,
     add_member,
     change_role,
     list_members,
@@ -21,7 +22,6 @@ from calendarsync.accounts.people import (
 )
 from calendarsync.accounts.sessions import SignInError
 from calendarsync.store.database import Database
-from calendarsync.store.people import accounts_of
 from calendarsync.store.tables import accounts, members, users
 from tests.accounts.conftest import KEYRING, OWNER, PASSWORD, START, House
 
@@ -97,8 +97,7 @@ async def test_a_person_may_be_a_member_of_several_accounts(house: House) -> Non
     await add_member(house.db, second, OWNER, Role.MEMBER, now=house.now)
     assert len(await house.rows(users)) == 2
     user_id = next(row["id"] for row in await house.rows(users) if row["email"] == OWNER)
-    async with house.db.read() as connection:
-        found = await accounts_of(connection, user_id)
+    found = await accounts_of(house.db, user_id)
     assert [(row["account_id"], row["email"], row["role"]) for row in found] == [
         (house.account_id, OWNER, "owner"),
         (second, "second@example.com", "member"),

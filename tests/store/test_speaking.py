@@ -24,6 +24,7 @@ FOR_THE_ENGINE = {
     "accounts.accounts.set_plan": "a command: an account does not give itself a plan",
     "accounts.accounts.find_account_id": "a command, which names the account by its address",
     "accounts.keys.locate_key": "a command, which names a key by its id alone",
+    "accounts.people.accounts_of": _PEOPLE,
     "accounts.people.add_member": _PEOPLE,
     "accounts.people.change_role": _PEOPLE,
     "accounts.people.list_members": _PEOPLE,

@@ -79,6 +79,12 @@ async def list_members(database: Database, account_id: str) -> Sequence[RowMappi
         return await store.list_members(connection, account_id)
 
 
+async def accounts_of(database: Database, user_id: str) -> Sequence[RowMapping]:
+    """As store.people.accounts_of."""
+    async with database.read() as connection:
+        return await store.accounts_of(connection, user_id)
+
+
 async def change_role(database: Database, account_id: str, member_id: str, role: Role) -> None:
     """Raises ValueError where no owner would be left; LookupError: no such account or member."""
     async with database.write() as connection:
