@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,6 +61,12 @@ class ItemResults(BaseModel):
     results: list[ItemResult] = Field(description="In the order in which the pairs were sent.")
 
 
+def _check_true(value: bool) -> bool:
+    if not value:
+        raise ValueError("must be true, or left out")
+    return value
+
+
 class PairSelection(Body):
     """Either `pair_ids` or `all`."""
 
@@ -71,7 +77,11 @@ class PairSelection(Body):
     pair_ids: list[Annotated[Text, Field(max_length=100)]] = Field(
         default_factory=omitted, min_length=1, max_length=MAX_PAIRS
     )
-    all: Literal[True] = Field(default_factory=omitted, description="All pairs of the account and mode.")
+    all: Annotated[bool, AfterValidator(_check_true)] = Field(
+        default_factory=omitted,
+        description="All pairs of the account and mode.",
+        json_schema_extra={"const": True},
+    )
 
 
 class PauseRequest(PairSelection):
