@@ -48,6 +48,8 @@ COMMANDS = (
     ("keys", "list"),
     ("keys", "rotate"),
     ("keys", "revoke"),
+    ("webhooks",),
+    ("webhooks", "listen"),
 )
 
 
