@@ -44,7 +44,17 @@ async def test_the_right_password_gives_a_session(house: House) -> None:
     assert len({token, await house.sign_in()}) == 2
 
 
-@pytest.mark.parametrize("email", [OWNER, "nobody@example.com", "", "new@example.com"])
+NONSENSE = [
+    "",
+    "\0",
+    "a\0@example.com",
+    "\ud800@example.com",
+    "x" * 10_000 + "@example.com",
+    "a b@example.com",
+]
+
+
+@pytest.mark.parametrize("email", [OWNER, "nobody@example.com", "new@example.com", *NONSENSE])
 async def test_a_wrong_password_does_not_tell_who_there_is(
     house: House, email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,9 @@ from calendarsync.store import people as store
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+# Nothing that a database does not take.
+_PART = r"[^@\s\x00-\x1f\x7f\ud800-\udfff]+"
+_EMAIL = re.compile(f"{_PART}@{_PART}")
 _MAX_EMAIL = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 
 
@@ -37,6 +39,11 @@ def fold_email(email: str) -> str:
     return unicodedata.normalize("NFC", email).casefold()
 
 
+def is_email(folded: str) -> bool:
+    """Whether it has the form of an address; whether mail arrives there is another matter."""
+    return bool(_EMAIL.fullmatch(folded)) and len(folded) <= _MAX_EMAIL
+
+
 def email_subject(keyring: Keyring, folded: str) -> str:
     """Under which name attempts to sign in with an e-mail address are counted."""
     return keyring.subject_hash("sign-in e-mail", folded)
@@ -45,7 +52,7 @@ def email_subject(keyring: Keyring, folded: str) -> str:
 def parse_email(text: str) -> str:
     """The address, folded. Raises ValueError, in words for the person who typed it."""
     folded = fold_email(text)
-    if not _EMAIL.fullmatch(folded) or len(folded) > _MAX_EMAIL:
+    if not is_email(folded):
         raise ValueError("an e-mail address such as someone@example.com is needed")
     return folded
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from calendarsync.accounts.passwords import Passwords
-from calendarsync.accounts.people import email_subject, fold_email
+from calendarsync.accounts.people import email_subject, fold_email, is_email
 from calendarsync.secrets import Keyring
 from calendarsync.store import limits
 from calendarsync.store import people as store
@@ -20,6 +20,7 @@ WINDOW = timedelta(minutes=15)
 PER_EMAIL, PER_CLIENT = 10, 30
 """Attempts in a window; a success ends that of the e-mail address."""
 
+_NOBODY = ""  # an address that nobody has
 _TOKEN_LENGTH = 43  # 62 ** 43 > 2 ** 256
 
 
@@ -59,6 +60,8 @@ async def sign_in(
     `client` is the network address that the attempt comes from. Raises SignInError, TooManyAttemptsError.
     """
     folded = fold_email(email)
+    if not is_email(folded):
+        folded = _NOBODY
     await _count(database, keyring, folded, client, now)
     async with database.read() as connection:
         user = await store.find_user(connection, folded)
