@@ -5,36 +5,55 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from calendarsync.accounts.keys import Mode, generate_key
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.app import openapi_document
-from calendarsync.store.tables import runs
+from calendarsync.store.tables import api_keys, runs
 from tests.api.client import Answer, Client
 from tests.api.world import World
 
 PREFIX = "/api/v1"
+ACCOUNT = f"{PREFIX}/account"  # it tells what is used, and so changes with every request
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS"}
 
 
 @dataclass(frozen=True)
 class Route:
+    """`body` is an example that the document gives, None where there is no body."""
+
     method: str
     path: str
     scope: Scope
-    takes_body: bool
+    mode: Mode
+    parameters: tuple[str, ...]
+    body: Any
 
     def url(self, ids: dict[str, str]) -> str:
-        return re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "nothing"), self.path)
+        address = re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], "nothing"), self.path)
+        return address + QUERIES.get(self.path, "")
 
     @property
-    def has_id(self) -> bool:
-        return "{" in self.path
+    def takes_body(self) -> bool:
+        return self.body is not None
+
+    async def ask(self, client: Client, ids: dict[str, str] | None = None, **options: Any) -> Answer:
+        return await client.request(self.method, self.url(ids or {}), self.body, **options)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+
+QUERIES = {f"{PREFIX}/availability": "?from=2026-03-28T00:00:00Z&to=2026-03-29T00:00:00Z"}
+"""Parameters that a route does not go without."""
+
+NO_IDS = {"original_start": "2026-04-01T09:00:00Z"}
+"""Parameters of a path that are the same for everybody."""
 
 
 def _routes() -> Iterator[Route]:
@@ -43,13 +62,44 @@ def _routes() -> Iterator[Route]:
             if path.startswith(PREFIX):
                 (requirement,) = operation["security"]
                 (scope,) = requirement["apiKey"]
-                yield Route(method.upper(), path, Scope(scope), "requestBody" in operation)
+                mode = Mode.TEST if operation["tags"] == ["Sandbox"] else Mode.LIVE
+                parameters = tuple(re.findall(r"\{(\w+)\}", path))
+                yield Route(method.upper(), path, Scope(scope), mode, parameters, _example(operation))
+
+
+def _example(operation: dict[str, Any]) -> Any:
+    if "requestBody" not in operation:
+        return None
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    return next((each["value"] for each in examples.values()), {})
 
 
 ROUTES = list(_routes())
 WITH_BODY = [route for route in ROUTES if route.takes_body]
-WITH_ID = [route for route in ROUTES if route.has_id]
+WITH_ID = [route for route in ROUTES if set(route.parameters) - NO_IDS.keys()]
+POSTS = [route for route in ROUTES if route.method == "POST"]
+GETS = [route for route in ROUTES if route.method == "GET"]
+CHANGES = [
+    route
+    for route in ROUTES
+    if route.method in ("PATCH", "DELETE") and route.path in {each.path for each in GETS}
+]
 each_route = pytest.mark.parametrize("route", ROUTES, ids=str)
+
+
+async def client_for(world: World, route: Route) -> Client:
+    """Of the first account, with every scope, in the mode that the route is for."""
+    return await world.client(mode=route.mode, scopes=tuple(Scope))
+
+
+def check_allowance(answer: Answer) -> int:
+    """What every answer to an authenticated request tells; how many are left."""
+    limit, left, reset = (
+        int(answer.headers[f"x-ratelimit-{name}"]) for name in ("limit", "remaining", "reset")
+    )
+    assert 0 <= left < limit
+    assert reset > 1_700_000_000
+    return left
 
 
 def check_error(answer: Answer, status: int, code: str) -> None:
@@ -72,104 +122,177 @@ def check_request_id(answer: Answer) -> None:
 
 
 def test_the_walk_covers_the_contract() -> None:
-    assert len(ROUTES) == 14
-    assert {route.scope for route in ROUTES} == {
-        Scope.CONNECTIONS_READ,
-        Scope.CONNECTIONS_WRITE,
-        Scope.PAIRS_READ,
-        Scope.PAIRS_WRITE,
-        Scope.LOGS_READ,
-    }
+    """Every scope is one that some route asks for, but that of delegation, which a field of a body asks for."""
+    assert {route.scope for route in ROUTES} == set(Scope) - {Scope.CONNECTIONS_DELEGATE}
+    for route in ROUTES:
+        writes = route.scope.endswith((":write", ":admin"))
+        assert writes or route.method == "GET", route
+    assert {name for route in ROUTES for name in route.parameters} == KINDS | NO_IDS.keys()
+
+
+async def invalid_keys(world: World, key: str) -> list[str]:
+    """Values of the header Authorization that let nobody in."""
+    mistyped = key[:-1] + ("a" if key[-1] != "a" else "b")
+    revoked, expired = [(await world.client()).key or "" for _ in range(2)]
+    async with world.db.write() as connection:
+        for each, values in (
+            (revoked, {"revoked_at": world.clock[0]}),
+            (expired, {"expires_at": world.clock[0] - timedelta(seconds=1)}),
+        ):
+            known = api_keys.c.key_hash == world.services.keyring.key_hash(each)
+            await connection.execute(update(api_keys).where(known).values(values))
+    return [
+        "Bearer",
+        "Bearer ",
+        "Basic Y3M6bGl2ZQ==",
+        key,
+        f"Token {key}",
+        f"Bearer {key}x",
+        f"Bearer {mistyped}",
+        f"Bearer {generate_key(Mode.LIVE)}",
+        f"Bearer {revoked}",
+        f"Bearer {expired}",
+        f"Bearer {key}, Bearer {key}",
+        "Bearer \xff\xfe",
+        "Bearer " + "x" * 10_000,
+    ]
 
 
 @each_route
 async def test_without_a_valid_key_nothing_is_told(world: World, client: Client, route: Route) -> None:
-    key = client.key or ""
-    mistyped = key[:-1] + ("a" if key[-1] != "a" else "b")
-    for headers in (
-        [],
-        ["Bearer"],
-        ["Bearer "],
-        ["Basic Y3M6bGl2ZQ=="],
-        [key],
-        [f"Token {key}"],
-        [f"Bearer {key}x"],
-        [f"Bearer {mistyped}"],
-        [f"Bearer {generate_key(Mode.LIVE)}"],
-        [f"Bearer {key}, Bearer {key}"],
-        [f"Bearer {key}", f"Bearer {key}"],
-        ["Bearer \xff\xfe"],
-        ["Bearer " + "x" * 10_000],
-    ):
+    given = [[each] for each in await invalid_keys(world, client.key or "")]
+    left = []
+    for headers in ([], *given, [f"Bearer {client.key}", f"Bearer {client.key}"]):
         sent = [("Authorization", text) for text in headers]
         answer = await Client(world.app).request(route.method, route.url({}), b"not json", headers=sent)
         check_error(answer, 401, "unauthorized")
         assert answer.headers["www-authenticate"].startswith("Bearer ")
+        left.append(check_allowance(answer))
+    assert left == list(range(left[0], left[0] - len(left), -1))
 
 
 @each_route
 async def test_a_key_without_the_scope_is_refused(world: World, route: Route) -> None:
     others = tuple(scope for scope in Scope if scope is not route.scope)
-    client = await world.client(scopes=others)
-    answer = await client.request(route.method, route.url({}), b"{}" if route.takes_body else None)
+    client = await world.client(mode=route.mode, scopes=others)
+    answer = await route.ask(client)
     check_error(answer, 403, "forbidden")
     assert route.scope in answer.error["message"]
     assert f'scope="{route.scope}"' in answer.headers["www-authenticate"]
+    check_allowance(answer)
 
 
 @each_route
-async def test_the_scope_alone_is_enough(world: World, route: Route) -> None:
-    client = await world.client(scopes=(route.scope,))
-    answer = await client.request(route.method, route.url({}), b"{}" if route.takes_body else None)
-    assert answer.status in (200, 404, 422)
-    check_request_id(answer)
+async def test_the_scope_lets_its_key_pass(world: World, route: Route) -> None:
+    answer = await route.ask(await world.client(mode=route.mode, scopes=(route.scope,)))
+    if (
+        answer.status == 403
+    ):  # a webhook needs the scopes of what it delivers as well; a key gives none but its own
+        assert answer.error["message"] != f"the API key does not have the scope {route.scope}"
+        assert route.path in (f"{PREFIX}/webhooks", f"{PREFIX}/api-keys"), answer.body
+    else:
+        assert answer.status in (200, 201, 404, 409, 422), answer.body
+    check_allowance(answer)
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if each.mode is Mode.TEST], ids=str)
+async def test_the_sandbox_is_for_test_keys(world: World, route: Route) -> None:
+    own = await objects(world, world.account_id, Mode.TEST)
+    for ids in (own, {}):
+        answer = await route.ask(await world.client(scopes=tuple(Scope)), ids)
+        check_error(answer, 403, "forbidden")
+        check_allowance(answer)
+
+
+KINDS = {
+    *("connection_id", "pair_id", "log_id", "webhook_id", "delivery_id", "key_id", "calendar_id", "event_id"),
+}
+"""What `objects` makes."""
 
 
 async def objects(world: World, account_id: str, mode: Mode) -> dict[str, str]:
-    """One of each, by the name of the path's parameter."""
+    """One of each, by the name of the path's parameter. There are no calendars of the sandbox in live mode."""
+    client = await world.client(account_id=account_id, mode=mode, scopes=tuple(Scope))
     a = await world.connection("a", account_id=account_id, mode=mode)
     b = await world.connection("b", account_id=account_id, mode=mode)
-    pair = await world.pair(await world.client(account_id=account_id, mode=mode), a, b)
-    async with world.db.write() as connection:
-        log = {
-            "id": f"log_{mode}_{account_id[-20:]}",
-            "sync_id": f"sync_run_{mode}_{account_id[-20:]}",
-            "account_id": account_id,
-            "mode": mode,
-            "pair_id": pair["id"],
-            "status": "success",
-            "trigger": "api",
-            "duration_ms": 1,
-            "created_at": world.clock[0],
-            **{f"events_{name}": 0 for name in ("processed", "created", "updated", "deleted", "skipped")},
-            "provider_requests": 2,
+    pair = await world.pair(client, a, b)
+    webhook = await _made(client, "webhooks", {"url": "http://127.0.0.1:9/in"})
+    delivery = await _made(client, f"webhooks/{webhook}/test", None)
+    ids = {
+        "connection_id": a,
+        "pair_id": pair["id"],
+        "log_id": await _log(world, account_id, mode, pair["id"]),
+        "webhook_id": webhook,
+        "delivery_id": delivery,
+        "key_id": await _made(client, "api-keys", {"name": "another"}),
+    }
+    if mode is Mode.TEST:
+        calendar = ids["calendar_id"] = await _made(client, "sandbox/calendars", {"name": "A"})
+        start = {
+            "start": "2026-04-01T09:00:00Z",
+            "end": "2026-04-01T10:00:00Z",
+            "recurrence": ["RRULE:FREQ=DAILY"],
         }
+        ids["event_id"] = await _made(client, f"sandbox/calendars/{calendar}/events", {"title": "T", **start})
+    assert ids.keys() == (KINDS if mode is Mode.TEST else KINDS - {"calendar_id", "event_id"})
+    return ids | NO_IDS
+
+
+async def _made(client: Client, path: str, body: object) -> str:
+    answer = await client.post(f"{PREFIX}/{path}", body)
+    assert answer.status in (201, 202), answer.body
+    made: str = answer.json["id"]
+    return made
+
+
+async def _log(world: World, account_id: str, mode: Mode, pair_id: str) -> str:
+    log = {
+        "id": f"log_{mode}_{account_id[-20:]}",
+        "sync_id": f"sync_run_{mode}_{account_id[-20:]}",
+        "account_id": account_id,
+        "mode": mode,
+        "pair_id": pair_id,
+        "status": "success",
+        "trigger": "api",
+        "duration_ms": 1,
+        "created_at": world.clock[0],
+        **{f"events_{name}": 0 for name in ("processed", "created", "updated", "deleted", "skipped")},
+        "provider_requests": 2,
+    }
+    async with world.db.write() as connection:
         await connection.execute(runs.insert().values(log))
-    return {"connection_id": a, "pair_id": pair["id"], "log_id": log["id"]}
+    return log["id"]
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=str)
-async def test_ids_of_others_do_not_exist(world: World, client: Client, route: Route) -> None:
+async def test_ids_of_others_do_not_exist(world: World, route: Route) -> None:
     """Of another account, of the other mode, and of another kind."""
-    own = await objects(world, world.account_id, Mode.LIVE)
-    foreign = await objects(world, await world.other_account(), Mode.LIVE)
-    test_mode = await objects(world, world.account_id, Mode.TEST)
-    wrong_kind = {"connection_id": own["pair_id"], "pair_id": own["log_id"], "log_id": own["connection_id"]}
-    body = b"{}" if route.takes_body else None
+    client, other_mode = await client_for(world, route), Mode.LIVE if route.mode is Mode.TEST else Mode.TEST
+    own = await objects(world, world.account_id, route.mode)
+    foreign = await objects(world, await world.other_account(), route.mode)
+    elsewhere = await objects(world, world.account_id, other_mode)
+    kinds = sorted(own.keys() - NO_IDS.keys())
+    wrong_kind = {kind: own[next_kind] for kind, next_kind in zip(kinds, [*kinds[1:], kinds[0]], strict=True)}
     answers = [
-        await client.request(route.method, route.url(ids), body)
-        for ids in (foreign, test_mode, wrong_kind, {}, dict.fromkeys(own, "%00"), dict.fromkeys(own, "'--"))
+        await route.ask(client, ids | NO_IDS)
+        for ids in (foreign, elsewhere, wrong_kind, {}, dict.fromkeys(own, "%00"), dict.fromkeys(own, "'--"))
     ]
     for answer in answers:
         check_error(answer, 404, "not_found")
+        check_allowance(answer)
     assert len({answer.error["message"] for answer in answers}) == 1
-    tester = await world.client(mode=Mode.TEST)
-    check_error(await tester.request(route.method, route.url(own), body), 404, "not_found")
-    assert (await client.request(route.method, route.url(own), body)).status in (200, 204, 409)
+    for name in set(route.parameters) - NO_IDS.keys():  # below what is the caller's own
+        check_error(await route.ask(client, own | {name: foreign[name]}), 404, "not_found")
+    stranger = await world.client(
+        mode=route.mode, account_id=await world.other_account(), scopes=tuple(Scope)
+    )
+    check_error(await route.ask(stranger, own), 404, "not_found")
+    assert (await route.ask(client, own)).status in (200, 201, 202, 204, 409, 422)
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-async def test_another_type_of_body_is_refused(client: Client, route: Route) -> None:
+async def test_another_type_of_body_is_refused(world: World, route: Route) -> None:
+    client = await client_for(world, route)
     for content_type in (
         None,
         "",
@@ -181,11 +304,12 @@ async def test_another_type_of_body_is_refused(client: Client, route: Route) -> 
     ):
         answer = await client.request(route.method, route.url({}), b"{}", content_type=content_type)
         check_error(answer, 415, "unsupported_media_type")
+        check_allowance(answer)
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-async def test_a_compressed_body_is_refused(client: Client, route: Route) -> None:
-    answer = await client.request(route.method, route.url({}), b"{}", headers=[("Content-Encoding", "gzip")])
+async def test_a_compressed_body_is_refused(world: World, route: Route) -> None:
+    answer = await route.ask(await client_for(world, route), headers=[("Content-Encoding", "gzip")])
     check_error(answer, 415, "unsupported_media_type")
 
 
@@ -214,19 +338,22 @@ NOT_JSON = [
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-async def test_what_is_not_json_is_refused(client: Client, route: Route) -> None:
+async def test_what_is_not_json_is_refused(world: World, route: Route) -> None:
+    client = await client_for(world, route)
     for body in NOT_JSON:
         check_error(await client.request(route.method, route.url({}), body), 400, "bad_request")
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-async def test_a_large_body_is_refused(client: Client, route: Route) -> None:
+async def test_a_large_body_is_refused(world: World, route: Route) -> None:
+    client = await client_for(world, route)
     body = b'{"a": "' + b"x" * 1_000_000 + b'"}'
     check_error(await client.request(route.method, route.url({}), body), 413, "payload_too_large")
 
 
 @pytest.mark.parametrize("route", WITH_BODY, ids=str)
-async def test_a_body_of_another_shape_is_refused(client: Client, route: Route) -> None:
+async def test_a_body_of_another_shape_is_refused(world: World, route: Route) -> None:
+    client = await client_for(world, route)
     for body in (b"[]", b'"text"', b"7", b"true", b'{"unknown": 1}'):
         answer = await client.request(route.method, route.url({}), body)
         check_error(answer, 422, "validation_error")
@@ -236,10 +363,10 @@ async def test_a_body_of_another_shape_is_refused(client: Client, route: Route) 
 
 
 @each_route
-async def test_unknown_and_repeated_parameters_are_named(client: Client, route: Route) -> None:
-    answer = await client.request(
-        route.method, route.url({}) + "?keep_copy=true", b"{}" if route.takes_body else None
-    )
+async def test_unknown_parameters_are_named(world: World, route: Route) -> None:
+    url = route.url({})
+    url += f"{'&' if '?' in url else '?'}keep_copy=true"
+    answer = await (await client_for(world, route)).request(route.method, url, route.body)
     check_error(answer, 422, "validation_error")
     assert answer.fields == {"keep_copy"}
 
@@ -252,7 +379,7 @@ async def test_a_repeated_parameter_is_refused(client: Client) -> None:
 
 async def test_another_method_is_told_which_there_are(client: Client) -> None:
     paths = {route.path for route in ROUTES} | {"/health", "/docs"}
-    paths.remove("/api/v1/connections/discover")  # to all but POST it is the connection of that name
+    paths -= {path for path in paths if _is_shadowed(path)}
     for path in paths:
         allowed = {route.method for route in ROUTES if route.path == path} or {"GET"}
         allowed |= {"HEAD"} if "GET" in allowed else set()
@@ -264,11 +391,21 @@ async def test_another_method_is_told_which_there_are(client: Client) -> None:
             else:
                 check_error(answer, 405, "method_not_allowed")
             assert set(answer.headers["allow"].split(", ")) == allowed
+            assert not path.startswith(PREFIX) or check_allowance(answer)
 
 
-async def test_head_is_get_without_its_body(world: World, client: Client) -> None:
-    ids = await objects(world, world.account_id, Mode.LIVE)
-    urls = {route.url(ids) for route in ROUTES if route.method == "GET"}
+def _is_shadowed(path: str) -> bool:
+    """To methods of its own path's sibling it is a thing of that name, as `discover` is a connection to GET."""
+    parent, _, last = path.rpartition("/")
+    return not last.startswith("{") and any(
+        route.path.startswith(f"{parent}/{{") and route.path.count("/") == path.count("/") for route in ROUTES
+    )
+
+
+async def test_head_is_get_without_its_body(world: World) -> None:
+    ids = await objects(world, world.account_id, Mode.TEST)
+    client = await world.client(mode=Mode.TEST, scopes=tuple(Scope))
+    urls = {route.url(ids) for route in GETS if route.path != ACCOUNT}
     for url in (
         *urls,
         "/health",
@@ -285,15 +422,86 @@ async def test_head_is_get_without_its_body(world: World, client: Client) -> Non
     assert (await Client(world.app).request("HEAD", f"{PREFIX}/logs")).status == 401
 
 
-async def test_an_address_that_is_none(client: Client) -> None:
+async def test_an_address_that_is_none(world: World, client: Client) -> None:
     for url in ("/", "/api", "/api/v1", "/api/v1/", "/api/v1/connections/", "/api/v2/logs", "/docs/x"):
-        check_error(await client.get(url), 404, "not_found")
+        answer = await client.get(url)
+        check_error(answer, 404, "not_found")
+        assert ("x-ratelimit-limit" in answer.headers) == url.startswith("/api/v1/")
+        assert "x-ratelimit-limit" not in (await Client(world.app).get(url)).headers
+    mistyped = Client(world.app, f"{client.key}x")
+    check_error(await mistyped.get("/api/v1/nothing"), 401, "unauthorized")
+    check_error(await mistyped.get("/nothing"), 404, "not_found")
 
 
 @each_route
-async def test_every_answer_is_careful_with_browsers(client: Client, route: Route) -> None:
-    answer = await client.request(route.method, route.url({}), b"{}" if route.takes_body else None)
+async def test_every_answer_is_careful_with_browsers(world: World, route: Route) -> None:
+    answer = await route.ask(await client_for(world, route))
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("route", POSTS, ids=str)
+async def test_a_post_with_a_key_is_answered_once(world: World, route: Route) -> None:
+    client, ids = await client_for(world, route), await objects(world, world.account_id, route.mode)
+    headers = [("Idempotency-Key", "Of their own: a name (1)")]
+    first = await route.ask(client, ids, headers=headers)
+    assert first.status in (200, 201, 202, 409, 422), first.body
+    assert "idempotency-replayed" not in first.headers
+    again = await route.ask(client, ids, headers=headers)
+    assert (again.status, again.headers["idempotency-replayed"]) == (first.status, "true")
+    assert again.headers.get("location") == first.headers.get("location")
+    assert check_allowance(again) == check_allowance(first) - 1
+    if first.status < 400:
+        assert again.body == first.body
+    else:
+        assert (again.error["code"], again.error["message"]) == (first.error["code"], first.error["message"])
+        check_error(again, first.status, again.error["code"])
+    other = await client.request(route.method, route.url(ids), {"another": "body"}, headers=headers)
+    check_error(other, 409, "conflict")
+
+
+@pytest.mark.parametrize("route", POSTS, ids=str)
+async def test_a_key_of_another_form_is_refused(world: World, route: Route) -> None:
+    client = await client_for(world, route)
+    for keys in ([""], ["x" * 256], ["\x7f"], ["\xe9"], ["a", "a"]):
+        answer = await route.ask(client, headers=[("Idempotency-Key", key) for key in keys])
+        check_error(answer, 422, "validation_error")
+        assert answer.fields == {"Idempotency-Key"}
+
+
+@pytest.mark.parametrize("route", GETS, ids=str)
+async def test_what_has_not_changed_is_not_sent_again(world: World, route: Route) -> None:
+    client, ids = await client_for(world, route), await objects(world, world.account_id, route.mode)
+    full = await route.ask(client, ids)
+    assert full.status == 200, full.body
+    etag = full.headers["etag"]
+    assert re.fullmatch(r'"[0-9a-f]{32}"', etag)
+    for given in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        answer = await route.ask(client, ids, headers=[("If-None-Match", given)])
+        if route.path == ACCOUNT and given != "*":
+            assert answer.status == 200
+            continue
+        assert (answer.status, answer.body) == (304, b"")
+        assert "content-length" not in answer.headers
+        check_request_id(answer)
+        check_allowance(answer)
+    for given in ('"other"', etag[1:-1]):
+        answer = await route.ask(client, ids, headers=[("If-None-Match", given)])
+        assert answer.status == 200
+        assert answer.body == full.body or route.path == ACCOUNT
+
+
+@pytest.mark.parametrize("route", CHANGES, ids=str)
+async def test_what_has_changed_is_left_alone(world: World, route: Route) -> None:
+    client, ids = await client_for(world, route), await objects(world, world.account_id, route.mode)
+    shown = await client.get(route.url(ids))
+    etag = shown.headers["etag"]
+    for given in ('"other"', f"W/{etag}", etag[1:-1], "", "* "):
+        answer = await route.ask(client, ids, headers=[("If-Match", given)])
+        if given == "* ":
+            continue
+        check_error(answer, 412, "precondition_failed")
+        check_allowance(answer)
+        assert (await client.get(route.url(ids))).body == shown.body

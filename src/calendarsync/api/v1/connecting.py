@@ -122,6 +122,7 @@ async def disconnect(
 
     async with services.db.read_as(caller.tenant) as connection:
         row = await _get(connection, caller, connection_id)
+        if_match.check(connection_out(row))
         pairs = await pair_store.pairs_of_connection(connection, caller.tenant, connection_id)
     if pairs and not cascade:
         raise conflict("sync pairs use this connection; delete them first, or send cascade=true")
