@@ -56,7 +56,6 @@ class Keyring:
         self._grant_key = _derive(installation_secrets[0], "grant")
         self._subject_key = _derive(installation_secrets[0], "limit subject")
         self._request_key = _derive(installation_secrets[0], "request")
-        self._address_key = _derive(installation_secrets[0], "address")
 
     def __repr__(self) -> str:
         return f"Keyring({len(self.checks)} secrets)"
@@ -108,10 +107,6 @@ class Keyring:
         """A keyed name for what a request is, or for what it sends: the same for the same parts alone."""
         exact = b"".join(len(part).to_bytes(8) + part for part in parts)
         return hmac.new(self._request_key, exact, hashlib.sha256).hexdigest()
-
-    def address_hash(self, text: str) -> str:
-        """A keyed name for the network that a caller comes from."""
-        return hmac.new(self._address_key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def parse_secrets(text: str) -> tuple[bytes, ...]:

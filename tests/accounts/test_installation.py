@@ -109,7 +109,8 @@ async def test_a_spoilt_file_is_named(url: str, database: Database, tmp_path: Pa
 def test_each_purpose_has_its_own_key() -> None:
     ring = Keyring([FIRST.encode()])
     told = [ring.mark_keys[0].hex(), ring.fingerprint_key.hex(), ring.checks[0]]
-    told += [ring.key_hash("x"), ring.grant_hash("x")]
+    told += [ring.key_hash("x"), ring.session_hash("x"), ring.grant_hash("x"), ring.request_hash(b"x")]
+    told += [ring.subject_hash("network", "x"), ring.subject_hash("sign-in client", "x")]
     assert len(set(told)) == len(told)
     assert FIRST not in repr(ring)
     assert all(len(key) == 32 for key in (*ring.mark_keys, ring.fingerprint_key))

@@ -79,7 +79,7 @@ class Gate:
 
         Raises DatabaseUnavailable.
         """
-        subject = self._keyring.address_hash(address)
+        subject = self._keyring.subject_hash("network", address)
         ends_at = self._spent.get(subject)
         if ends_at is not None and self._now() < ends_at:  # who guesses keys is to cost no transactions
             return Allowance(FAILURES_PER_HOUR, 0, ends_at, exceeded=True)
