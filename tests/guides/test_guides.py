@@ -83,6 +83,42 @@ def test_monitoring(tmp_path: Path) -> None:
     assert {line.split()[0] for line in alarm.splitlines() if line} >= {"webhook.test", "connection.expired"}
 
 
+def test_maintenance(tmp_path: Path) -> None:
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader)
+        paused, selection, resumed, python = run(guide("maintenance.md"), tmp_path, staged)
+        with client_of(staged) as client:
+            pair = client.sync_pairs.get(staged["PAIR"])
+    assert json.loads(paused) == {"results": [{"pair_id": staged["PAIR"], "result": "changed"}], "changed": 1}
+    assert json.loads(selection) == {"pair_ids": []}
+    assert json.loads(resumed)["changed"] == 1
+    assert python.strip().endswith("1 paused, 1 resumed")
+    assert (pair.status, pair.resume_at) == ("active", None)
+
+
+def test_pairs_of_one_server_are_selected(tmp_path: Path) -> None:
+    (block,) = [
+        each for each in blocks_of(guide("maintenance.md")) if "selection.json" in each.text and each.is_run
+    ]
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader)
+        text = block.text.replace("HOST=caldav.example.com", f"HOST={staged['PRIVATE']}")
+        (selection,) = run(f"```bash\n{text}```\n", tmp_path, staged)
+    assert json.loads(selection) == {"pair_ids": [staged["PAIR"]]}
+
+
+def test_onboarding(tmp_path: Path) -> None:
+    with serving(tmp_path) as reader:
+        _, checked, first, second, counted, bulk, python, gone = run(guide("onboarding.md"), tmp_path, reader)
+    assert "3 rows, and nothing is wrong with them" in checked
+    assert "3 rows: 3 done, 0 failed.\nResults: people.results.csv" in first
+    assert "3 of 3 rows are done already." in second
+    assert counted.strip() == "6 calendars are connected"
+    assert json.loads(bulk) == [0, 409, "conflict"]
+    assert python.strip() == "201 active"
+    assert gone.strip() == "204"
+
+
 def test_a_problem_is_seen_by_the_check(tmp_path: Path) -> None:
     checks = [block for block in blocks_of(guide("monitoring.md")) if "check.py" in block.text]
     page = "\n".join(f"```{block.language}\n{block.text}```" for block in checks)

@@ -51,6 +51,7 @@ _PARAMETERS = {
     ),
 }
 
+# Type and words; those that are always there where an answer names them stand in _ALWAYS.
 _HEADERS: dict[str, tuple[str, str]] = {
     "X-Request-Id": ("string", "Names this request in the server's log."),
     "X-RateLimit-Limit": ("integer", "Requests an hour."),
@@ -63,6 +64,7 @@ _HEADERS: dict[str, tuple[str, str]] = {
     "Idempotency-Replayed": ("string", "`true` where this is an earlier answer once more."),
 }
 _LIMIT = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+_ALWAYS = frozenset({"X-Request-Id", *_LIMIT, "Retry-After", "ETag"})
 
 # What each error says where the operation does not say it in its own words.
 _ERRORS: dict[int, tuple[str, str]] = {
@@ -123,7 +125,8 @@ def complete(document: dict[str, Any]) -> None:
         }
     }
     components["headers"] = {
-        name: {"description": text, "schema": {"type": kind}} for name, (kind, text) in _HEADERS.items()
+        name: {"description": text, "required": name in _ALWAYS, "schema": {"type": kind}}
+        for name, (kind, text) in _HEADERS.items()
     }
     components["parameters"] = {
         name: {"name": name, "in": "header", "required": False, "description": text, "schema": schema}

@@ -65,6 +65,8 @@ _NEW_PAIR: dict[str, Any] = {
     "direction": "bidirectional",
 }
 
+_SWITCHED: dict[str, Any] = {"results": [{"pair_id": "pair_xyz789", "result": "changed"}], "changed": 1}
+
 LOG: dict[str, Any] = {
     "id": "log_456",
     "pair_id": "pair_xyz789",
@@ -146,6 +148,12 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
             "options": {"future_days": 90, "include_all_day": False},
         },
     },
+    "create_pairs": {"Two": {"pairs": [_NEW_PAIR, _NEW_PAIR | {"connection_b_id": "conn_ghi789"}]}},
+    "pause_pairs": {
+        "Everything, until Monday": {"all": True, "resume_at": "2026-03-30T06:00:00Z"},
+        "Some": {"pair_ids": ["pair_xyz789"]},
+    },
+    "resume_pairs": {"Everything": {"all": True}},
     "change_pair": {
         "Pause": {"status": "paused"},
         "Pause until": {"status": "paused", "resume_at": "2026-04-01T06:00:00Z"},
@@ -174,6 +182,24 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "delete_connection": {202: CONNECTION},
     "list_pairs": {200: {"pairs": [PAIR], "has_more": False}},
     "create_pair": {201: PAIR | {"last_synced_at": None}},
+    "create_pairs": {
+        200: {
+            "results": [
+                {"index": 0, "status": 201, "pair": PAIR | {"last_synced_at": None}},
+                {
+                    "index": 1,
+                    "status": 422,
+                    "error": {
+                        "code": "validation_error",
+                        "message": "connection_b_id: no such connection",
+                        "details": [{"field": "connection_b_id", "message": "no such connection"}],
+                    },
+                },
+            ]
+        }
+    },
+    "pause_pairs": {200: _SWITCHED},
+    "resume_pairs": {200: _SWITCHED},
     "get_pair": {200: PAIR},
     "change_pair": {200: PAIR | {"status": "paused", "resume_at": "2026-04-01T06:00:00Z"}},
     "delete_pair": {202: PAIR | {"removal": "pending"}},
