@@ -65,6 +65,13 @@ def _without_messages(_logger: WrappedLogger, _method: str, event: EventDict) ->
     return event
 
 
+def _without_objects(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """asyncio tells of tasks and callbacks that failed by their repr, in which the error's message stands."""
+    if event.get("logger") == "asyncio":
+        event["event"] = re.split(r"[<(\n]", str(event["event"]), maxsplit=1)[0].rstrip()
+    return event
+
+
 def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send everything that is logged, by libraries too, to `stream` (default: standard error) as JSON lines."""
     shared: list[Processor] = [
@@ -73,6 +80,7 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_messages,
+        _without_objects,
         redact,
     ]
     handler = logging.StreamHandler(stream)

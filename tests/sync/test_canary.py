@@ -44,7 +44,7 @@ ZONE = (
 )
 
 
-def _found(haystack: bytes) -> list[str]:
+def found_words(haystack: bytes) -> list[str]:
     lowered = haystack.lower()
     return [word for word in CANARIES if word.encode() in lowered]
 
@@ -93,19 +93,21 @@ async def test_canary_words_are_found_nowhere(
         await at.app.run(pair)
         at.put_a("one", event("one", "20260305T090000", "20260305T100000", title="tixtitle", extra=RICH))
         await at.app.run(pair)
-        assert _found("\n".join(at.copies_b()).encode()) or sync_mode == "blocker", "the copies were written"
+        assert found_words("\n".join(at.copies_b()).encode()) or sync_mode == "blocker", (
+            "the copies were written"
+        )
         dump = await _dump(at.app)
         assert b"CREATE TABLE event_index" in dump
-        assert _found(dump) == []
-        assert _found(files(folder)) == []
-    assert _found(files(folder)) == []
+        assert found_words(dump) == []
+        assert found_words(files(folder)) == []
+    assert found_words(files(folder)) == []
     logged = logs.readouterr()
-    assert _found((logged.out + logged.err).encode()) == []
+    assert found_words((logged.out + logged.err).encode()) == []
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(100) + b"TixTitle" + os.urandom(100))
-    assert _found(files(tmp_path)) == ["tixtitle"]
+    assert found_words(files(tmp_path)) == ["tixtitle"]
 
 
 async def test_nor_in_postgresql(radicale: RadicaleServer, postgresql_database: str) -> None:
@@ -117,4 +119,4 @@ async def test_nor_in_postgresql(radicale: RadicaleServer, postgresql_database: 
         assert (report.events_created, report.status) == (1, "partial")
         kept = await stored(at.app.db, postgresql_database)
         assert pair.encode() in kept
-        assert _found(kept) == []
+        assert found_words(kept) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -150,21 +149,34 @@ class Runs:
             await settle(db, work.hold.claim, {}, release=True, next_due_at=next_due_at)
 
     async def _write_off(self, work: Work) -> None:
-        """A run that our own defect ended is logged, and not repeated before its time."""
+        """A run that our own defect ended is logged, and not repeated before its time.
+
+        Where that cannot be done either, the claim lapses.
+        """
         failed = [(order, refused(order, INTERNAL_ERROR)) for order in work.left]
+        try:
+            emitted = await self._write_reports(work, failed)
+        except (ClaimLost, DatabaseUnavailable):
+            return
+        except Exception as defect:  # noqa: BLE001 - asyncio would log it with its message
+            _log.error("run_not_written_off", pair_id=work.pair.id, defect=type(defect).__name__)
+            return
+        work.reports.extend(report for _, report in failed)
+        if emitted:
+            self.engine.on_events()
+
+    async def _write_reports(self, work: Work, reports: Sequence[tuple[Order, RunReport]]) -> bool:
+        """Whether there are events to be sent."""
         emitted = False
-        with suppress(ClaimLost, DatabaseUnavailable):
-            async with work.hold.write() as db:
-                now = self.db.now()
-                for order, report in failed:
-                    if not order.dry_run:
-                        emitted |= await write_log(db, work.pair, order, report, now)
-                    if order.placed:
-                        await orders.finish(db, report.sync_id, report.to_json(), now)
-                await settle(db, work.hold.claim, {}, release=True, next_due_at=now + self.poll)
-            work.reports.extend(report for _, report in failed)
-            if emitted:
-                self.engine.on_events()
+        async with work.hold.write() as db:
+            now = self.db.now()
+            for order, report in reports:
+                if not order.dry_run:
+                    emitted |= await write_log(db, work.pair, order, report, now)
+                if order.placed:
+                    await orders.finish(db, report.sync_id, report.to_json(), now)
+            await settle(db, work.hold.claim, {}, release=True, next_due_at=now + self.poll)
+        return emitted
 
     async def renew(self) -> None:
         """Prolong all leases; a run whose claim counts no longer is broken off."""
