@@ -11,7 +11,7 @@ import pytest
 from calendarsync.api import health
 from calendarsync.store.database import Database, DatabaseUnavailable
 from tests.api.client import Client
-from tests.api.test_every_route import check_error
+from tests.api.routes import check_error
 from tests.api.world import World
 
 

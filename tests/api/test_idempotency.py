@@ -21,7 +21,7 @@ from calendarsync.store import idempotency as store
 from calendarsync.store import tables
 from calendarsync.store.database import DatabaseUnavailable
 from tests.api.client import Answer, Client
-from tests.api.test_every_route import check_error
+from tests.api.routes import check_error
 from tests.api.world import World
 
 PAIRS, WEBHOOKS = "/api/v1/sync-pairs", "/api/v1/webhooks"

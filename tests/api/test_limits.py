@@ -25,7 +25,7 @@ from calendarsync.secrets import Keyring
 from calendarsync.store import limits as store
 from calendarsync.store.database import Database, DatabaseUnavailable
 from tests.api.client import Client
-from tests.api.test_every_route import check_allowance, check_error
+from tests.api.routes import check_allowance, check_error
 from tests.api.world import World
 from tests.cli.processes import end, environment, read_until, running
 

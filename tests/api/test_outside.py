@@ -19,7 +19,7 @@ from calendarsync.api.middleware import RequestContext
 from calendarsync.api.services import Services
 from calendarsync.settings import Settings
 from tests.api.client import Client
-from tests.api.test_every_route import check_error, check_request_id
+from tests.api.routes import check_error, check_request_id
 from tests.api.world import World
 
 ROOT = Path(__file__).resolve().parents[2]

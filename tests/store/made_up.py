@@ -156,6 +156,14 @@ _SANDBOX_EVENT: dict[str, Any] = {
     "data": {},
 }
 
+_TAKEN: dict[str, Any] = {
+    "key_hash": "taken",
+    "api_key_id": "key_a",
+    "body_hash": "hash",
+    "request_id": "req_a",
+    "expires_at": LATER,
+}
+
 _BY_KIND: Mapping[Any, Any] = {
     Tenant: TENANT,
     datetime: NOW,
@@ -186,6 +194,7 @@ _BY_NAME: Mapping[str, Any] = {
     "until": LATER,
     "ahead": timedelta(seconds=30),
     "span": timedelta(seconds=30),
+    "lasts": timedelta(hours=1),
     "report": {},
     "trial_ends_at": None,
     "claims": [_HELD],
@@ -223,9 +232,12 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
     "deliveries.prune": [{"before": LATER}],
+    "idempotency.take": [{"values": _TAKEN}, {"values": _TAKEN | {"key_hash": "free"}}],
+    "idempotency.change": [{"values": {"status": 200}}],
     "index.store_resources": [{"resources": [Resource("event", "1", "uid", (), problem=Problem.UNREADABLE)]}],
     "keys.insert_key": [{"values": _KEY | {"id": "key_new", "key_hash": "new"}}],
     "keys.update_key": [{"values": {"revoked_at": NOW}}],
+    "limits.count": [{}, {"subject": "spent"}],
     "links.replace_failures": [{"failed": {("event", ""): ("refused", "hash", NOW)}}],
     "logs.list_logs": [
         {"after": None},
@@ -238,6 +250,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "order": (tables.pairs.c.created_at, tables.pairs.c.id),
             "mine": owned(tables.pairs),
             "page": Page(1, "pair_held"),
+            "descending": False,
             "parameters": TENANT.parameters(),
         }
     ],
@@ -294,6 +307,8 @@ async def fill(db: AsyncConnection) -> None:
             _SANDBOX_CALENDAR | TENANT.values() | {"version": 1, "epoch": 1, "faults": []},
         ),
         (tables.sandbox_events, _SANDBOX_EVENT | TENANT.values()),
+        (tables.idempotency, _TAKEN | TENANT.values()),
+        (tables.rate_windows, {"subject": "spent", "used": 1, "ends_at": LATER}),
         (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),
         (tables.webhooks, _WEBHOOK | TENANT.values()),
         (tables.webhook_events, _EVENT | TENANT.values()),
