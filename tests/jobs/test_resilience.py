@@ -25,7 +25,11 @@ from tests.testbed.memory_desk import MemoryDesk
 async def _abandon(at: MemoryDesk, place: Workplace, pair: str) -> None:
     services: Any = SimpleNamespace(db=at.app.db, now=at.app.clock, runner=place.runner)
     caller: Any = SimpleNamespace(tenant=Tenant(at.account, "live"))
-    await removal.remove_pairs(services, caller, [pair], keep_copies=False, abandon=True)
+    await removal.remove_pairs(services, caller, [pair], _may_be, keep_copies=False, abandon=True)
+
+
+async def _may_be(_: object) -> None:
+    """Nothing speaks against it."""
 
 
 async def test_who_waits_for_a_pair_that_is_abandoned_is_told(at: MemoryDesk, scheduled: Workplace) -> None:
