@@ -280,7 +280,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "webhooks.insert_webhook": [
         {"values": _WEBHOOK | {"id": "whk_1"}, "at_most": 2},
     ],
-    "webhooks.list_deliveries": [{"status": "failed", "after": _DELIVERY}],
+    "webhooks.list_deliveries": [{"status": "failed", "page": Page(1, "dlv_0")}],
     "webhooks.update_webhook": [{"values": {"only_changed": True}}],
 }
 

@@ -15,6 +15,7 @@ import pytest
 from standardwebhooks import WebhookVerificationError
 
 from calendarsync.client import SignatureInvalid
+from calendarsync.jobs.tidy import KEEP_EVENTS
 from calendarsync.webhooks import catalogue
 from calendarsync.webhooks.catalogue import EventType, connection_data, log_data
 from calendarsync.webhooks.delivery import Sender
@@ -141,3 +142,7 @@ def test_the_pauses_between_attempts_are_those_of_the_table() -> None:
 def test_every_error_of_an_attempt_is_explained() -> None:
     told = set(re.findall(r"`(\w+)`", str(Sender.send.__doc__)))
     assert {row[0].strip("`") for row in rows("The delivery log")} == told
+
+
+def test_the_log_goes_back_as_far_as_the_page_says() -> None:
+    assert f"It goes back {KEEP_EVENTS.days} days." in PAGE
