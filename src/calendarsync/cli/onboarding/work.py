@@ -14,6 +14,7 @@ from calendarsync.cli.onboarding.stock import Stock, access, credentials
 from calendarsync.client import (
     APIError,
     AsyncCalendarSync,
+    AuthenticationError,
     Conflict,
     RateLimited,
     TimedOut,
@@ -188,7 +189,9 @@ class Onboarding:
             self._record(person, result.error.code, result.error.message)
 
     def _fail(self, person: Person, error: APIError | TimedOut, end: str = "") -> None:
-        """What the server says of a field is said of the column."""
+        """What the server says of a field is said of the column. Raises AuthenticationError: no row will do better."""
+        if isinstance(error, AuthenticationError):
+            raise error
         if isinstance(error, TimedOut):
             self._record(person, "timed_out", error.message)
             return
