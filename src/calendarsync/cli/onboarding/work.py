@@ -189,7 +189,7 @@ class Onboarding:
             self._record(person, result.error.code, result.error.message)
 
     def _fail(self, person: Person, error: APIError | TimedOut, end: str = "") -> None:
-        """What the server says of a field is said of the column. Raises AuthenticationError: no row will do better."""
+        """What the server says of a field is said of the column. Raises AuthenticationError: no row can be done."""
         if isinstance(error, AuthenticationError):
             raise error
         if isinstance(error, TimedOut):
