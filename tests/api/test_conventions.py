@@ -77,10 +77,10 @@ async def test_what_has_changed_is_left_alone(world: World, route: Route) -> Non
     client, ids = await client_for(world, route), await objects(world, world.account_id, route.mode)
     shown = await client.get(route.url(ids))
     etag = shown.headers["etag"]
-    for given in ('"other"', f"W/{etag}", etag[1:-1], "", "* "):
+    for given in ('"other"', f"W/{etag}", etag[1:-1], ""):
         answer = await route.ask(client, ids, headers=[("If-Match", given)])
-        if given == "* ":
-            continue
         check_error(answer, 412, "precondition_failed")
         check_allowance(answer)
         assert (await client.get(route.url(ids))).body == shown.body
+    answer = await route.ask(client, ids, headers=[("If-Match", etag)])
+    assert answer.status in (200, 202, 204, 409, 422), answer.body
