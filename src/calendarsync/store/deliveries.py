@@ -85,25 +85,27 @@ _EARLIEST = select(func.min(deliveries.c.next_attempt_at, type_=deliveries.c.nex
 )
 
 
+# By webhook and time, though one would do: that order one index has, and no other.
+_IN_ORDER = (deliveries.c.webhook_id, deliveries.c.next_attempt_at)
+
+
+def _first(column: ColumnElement[Any], *where: ColumnElement[bool]) -> Any:
+    return select(column).where(_pending, *where).order_by(*_IN_ORDER).limit(1)
+
+
 def _queues() -> Any:
     """The endpoints that have pending deliveries, by a jump in the index from each to the next.
 
     However many wait for one of them, it costs one step.
     """
-    first = select(func.min(deliveries.c.webhook_id).label("id")).where(_pending).cte("queue", recursive=True)
-    following = (
-        select(func.min(deliveries.c.webhook_id))
-        .where(_pending, deliveries.c.webhook_id > first.c.id)
-        .correlate(first)
-        .scalar_subquery()
-    )
-    return first.union_all(select(following).where(first.c.id.is_not(None)))
+    first = select(_first(deliveries.c.webhook_id).scalar_subquery().label("id")).cte("queue", recursive=True)
+    following = _first(deliveries.c.webhook_id, deliveries.c.webhook_id > first.c.id).correlate(first)
+    return first.union_all(select(following.scalar_subquery()).where(first.c.id.is_not(None)))
 
 
 _queue = _queues()
 _due_at = (
-    select(func.min(deliveries.c.next_attempt_at, type_=deliveries.c.next_attempt_at.type))
-    .where(_pending, deliveries.c.webhook_id == _queue.c.id)
+    _first(deliveries.c.next_attempt_at, deliveries.c.webhook_id == _queue.c.id)
     .correlate(_queue)
     .scalar_subquery()
 )
@@ -124,7 +126,7 @@ _WAITING = select(
 _FIRST_OF = (
     select(deliveries.c.id)
     .where(deliveries.c.webhook_id == _webhook_id, deliveries.c.next_attempt_at <= _now)
-    .order_by(deliveries.c.next_attempt_at)
+    .order_by(*_IN_ORDER)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )

@@ -11,7 +11,9 @@ Insert = postgresql.Insert | sqlite.Insert
 _NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
 _TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 _PREFER_INDEXES = select(
-    func.set_config("enable_seqscan", "off", True), func.set_config("enable_sort", "off", True)
+    func.set_config("enable_seqscan", "off", True),
+    func.set_config("enable_sort", "off", True),
+    func.set_config("enable_incremental_sort", "off", True),
 )
 _NOT_WAITING = select(func.set_config("synchronous_commit", "off", True))
 
