@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.dialects import one_at_a_time
 from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import pairs
 from calendarsync.store.tenancy import Tenant, owned
@@ -35,13 +34,13 @@ async def insert_pairs(
         await connection.execute(insert(pairs), [{**each, **tenant.values()} for each in values])
 
 
-async def make_in_turn(connection: AsyncConnection, tenant: Tenant) -> None:
-    """Until this transaction ends nobody else makes pairs of the tenant, or turns them to another direction.
+def making(tenant: Tenant) -> int:
+    """The key under which one at a time makes pairs of the tenant, or turns them to another direction.
 
     Two at once would not see that their pairs are equal.
     """
     digest = sha256(f"pairs of {tenant.account_id} {tenant.mode}".encode()).digest()
-    await one_at_a_time(connection, int.from_bytes(digest[:8], "big", signed=True))
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 async def list_pairs(

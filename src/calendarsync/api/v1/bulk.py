@@ -23,6 +23,7 @@ from calendarsync.api.v1.pair_models import NewPair, PairOut, pair_out
 from calendarsync.api.v1.pairing import PairRow
 from calendarsync.store import connections as connection_store
 from calendarsync.store import pairs as store
+from calendarsync.store.dialects import one_at_a_time
 
 router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRoute)
 
@@ -173,7 +174,7 @@ async def _make(services: Services, caller: Identity, items: Sequence[_Item]) ->
     ids = {end for item in items for end in (item.wanted.connection_a_id, item.wanted.connection_b_id)}
     decided: list[tuple[_Item, str, bool]] = []
     async with services.db.write_as(tenant) as connection:
-        await store.make_in_turn(connection, tenant)
+        await one_at_a_time(connection, store.making(tenant))
         ends = await connection_store.get_connections(connection, tenant, ids, keep=True)
         there = _Pairs(await store.pairs_among(connection, tenant, ids))
         rows: list[dict[str, Any]] = []

@@ -18,6 +18,7 @@ from calendarsync.api.v1.pair_options import title_problem
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.store import connections as connection_store
 from calendarsync.store import pairs as store
+from calendarsync.store.dialects import one_at_a_time
 from calendarsync.store.ids import new_id
 from calendarsync.sync.report import RunReport, Ticket
 
@@ -172,7 +173,7 @@ async def _check(
     connection: AsyncConnection, caller: Identity, pair: Mapping[str, Any]
 ) -> tuple[RowMapping, RowMapping]:
     """What must hold for a pair as it is to be; its connections. Raises ApiError 409, 422."""
-    await store.make_in_turn(connection, caller.tenant)
+    await one_at_a_time(connection, store.making(caller.tenant))
     ids = (pair["connection_a_id"], pair["connection_b_id"])
     ends = await connection_store.get_connections(connection, caller.tenant, ids, keep=True)
     a, b = check_ends(pair, ends)
