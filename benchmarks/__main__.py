@@ -1,7 +1,7 @@
 """`make bench`: first syncs, runs without a change, one change, and memory, beside the bare requests.
 
 `BENCH=quick` leaves out what takes many minutes: Radicale, and 20,000 events. `BENCH=workers` measures workers on
-PostgreSQL alone.
+PostgreSQL alone, `BENCH=requests` the API's requests alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import uvloop
 from rich.console import Console
 
-from benchmarks import bare, report, vdirsyncer, workers
+from benchmarks import bare, report, requests, vdirsyncer, workers
 from benchmarks.bare import Place
 from benchmarks.events import changed, events
 from benchmarks.report import Row
@@ -36,6 +36,9 @@ MANY = 20_000
 ROUNDS = 5
 QUIET_RUNS = 20
 RIVAL_RUNS = 5
+
+PARTS = {"workers": workers.run, "requests": requests.run}
+"""What can be measured alone, by the word in `BENCH`."""
 
 T = TypeVar("T")
 
@@ -94,7 +97,7 @@ class Bench:
         ours.trigger(pair)  # reads back what the first sync wrote
         self._rival.sync(config)
         measured.quiet = [ours.trigger(pair) for _ in range(QUIET_RUNS)]
-        assert ours.logs(pair)[0]["provider_requests"] == 2
+        assert ours.logs(pair)[0].provider_requests == 2
         measured.reports = _run(bare.reports(a, b, QUIET_RUNS))
         measured.rival_quiet = [self._rival.sync(config) for _ in range(RIVAL_RUNS)]
 
@@ -112,8 +115,8 @@ class Bench:
         a.server.put(a.calendar, name, changed(data[name]))
         measured.one = ours.trigger(pair)
         log = ours.logs(pair)[0]
-        assert log["events_updated"] == 1, log
-        measured.one_requests = log["provider_requests"]
+        assert log.events_updated == 1, log
+        measured.one_requests = log.provider_requests
         measured.rival_one = self._rival.sync(config)
 
     @contextmanager
@@ -178,8 +181,8 @@ def row_of_many(first: FirstSync, server: str) -> Row:
 
 def main(which: str) -> None:
     console = Console(highlight=False)
-    if which == "workers":
-        report.show(console, workers.run(), [report.machine()])
+    if which in PARTS:
+        report.show(console, PARTS[which](), [report.machine()])
         return
     quick = which == "quick"
     started, (load, _, _) = perf_counter(), os.getloadavg()
@@ -200,7 +203,7 @@ def main(which: str) -> None:
             other.mkdir()
             alice = stack.enter_context(radicale_server(folder / "radicale"))
             rows += rows_of(Bench(alice, other, rival, console).measure(1), "Radicale")
-        rows += workers.run()
+        rows += [*workers.run(), *requests.run()]
     minutes = (perf_counter() - started) / 60
     notes = [
         f"Medians of {ROUNDS} first syncs on Cyrus and one on Radicale, {QUIET_RUNS} triggers without a change, "

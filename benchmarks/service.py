@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from benchmarks.bare import Place
-from calendarsync.demo.client import Api
+from calendarsync.client import CalendarSync
+from calendarsync.client.models import Log, Operation
 from calendarsync.demo.processes import calendarsync, installation
 
 _A_DAY = 86_400
@@ -33,7 +33,7 @@ class FirstSync:
 
 @dataclass(frozen=True)
 class Service:
-    api: Api
+    client: CalendarSync
     process: int
 
     def pair(self, a: Place, b: Place, events: int) -> FirstSync:
@@ -42,41 +42,35 @@ class Service:
         idle = memory(self.process, "VmRSS")
         Path(f"/proc/{self.process}/clear_refs").write_text("5")  # begins the peak anew
         started, cpu = perf_counter(), cpu_seconds(self.process)
-        wanted = {"sync_mode": "full", "direction": "a_to_b"}
-        pair: str = self.api.post(
-            "/sync-pairs", {"connection_a_id": ids[0], "connection_b_id": ids[1], **wanted}
-        )["id"]
+        pair = self.client.sync_pairs.create(*ids, sync_mode="full", direction="a_to_b").id
         while not (logs := self.logs(pair)):
             # Each look takes time of the process that is measured: one for each fiftieth of the time passed.
             time.sleep(max(_LOOK_SECONDS, (perf_counter() - started) / 50))
         seconds, cpu = perf_counter() - started, cpu_seconds(self.process) - cpu
-        assert (logs[0]["status"], logs[0]["events_created"]) == ("success", events), self._skipped(logs[0])
-        return FirstSync(
-            pair, seconds, cpu, logs[0]["provider_requests"], memory(self.process, "VmHWM"), idle
-        )
+        assert (logs[0].status, logs[0].events_created) == ("success", events), self._skipped(logs[0])
+        return FirstSync(pair, seconds, cpu, logs[0].provider_requests, memory(self.process, "VmHWM"), idle)
 
     def trigger(self, pair: str) -> float:
         """Seconds until a trigger is answered."""
         started = perf_counter()
-        answer = self.api.post(f"/sync-pairs/{pair}/trigger")
+        answer = self.client.sync_pairs.trigger(pair)
         seconds = perf_counter() - started
-        assert answer["success"] is True, answer
+        assert answer.success, answer
         return seconds
 
-    def logs(self, pair: str) -> list[dict[str, Any]]:
+    def logs(self, pair: str) -> list[Log]:
         """The runs of a pair, the newest first."""
-        found: list[dict[str, Any]] = self.api.get(f"/logs?pair_id={pair}")["logs"]
-        return found
+        return self.client.logs.list(pair_id=pair).all()
 
-    def _skipped(self, log: dict[str, Any]) -> list[dict[str, Any]]:
-        operations = self.api.get(f"/logs/{log['id']}")["operations"]
-        return [log, *(operation for operation in operations if operation["action"] == "skip")]
+    def _skipped(self, log: Log) -> list[Log | Operation]:
+        operations = self.client.logs.get(log.id).operations
+        return [log, *(operation for operation in operations if operation.action == "skip")]
 
     def _connect(self, place: Place) -> str:
         server, url = place.server, place.calendar
-        access = {"provider": "caldav", "username": server.username, "password": server.password}
-        connection: str = self.api.post("/connections", access | {"url": url, "calendar_id": url})["id"]
-        return connection
+        return self.client.connections.create(
+            "caldav", url=url, username=server.username, password=server.password, calendar_id=url
+        ).id
 
 
 def memory(process: int, name: str) -> float:
@@ -98,4 +92,5 @@ def service(folder: Path) -> Iterator[Service]:
     with calendarsync(own) as server:
         own.command("accounts", "create", "--email", "bench@example.com")
         key = own.command("keys", "create", "--account", "bench@example.com")
-        yield Service(Api(server.url, key), server.process.pid)
+        with CalendarSync(key, base_url=server.url) as client:
+            yield Service(client, server.process.pid)
