@@ -102,7 +102,8 @@ class _Reference:
         for tag in self._document["tags"]:
             yield f'<h2><a href="#{_anchor(tag["name"])}">{escape(tag["name"])}</a></h2><ul>'
             for method, path, operation in self._operations(tag["name"]):
-                text = route(method, path.removeprefix("/api/v1"))
+                text = route(method, re.sub(r"\{\w+\}", "…", path.removeprefix("/api/v1")))
+                text = text.replace("…/", "…/<wbr>")
                 yield f'<li><a href="#{escape(operation["operationId"])}">{text}</a></li>'
             yield "</ul>"
         for name in ("Events", "Errors", "Headers", "Schemas"):

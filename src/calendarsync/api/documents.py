@@ -77,9 +77,9 @@ _ERRORS: dict[int, tuple[str, str]] = {
     404: ("There is no such resource for this account and mode.", "there is no such sync pair"),
     409: (
         "It does not go together with what there is; or the `Idempotency-Key` is in use, or had another body.",
-        "an equal pair exists: pair_xyz789",
+        "the pair pair_xyz789 copies between these calendars in this direction already",
     ),
-    412: ("It is not what `If-Match` names any more.", "it has changed since; read it again"),
+    412: ("It is not what `If-Match` names any more.", "it has changed since you read it; read it again"),
     413: ("The body is larger than 1 MB.", "the body is larger than 1000000 bytes"),
     415: (
         "The body is not sent as `application/json`.",
@@ -87,7 +87,7 @@ _ERRORS: dict[int, tuple[str, str]] = {
     ),
     422: (
         "The body or a parameter failed validation; `details` names the fields.",
-        "connection_b_id: there is no such connection",
+        "connection_b_id: no such connection",
     ),
     429: ("Too many requests.", "this account has used its 100 requests of this hour"),
     500: (
