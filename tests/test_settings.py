@@ -30,7 +30,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.secret_key is None
     assert settings.public_url == "http://127.0.0.1:8000"
     assert settings.poll_interval_seconds == 300
-    assert settings.allowed_private_networks == ()
+    assert settings.allowed_private_networks == settings.trusted_proxies == ()
     assert not (tmp_path / "home").exists()
 
 
@@ -95,6 +95,7 @@ def test_everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PUBLIC_URL", "https://user:canary@calendar.example.com", "password"),
         ("ALLOWED_PRIVATE_NETWORKS", "10.0.0.0/8,10.0.0.1/8", '"10.0.0.1/8" is not a network'),
         ("ALLOWED_PRIVATE_NETWORKS", "localhost", '"localhost" is not a network'),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy", '"proxy" is not a network'),
     ],
 )
 def test_what_cannot_be_used_is_named(
