@@ -170,18 +170,19 @@ async def test_no_webhook_is_delivered_there(client: HttpClient, canaries: Canar
     assert outcomes == {"address_refused", "connection_failed"}
 
 
-async def test_nor_is_a_redirect_followed_there(
-    servers: Servers, client: HttpClient, canaries: Canaries
+@pytest.mark.parametrize("status", [301, 303, 307])
+async def test_nor_does_a_delivery_follow_a_redirect_there(
+    servers: Servers, client: HttpClient, canaries: Canaries, status: int
 ) -> None:
     async def redirect(request: web.BaseRequest) -> web.Response:
-        return web.Response(status=307, headers={"Location": canaries.url("127.0.0.2")})
+        return web.Response(status=status, headers={"Location": canaries.url("127.0.0.2")})
 
     keyring = Keyring([b"a secret that only tests know and nobody else"])
     sender = Sender(keyring, client, lambda: datetime(2026, 3, 28, 10, tzinfo=UTC))
     port = await servers.http(redirect, address="127.0.0.3")
     with connections() as seen:
         answer = await sender.send(_delivery(keyring, f"http://127.0.0.3:{port}/", "live"))
-    assert (answer.status, answer.error) == (307, "status")
+    assert (answer.status, answer.error) == (status, "status")
     check(seen, canaries)
 
 

@@ -110,6 +110,11 @@ def test_no_name_is_markup_or_too_long(name: str, email: str) -> None:
     assert len(body.splitlines()) == 3
 
 
+def test_a_long_name_is_cut_before_slack_refuses_it() -> None:
+    _, body = message("connection.expired", calendar_name="&" * 600, email="<" * 320)
+    assert f"“{'&amp;' * 200}…” of {'&lt;' * 200}… (" in body
+
+
 def test_nobody_is_called_by_a_name() -> None:
     _, body = message("connection.expired", calendar_name="<!channel> & <@U1>\n*x*")
     assert "“&lt;!channel&gt; &amp; &lt;@U1&gt; *x*”" in body

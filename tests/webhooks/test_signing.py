@@ -148,7 +148,9 @@ def test_the_body_alone_is_enough_only_where_that_is_asked_for() -> None:
     assert code(SECRET, both, now=NOW + 999, untimed=True) == "too_old"
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "secret", "whsec_***", "WHSEC_MDEy", "whsec_MDE"])
+@pytest.mark.parametrize(
+    "secret", ["", "whsec_", "secret", "whsec_***", "WHSEC_MDEy", "whsec_MDE", "whsec_MDEy MDEy"]
+)
 def test_what_is_no_secret_is_told_apart_from_a_wrong_signature(secret: str) -> None:
     with pytest.raises(ValueError, match="whsec_"):
         verify(secret, signed(), BODY, now=NOW)
