@@ -110,8 +110,11 @@ async def test_rules_1_and_2_copies_do_not_count(world: World, client: Client) -
         "stray", "20260306T090000", "20260306T100000", extra=ours.split("SUMMARY")[1].split("\r\n")[1]
     )
     async with world.db.write() as db:
-        link = Link(Direction.A_TO_B, "3.ics", "", "u", "o", "key-b", stripped_id, 0, LinkState.LIVE)
-        await links.save_links(db, pair["id"], [link])
+        linked = [
+            Link(Direction.A_TO_B, f"{copy}.ics", "", "u", "o", "key-b", copy, 0, LinkState.LIVE)
+            for copy in (stripped_id, kept_id)
+        ]
+        await links.save_links(db, pair["id"], linked)
         await db.execute(insert(kept_copies).values(calendar_key="key-b", copy_id=kept_id))
     await hold(world, b, ours, foreign, stripped, kept, stray, moved)
     assert await busy(client) == [

@@ -90,7 +90,6 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.linked_copies", "links"): _CALENDAR,
     ("deliveries.earliest_due", "deliveries"): _SENT,
     ("deliveries.waiting", "deliveries"): _SENT,
-    ("deliveries.prune", "webhook_events"): "what is old goes, in all accounts",
     ("idempotency.prune", "idempotency"): "what is kept no longer goes, in all accounts",
     ("orders.prune", "orders"): "what is done goes after a while, in all accounts",
 }
