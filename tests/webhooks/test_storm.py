@@ -18,7 +18,7 @@ from sqlalchemy import select
 from calendarsync.store.tables import webhook_events
 from calendarsync.webhooks import signing
 from tests.webhooks.post import Post, check_signatures, post_at
-from tests.webhooks.receiver import Got, Receiver, receiver
+from tests.webhooks.receiver import Behaviour, Got, Receiver, receiver
 
 SECRET = "a secret that outlives every kill"
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,10 +26,12 @@ AT_ONCE = 50
 KILLS = 3
 
 
-def _failing_a_third(chance: random.Random) -> object:
-    """Of what comes a third is refused in one way or another, some of it after it was taken note of."""
+def _failing_a_third(chance: random.Random, secret: str, verified: list[Got]) -> Behaviour:
+    """Of what comes a third is refused in one way or another; all of it is verified as it comes."""
 
-    async def behaviour(_: Got) -> web.StreamResponse:
+    async def behaviour(got: Got) -> web.StreamResponse:
+        check_signatures(got, secret)
+        verified.append(got)
         if chance.random() < 2 / 3:
             return web.Response(status=chance.choice((200, 202, 204)))
         if chance.random() < 0.1:
@@ -58,8 +60,9 @@ async def _worker(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def _storm(url: str, count: int, seconds: float) -> None:
     chance, secret = random.Random(2026), signing.new_secret()
+    verified: list[Got] = []
     async with post_at(url, SECRET.encode()) as post, receiver() as there:
-        there.behaviour = _failing_a_third(chance)  # type: ignore[assignment]
+        there.behaviour = _failing_a_third(chance, secret, verified)
         await post.endpoint(there.url, secret)
         emitting = asyncio.create_task(_emit(post, count))
         for kill in range(1, KILLS + 1):
@@ -71,7 +74,8 @@ async def _storm(url: str, count: int, seconds: float) -> None:
         assert await post.count("pending") > 0, "it was not over when it was killed"
         async with _worker(url):
             await post.until_done(seconds)
-        await _check(post, there, count, secret)
+        assert len(verified) == len(there.got)
+        await _check(post, there, count)
 
 
 async def _emit(post: Post, count: int) -> None:
@@ -87,7 +91,7 @@ async def _restart(there: Receiver) -> None:
     await there.until_got(len(there.got) + 50)
 
 
-async def _check(post: Post, there: Receiver, count: int, secret: str) -> None:
+async def _check(post: Post, there: Receiver, count: int) -> None:
     async with post.db.read() as db:
         written = set((await db.execute(select(webhook_events.c.id))).scalars())
     assert len(written) == count
@@ -95,7 +99,6 @@ async def _check(post: Post, there: Receiver, count: int, secret: str) -> None:
     assert await post.count("succeeded") == count
     bodies = defaultdict(set)
     for got in there.got:
-        check_signatures(got, secret)
         bodies[got.event_id].add(got.body)
     assert all(len(same) == 1 for same in bodies.values()), "what came twice is the same, under one id"
     assert len(there.got) > len(there.taken) >= count

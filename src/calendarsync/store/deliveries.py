@@ -11,10 +11,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, delete, func, select, true, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.dialects import one_at_a_time, prefer_indexes
+from calendarsync.store.dialects import one_at_a_time, prefer_indexes, takes_arrays
 from calendarsync.store.outbox import DISABLED, ENABLED, PENDING
 from calendarsync.store.tables import deliveries, webhook_events, webhooks
 
@@ -130,6 +131,23 @@ _FIRST_OF = (
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
 )
+_wanted = (
+    func.unnest(
+        bindparam("webhook_ids", type_=ARRAY(deliveries.c.webhook_id.type)),
+        bindparam("shares", type_=ARRAY(Integer)),
+    )
+    .table_valued("id", "share", name="wanted")
+    .render_derived()
+)
+_first_of_each = (
+    select(deliveries.c.id)
+    .where(deliveries.c.webhook_id == _wanted.c.id, deliveries.c.next_attempt_at <= _now)
+    .order_by(*_IN_ORDER)
+    .limit(_wanted.c.share)
+    .with_for_update(skip_locked=True)
+    .lateral("first")
+)
+_FIRST_OF_EACH = select(_first_of_each.c.id).select_from(_wanted).join(_first_of_each, true())
 _CLAIM = (
     update(deliveries)
     .where(deliveries.c.id.in_(_ids))
@@ -184,14 +202,24 @@ async def claim(
     db: AsyncConnection, shares: Mapping[str, int], now: datetime, until: datetime
 ) -> list[Delivery]:
     """Claim so many of the due deliveries of each endpoint; the transaction is that of `waiting`."""
-    chosen: list[str] = []
-    for webhook_id, share in shares.items():
-        wanted = {"of_webhook": webhook_id, "now": now, "limit": share}
-        chosen += (await db.execute(_FIRST_OF, wanted)).scalars()
+    chosen = await (_choose_at_once if takes_arrays(db) else _choose_for_each)(db, shares, now)
     if not chosen:
         return []
     await db.execute(_CLAIM, {"ids": chosen, "until": until})
     return [Delivery(*row) for row in await db.execute(_LOAD, {"ids": chosen})]
+
+
+async def _choose_at_once(db: AsyncConnection, shares: Mapping[str, int], now: datetime) -> list[str]:
+    given = {"webhook_ids": list(shares), "shares": list(shares.values()), "now": now}
+    return list((await db.execute(_FIRST_OF_EACH, given)).scalars())
+
+
+async def _choose_for_each(db: AsyncConnection, shares: Mapping[str, int], now: datetime) -> list[str]:
+    chosen: list[str] = []
+    for webhook_id, share in shares.items():
+        wanted = {"of_webhook": webhook_id, "now": now, "limit": share}
+        chosen += (await db.execute(_FIRST_OF, wanted)).scalars()
+    return chosen
 
 
 _failing_since = case((webhooks.c.failing_since.is_(None), _now), else_=webhooks.c.failing_since)
