@@ -161,7 +161,7 @@ def test_everybody_is_onboarded_once(desk: Desk) -> None:
 
 
 def test_an_interrupt_loses_nothing(desk: Desk) -> None:
-    with_calendars(desk, 16)
+    with_calendars(desk, 24)
     process = subprocess.Popen(
         [sys.executable, "-m", "calendarsync", *desk.arguments(*SANDBOX, "--concurrency", "1")],
         cwd=desk.office.folder,
@@ -170,7 +170,7 @@ def test_an_interrupt_loses_nothing(desk: Desk) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(lambda: desk.results.exists() and any(r["connection_b_id"] for r in desk.outcomes()), "a row")
+    wait_for(lambda: len(desk.client.connections.list().all()) > 2, "the second row")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130, errors
@@ -178,10 +178,10 @@ def test_an_interrupt_loses_nothing(desk: Desk) -> None:
         "Interrupted. What is done stands in people.results.csv. Run the same command again"
     )
     begun = sum(1 for row in desk.outcomes() if row["connection_a_id"])
-    assert 0 < begun < 16
+    assert 0 < begun < 24
     assert desk.onboard(*SANDBOX).returncode == 0
     counts = desk.client.account.get().counts
-    assert (counts.connections, counts.pairs) == (32, 16)
+    assert (counts.connections, counts.pairs) == (48, 24)
 
 
 def test_caldav_with_and_without_a_result_file(desk: Desk, radicale: RadicaleServer) -> None:
