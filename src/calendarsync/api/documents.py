@@ -149,8 +149,8 @@ def _complete_operation(method: str, operation: dict[str, Any], *, has_get: bool
     if keyed:
         for name in _conventions(method, has_get=has_get):
             operation.setdefault("parameters", []).append({"$ref": f"#/components/parameters/{name}"})
-        for status in _errors_of(method, operation, has_get=has_get):
-            responses.setdefault(str(status), {"description": ""})
+        for error in _errors_of(method, operation, has_get=has_get):
+            responses.setdefault(str(error), {"description": ""})
         if method == "get":
             responses["304"] = {"description": "Nothing has changed since `If-None-Match`."}
     if body := operation.get("requestBody"):

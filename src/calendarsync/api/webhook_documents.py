@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from calendarsync.api.examples import AT, EXPIRED, FAILED, LOG, WEBHOOK_SECRET
 from calendarsync.webhooks import signing
@@ -18,22 +18,33 @@ _TEST = {
     "required": ["webhook_id", "message"],
     "properties": {"webhook_id": {"type": "string"}, "message": {"type": "string"}},
 }
-_EVENTS: dict[EventType, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
-    EventType.SYNC_COMPLETED: (
+
+
+class _Event(NamedTuple):
+    """What is said of a type of events. `schema` is that of `data`, `data` an example."""
+
+    summary: str
+    description: str
+    schema: dict[str, Any]
+    data: dict[str, Any]
+
+
+_EVENTS = {
+    EventType.SYNC_COMPLETED: _Event(
         "A run finished",
         "With status `success` or `partial`; `data` is its log. With `only_changed`, of those runs alone that wrote"
         " something.",
         _LOG,
         LOG,
     ),
-    EventType.SYNC_FAILED: ("A run failed", "`data` is its log.", _LOG, FAILED),
-    EventType.CONNECTION_EXPIRED: (
+    EventType.SYNC_FAILED: _Event("A run failed", "`data` is its log.", _LOG, FAILED),
+    EventType.CONNECTION_EXPIRED: _Event(
         "A connection needs new credentials",
         "Once for each time that it expires; `data` is the connection.",
         _CONNECTION,
         EXPIRED,
     ),
-    EventType.WEBHOOK_TEST: (
+    EventType.WEBHOOK_TEST: _Event(
         "A test was asked for",
         "By `POST /api/v1/webhooks/{webhook_id}/test`.",
         _TEST,
@@ -71,16 +82,17 @@ def _schema(kind: EventType, data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _webhook(kind: EventType, summary: str, description: str, data: dict[str, Any]) -> dict[str, Any]:
-    event = {"id": "evt_654", "type": kind.value, "created_at": AT, "data": data}
+def _webhook(kind: EventType, told: _Event) -> dict[str, Any]:
+    event_id = "evt_654"
+    event = {"id": event_id, "type": kind.value, "created_at": AT, "data": told.data}
     moment = int(datetime.fromisoformat(AT).timestamp())
-    signed = signing.headers((WEBHOOK_SECRET,), event["id"], moment, body_of(EVENT, event))
+    signed = signing.headers((WEBHOOK_SECRET,), event_id, moment, body_of(EVENT, event))
     return {
         "post": {
             "operationId": _name(kind),
             "tags": ["Webhooks"],
-            "summary": summary,
-            "description": description,
+            "summary": told.summary,
+            "description": told.description,
             "security": [],
             "parameters": [
                 {
@@ -113,5 +125,5 @@ def _webhook(kind: EventType, summary: str, description: str, data: dict[str, An
     }
 
 
-WEBHOOK_SCHEMAS = {_name(kind): _schema(kind, schema) for kind, (_, _, schema, _) in _EVENTS.items()}
-WEBHOOKS = {kind.value: _webhook(kind, *words, data) for kind, (*words, _, data) in _EVENTS.items()}
+WEBHOOK_SCHEMAS = {_name(kind): _schema(kind, told.schema) for kind, told in _EVENTS.items()}
+WEBHOOKS = {kind.value: _webhook(kind, told) for kind, told in _EVENTS.items()}
