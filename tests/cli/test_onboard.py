@@ -337,6 +337,14 @@ def test_a_rate_limit_is_waited_out(script: Scripted, tmp_path: Path) -> None:
     assert (outcome.status, outcome.error_message) == ("failed", "a: url: no feed")
 
 
+def test_people_who_share_a_calendar_share_its_request(script: Scripted, tmp_path: Path) -> None:
+    script.will(*NONE, error(422, "validation_error", "url: no feed"))
+    watching, results = work_off(script, tmp_path, ROW, ROW.replace("ann", "ben").replace("sbx_1", "sbx_2"))
+    assert watching.begun == (2, 0, 4)
+    assert len(script.asked) == 3
+    assert [each.status for each in results.outcomes.values()] == ["failed", "failed"]
+
+
 def test_a_feed_is_found_again_by_its_host_and_owner(script: Scripted, tmp_path: Path) -> None:
     feed, other = connection("ics", 7), connection("ics", 8, email="ben@example.com")
     script.will(Reply(200, {"connections": [other, feed], "has_more": False}), NONE[1])

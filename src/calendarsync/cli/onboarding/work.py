@@ -89,7 +89,7 @@ class Onboarding:
     def _requests(self, rows: Sequence[Person]) -> int:
         """How many it takes for these rows, if every calendar is a new one."""
         missing = {
-            end
+            replace(end, email="")
             for person in rows
             for end, known in zip((person.a, person.b), self._results.of(person).connections, strict=True)
             if not known
@@ -120,10 +120,10 @@ class Onboarding:
 
     async def _connection(self, end: End) -> str:
         """Rows that share a calendar share the request for it. Raises CalendarSyncError."""
-        task = self._connecting.get(end)
-        if task is None:
-            task = self._connecting[end] = asyncio.create_task(self._find_or_make(end))
-        return await task
+        calendar = replace(end, email="")
+        if calendar not in self._connecting:
+            self._connecting[calendar] = asyncio.create_task(self._find_or_make(end))
+        return await self._connecting[calendar]
 
     async def _find_or_make(self, end: End) -> str:
         if self._stock.may_have(end) and (known := await self._find(end)):
