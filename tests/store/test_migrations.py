@@ -168,8 +168,8 @@ from contextlib import nullcontext
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "9000"
+down_revision = "NEWEST"
 
 
 def upgrade():
@@ -187,7 +187,7 @@ async def test_an_index_is_built_while_the_table_is_in_use(
     assert violations(_INDEX_IN_USE) == []
     copy = tmp_path / "migrations"
     copytree(schema.FOLDER, copy)
-    (copy / "versions" / "v0003_index.py").write_text(_INDEX_IN_USE)
+    (copy / "versions" / "v9000_index.py").write_text(_INDEX_IN_USE.replace("NEWEST", revisions()[0]))
     monkeypatch.setattr(schema, "FOLDER", copy)
     schema.revisions.cache_clear()
     database = Database(database_url)
@@ -212,15 +212,21 @@ async def test_the_queues_own_tables_are_there(postgresql_database: str) -> None
     await database.close()
 
 
+_QUEUES_TABLES = {"1e5896acb7fcc9a7": "0001"}
+"""The digests of PgQueuer's tables, the newest last, and the revision of ours that each came with."""
+
+
 def test_a_change_of_the_queues_tables_has_a_revision_of_ours() -> None:
     """Programs tell by our revision whether `migrate` has to be run.
 
-    Where this fails after an update of PgQueuer: add a revision, an empty one if need be, and note both here.
+    Where this fails after an update of PgQueuer: add a revision, an empty one if need be, and note both above.
     """
     from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 
     query = QueryBuilderEnvironment().build_install_query(create_schema=True)
-    assert (sha256(query.encode()).hexdigest()[:16], revisions()[0]) == ("1e5896acb7fcc9a7", "0002")
+    assert sha256(query.encode()).hexdigest()[:16] == list(_QUEUES_TABLES)[-1]
+    each_with_its_own = [known for known in reversed(revisions()) if known in _QUEUES_TABLES.values()]
+    assert list(_QUEUES_TABLES.values()) == each_with_its_own
 
 
 def test_a_wheel_brings_the_migrations(tmp_path: Path) -> None:
