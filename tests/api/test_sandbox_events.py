@@ -12,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from calendarsync.api.errors import ApiError
+from calendarsync.api.v1 import sandbox_events
 from calendarsync.api.v1.sandbox_events import Reader, event_out
 from calendarsync.api.v1.sandbox_models import InstanceChanges, NewSandboxEvent, SandboxEventChanges
 from calendarsync.domain.copy import Copy, CopyComponent
@@ -166,3 +167,47 @@ def test_changing_all_day_of_a_series_asks_for_a_recurrence_of_the_same_kind() -
     assert [field for field, _ in refused.value.details] == ["recurrence.1"]
     both = days | {"recurrence": ["RRULE:FREQ=WEEKLY;COUNT=2"]}
     assert shown(Reader("UTC").changed(series, SandboxEventChanges.model_validate(both)), "UTC")["all_day"]
+
+
+def test_an_instance_of_a_series_of_days_is_named_by_a_date_that_can_be() -> None:
+    days = {"all_day": True, "start": "2026-03-02", "end": "2026-03-03", "recurrence": ["RRULE:FREQ=DAILY"]}
+    series = made(days, "Asia/Tokyo")
+    assert Reader("Asia/Tokyo").with_instance(series, "2026-03-04", InstanceChanges(title="Mine")).overrides
+    for nowhere in ("0001-01-01", "9999-12-31", "20260304", "2026-W10-3", "2026-03-04T00:00:00Z"):
+        with pytest.raises(ApiError) as refused:
+            Reader("Asia/Tokyo").with_instance(series, nowhere, InstanceChanges(title="Mine"))
+        assert refused.value.status == 404
+
+
+def with_two_overrides(years: int) -> Event:
+    times = {"start": "2026-03-02T09:00:00Z", "end": "2026-03-02T10:00:00Z"}
+    event = made({**times, "recurrence": ["RRULE:FREQ=DAILY"]}, "UTC")
+    for year in (2026, 2026 + years):
+        changes = InstanceChanges(title="Mine")
+        event = Reader("UTC").with_instance(event, f"{year}-03-03T09:00:00Z", changes)
+    return event
+
+
+def test_a_series_is_laid_out_once_to_find_which_overrides_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    event, asked = with_two_overrides(1), []
+
+    def counting(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return expand(*arguments)
+
+    monkeypatch.setattr(sandbox_events, "expand", counting)
+    renamed = Reader("UTC").changed(event, SandboxEventChanges(title="Mine"))
+    assert (renamed.overrides, asked) == (event.overrides, [])
+    longer = Reader("UTC").changed(event, SandboxEventChanges(end="2026-03-02T11:00:00Z"))
+    assert (longer.overrides, len(asked)) == (event.overrides, 1)
+    weekly = Reader("UTC").changed(event, SandboxEventChanges(recurrence=["RRULE:FREQ=WEEKLY;BYDAY=TU"]))
+    assert weekly.overrides == event.overrides[:1]
+
+
+def test_overrides_too_far_apart_are_not_looked_for_in_a_changed_series() -> None:
+    event = with_two_overrides(40)
+    with pytest.raises(ApiError, match="too many instances") as refused:
+        Reader("UTC").changed(event, SandboxEventChanges(recurrence=["RRULE:FREQ=DAILY;INTERVAL=1"]))
+    assert refused.value.status == 409
+    single = Reader("UTC").changed(event, SandboxEventChanges(recurrence=[]))
+    assert single.overrides == ()

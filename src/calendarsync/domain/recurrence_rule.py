@@ -59,6 +59,11 @@ class Rule:
     def endless(self) -> bool:
         return self.count is None and self.until is None
 
+    @property
+    def chooses_days(self) -> bool:
+        """Whether it has a part that leaves out days."""
+        return bool(self.by.keys() & set(_DATE_PARTS))
+
 
 @lru_cache(maxsize=4096)
 def parse_rule(text: str) -> Rule:

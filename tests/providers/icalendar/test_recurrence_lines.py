@@ -23,6 +23,12 @@ def utc(day: int, hour: int) -> EventTime:
     ("line", "start", "expected"),
     [
         ("RRULE:freq=weekly;count=4", BERLIN, Recurrence(rrules=("FREQ=WEEKLY;COUNT=4",))),
+        ("RRULE:FREQ=DAILY;COUNT=10000", BERLIN, Recurrence(rrules=("FREQ=DAILY;COUNT=10000",))),
+        (
+            "RRULE:FREQ=HOURLY;BYHOUR=9;BYDAY=MO",
+            BERLIN,
+            Recurrence(rrules=("FREQ=HOURLY;BYHOUR=9;BYDAY=MO",)),
+        ),
         ("RDATE:20260309T080000Z", BERLIN, Recurrence(rdates=(RecurrenceDate(utc(9, 8)),))),
         (
             "RDATE;VALUE=PERIOD:20260309T080000Z/PT1H,20260310T080000Z/20260310T090000Z",
@@ -73,6 +79,8 @@ def test_no_lines_are_no_recurrence() -> None:
         ("RRULE;VALUE=DATE:FREQ=WEEKLY", BERLIN, "no parameters"),
         ("RRULE:FREQ=WEEKLY;BYDAY=XX", BERLIN, "no recurrence rule"),
         ("RRULE:COUNT=4", BERLIN, "no recurrence rule"),
+        ("RRULE:FREQ=DAILY;COUNT=10001", BERLIN, "at most 10,000"),
+        ("RRULE:FREQ=MINUTELY;BYHOUR=3;BYDAY=MO", BERLIN, "finer than DAILY"),
         ("EXDATE:20260309T090000", BERLIN, "must say the zone"),
         ("EXDATE;TZID=europe/berlin:20260309T090000", BERLIN, "no IANA name"),
         ("EXDATE;TZID=Europe/Berlin:20260309T090000Z", BERLIN, "no TZID"),

@@ -121,7 +121,11 @@ async def get_sandbox_event(
     return await sandboxing.find_event(services, caller, calendar_id, event_id)
 
 
-@router.patch("/calendars/{calendar_id}/events/{event_id}", openapi_extra=_NEEDS, responses=NOT_FOUND)
+@router.patch(
+    "/calendars/{calendar_id}/events/{event_id}",
+    openapi_extra=_NEEDS,
+    responses={**NOT_FOUND, **CONFLICT},
+)
 async def change_sandbox_event(
     *,
     services: ServicesParam,

@@ -47,8 +47,9 @@ class Reader:
     def changed(self, event: Event, given: SandboxEventChanges) -> Event:
         """Of the instances that were changed, those stay that the series still has."""
         master = self._with_recurrence(self._changed(event.master, given), given)
-        kept = [part for part in event.overrides if self._instance(master, _original_of(part))]
-        return replace(event, master=master, overrides=tuple(kept))
+        moved = given.model_fields_set & (_TIMES | {"recurrence"})
+        overrides = self._still_there(master, event.overrides) if moved else event.overrides
+        return replace(event, master=master, overrides=overrides)
 
     def with_instance(self, event: Event, original_start: str, given: InstanceChanges) -> Event:
         """The event with one instance changed. Raises ApiError 404, 409."""
@@ -148,13 +149,12 @@ class Reader:
     def _original(self, event: Event, text: str) -> EventTime:
         start = event.master.component.start
         try:
-            if start.all_day:
-                return EventTime(date.fromisoformat(text))
-            moment = parse_timestamp(text)
-            if moment.year not in _YEARS:
-                raise _no_instance()
+            moment = _read_date(text) if start.all_day else parse_timestamp(text)
+            _check_year(moment.year)
         except ValueError:
             raise _no_instance() from None
+        if not isinstance(moment, datetime):
+            return EventTime(moment)
         zone = start.zone or self.zone
         local = moment.astimezone(zone_info(zone)).replace(tzinfo=None)
         return written(EventTime(local, start.zone))
@@ -170,6 +170,21 @@ class Reader:
             return None
         same = (each for each in near if each.original and each.original.instant(self.zone) == moment)
         return next((each for each in same if each.start.all_day == original.all_day), None)
+
+    def _still_there(self, master: Part, overrides: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Those of which the series has the instance; it is laid out once for all. Raises ApiError 409."""
+        if not overrides or master.component.recurrence is None:
+            return ()
+        moments = [self._moment(part) for part in overrides]
+        last = max(moments) + timedelta(seconds=1)
+        try:
+            between = expand((master.component,), min(moments), last, self.zone)
+        except RecurrenceError:
+            raise conflict(
+                "the series has too many instances between those that were changed; take out some of these first"
+            ) from None
+        there = {(each.original.instant(self.zone), each.start.all_day) for each in between if each.original}
+        return tuple(part for part in overrides if (self._moment(part), _original_of(part).all_day) in there)
 
     def _override(self, event: Event, original: EventTime) -> Part | None:
         moment = original.instant(self.zone)
@@ -256,8 +271,8 @@ def _read_time(field: str, text: str, all_day: bool, zone: str) -> EventTime:
 
 def _read_date(text: str) -> date:
     try:
-        if len(text) == len("2026-01-01"):
-            return date.fromisoformat(text)
+        if str(day := date.fromisoformat(text)) == text:
+            return day
     except ValueError:
         pass
     raise ValueError("must be a date such as 2026-03-28 for an event that is all_day")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from calendarsync.domain.event import Component, EventTime, Problem, Recurrence, RecurrenceDate
-from calendarsync.domain.recurrence import validate
-from calendarsync.domain.recurrence_rule import parse_rule
+from calendarsync.domain.recurrence import LIMIT, validate
+from calendarsync.domain.recurrence_rule import HOURLY, parse_rule
 from calendarsync.domain.timezones import is_exact, zone_of_name
 from calendarsync.providers.icalendar.values import UnusableError, read_duration, read_time
 
@@ -73,9 +73,13 @@ def _rule(value: str, parameters: dict[str, str]) -> str:
     if parameters:
         raise ValueError("an RRULE has no parameters")
     try:
-        parse_rule(value)
+        rule = parse_rule(value)
     except ValueError:
         raise ValueError("is no recurrence rule of RFC 5545, section 3.3.10") from None
+    if rule.count is not None and rule.count > LIMIT:  # to find one instance, all before it are counted
+        raise ValueError(f"must have a COUNT of at most {LIMIT:,}")
+    if rule.freq >= HOURLY and rule.chooses_days:  # decades of hours may be gone through to find the next
+        raise ValueError("must not choose days with a FREQ finer than DAILY; DAILY with BYHOUR can say it")
     return value.upper()
 
 
