@@ -121,6 +121,7 @@ async def test_a_key_with_more_scopes_is_neither_rotated_nor_revoked(world: Worl
         ({"expires_at": "2026-03-28T10:00:00Z"}, "expires_at"),
         ({"expires_at": "2026-03-28T09:59:59Z"}, "expires_at"),
         ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": "2126-03-05T10:00:00Z"}, "expires_at"),
         ({"mode": "test"}, "mode"),
     ],
 )
@@ -211,6 +212,9 @@ async def test_a_rotation_makes_no_key_last_longer(world: World, admin: Client) 
     new = await rotate(admin, old["id"])
     assert (await shown(admin, old["id"]))["expires_at"] == "2026-03-28T12:00:00Z"
     assert new["expires_at"] == "2026-03-28T13:00:00Z"
+    ages = await create(admin, expires_at="2126-03-04T10:00:00Z")
+    world.tick(3600)
+    assert (await rotate(admin, ages["id"]))["expires_at"] == "2126-03-04T11:00:00Z"
     longer = await rotate(admin, new["id"], expires_at="2027-01-01T00:00:00Z")
     assert longer["expires_at"] == "2027-01-01T00:00:00Z"
     check(await admin.post(f"{URL}/{longer['id']}/rotate", {"expires_at": "2026-01-01T00:00:00Z"}), 422)

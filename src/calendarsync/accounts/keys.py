@@ -35,6 +35,9 @@ _FORM = re.compile(rf"cs_(live|test)_[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LE
 DEFAULT_OVERLAP, MAX_OVERLAP = timedelta(days=1), timedelta(days=7)
 """For how long a key that was rotated still lets its owner in."""
 
+MAX_LIFETIME = timedelta(days=36_500)
+"""Of a key that expires: what follows it lasts as long, and has to end within the calendar."""
+
 ALL_SCOPES = frozenset(Scope)
 
 

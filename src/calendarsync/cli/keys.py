@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.accounts.keys import DEFAULT_OVERLAP, MAX_OVERLAP, Mode
+from calendarsync.accounts.keys import DEFAULT_OVERLAP, MAX_LIFETIME, MAX_OVERLAP, Mode
 from calendarsync.accounts.scopes import DEFAULT_SCOPES, parse_scopes
 from calendarsync.cli.common import fail, find_account, show, with_database
 from calendarsync.secrets import Keyring
@@ -24,7 +24,6 @@ Key = Annotated[
     str, typer.Argument(help="The key's id, or the key itself, such as one that was found in a log.")
 ]
 
-_MAX_DAYS = 36_500
 _HOUR = timedelta(hours=1)
 _MAX_NAME = 100
 
@@ -39,7 +38,7 @@ def create(
     ] = None,
     name: Annotated[str | None, typer.Option(help="What it is for, to tell it from others.")] = None,
     expires_in_days: Annotated[
-        int | None, typer.Option(min=1, max=_MAX_DAYS, help="Without it, the key does not expire.")
+        int | None, typer.Option(min=1, max=MAX_LIFETIME.days, help="Without it, the key does not expire.")
     ] = None,
 ) -> None:
     """Make an API key and print it, alone on standard output. It is shown this once."""

@@ -204,6 +204,10 @@ def _answered() -> Iterator[None]:
 def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
     if expires_at is not None and expires_at <= now:
         raise invalid(("expires_at", "must be in the future"))
+    if expires_at is not None and expires_at > now + keys.MAX_LIFETIME:
+        raise invalid(
+            ("expires_at", f"must be within {keys.MAX_LIFETIME.days:,} days; null: it does not expire")
+        )
 
 
 def _key_out(row: RowMapping, now: datetime) -> KeyOut:
