@@ -248,7 +248,7 @@ def forged(**changes: object) -> str:
         *("", "x", "%00", "=", "eyJ", "bnVsbA", "W10", "e30", "%F0%9F%98%80", "a" * 401),
         *(forged(at=value) for value in (-1, 10**18, "2026-03-28", None, 1.5, True)),
         *(forged(id=value) for value in ("", "pair_1", "log_", "log_'--", "log_" + "x" * 40, "log_1\n", 1)),
-        *(forged(page=value) for value in (0, -1, 10**30, "1")),
+        *(forged(page=value) for value in (0, -1, 10**9, 10**30, "1")),
         *(forged(total=value) for value in (-1, 10**30, None)),
         *(forged(filters=value) for value in ("", "0" * 15, "0" * 16, None)),
         forged(more=1),
@@ -293,3 +293,15 @@ async def test_test_modes_clock_makes_no_log_older(world: World) -> None:
         ahead = int(timedelta(days=91).total_seconds())
         await connection.execute(update(accounts).values(test_clock_seconds=ahead))
     assert await listed(tester) == ["log_001"]
+
+
+async def test_cursors_that_were_made_up_lead_through_ones_own_logs(world: World, client: Client) -> None:
+    for number in range(1, 4):
+        await log(world, number)
+    newest = {"at": 253_402_300_799_999_999, "id": "log_zzz"}
+    answer = await client.get(f"{URL}?per_page=1&cursor={forged(page=10**9 - 1, **newest)}")
+    assert (answer.status, answer.json["page"]) == (200, 10**9)
+    assert [each["id"] for each in answer.json["logs"]] == ["log_003"]
+    answer = await client.get(f"{URL}?per_page=1&cursor={answer.json['next_cursor']}")
+    assert (answer.status, answer.fields) == (422, {"cursor"})
+    assert await listed(client, f"?cursor={forged(at=0)}") == []

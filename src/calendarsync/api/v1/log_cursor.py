@@ -16,6 +16,7 @@ from calendarsync.store.logs import Place
 MAX_CURSOR_LENGTH = 400
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_PAGE = 10**9
 _LAST_MICROSECOND = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
@@ -29,7 +30,7 @@ class LogCursor(BaseModel):
 
     at: Annotated[int, Field(ge=0, le=_LAST_MICROSECOND, description="Microseconds since 1970.")]
     id: Annotated[str, Field(pattern=r"^log_[0-9A-Za-z_]{1,36}$")]
-    page: Annotated[int, Field(ge=1, le=10**9)]
+    page: Annotated[int, Field(ge=1, le=_LAST_PAGE)]
     total: Annotated[int, Field(ge=0, le=10**12)]
     filters: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
@@ -50,9 +51,13 @@ class LogCursor(BaseModel):
         """The inverse of `text()`. Raises ValueError."""
         padded = text + "=" * (-len(text) % 4)
         try:
-            return cls.model_validate_json(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
+            found = cls.model_validate_json(base64.b64decode(padded.encode(), altchars=b"-_", validate=True))
         except (binascii.Error, ValidationError):
-            raise ValueError("is no cursor of ours") from None
+            found = None
+        # What leads on from the last page there may be was made up.
+        if found is None or found.page == _LAST_PAGE:
+            raise ValueError("is no cursor of ours")
+        return found
 
 
 def digest_of(*filters: object) -> str:
