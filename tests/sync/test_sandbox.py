@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from calendarsync.domain.event import EventTime, Response
+from calendarsync.domain.copy import Copy
+from calendarsync.domain.event import EventTime, Resource, Response
 from calendarsync.providers.icalendar import read_resource
-from calendarsync.providers.sandbox import Attendee, Event, Part
+from calendarsync.providers.sandbox import Attendee, Event, Part, SandboxCalendar
 from calendarsync.store.tables import accounts, connections, failures, pairs
 from tests.sync.helpers import done
 from tests.sync.test_properties import FIRST, LAST, QUICK, WINDOW, calendars
@@ -143,6 +144,23 @@ async def test_rule_7_the_window_slides_with_the_accounts_clock(at: SandboxDesk)
     assert (await at.app.sync(pair)).events_created == 0
     await at.app.change_pair(pair, quiet_until=None)
     await advance(at, 15)
+    assert (await at.app.sync(pair)).events_created == 1
+
+
+async def test_a_clock_that_is_moved_during_a_run_is_seen_by_the_next(
+    at: SandboxDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = SandboxCalendar.create
+
+    async def create_late(calendar: SandboxCalendar, copy: Copy) -> Resource:
+        await advance(at, 15)
+        return await create(calendar, copy)
+
+    monkeypatch.setattr(SandboxCalendar, "create", create_late)
+    await at.people["a"].put(meeting("sbe_now", "Review"))
+    await at.people["a"].put(on_day("sbe_later", 40))
+    pair = await at.pair(future_days=30)
+    assert (await at.app.sync(pair)).events_created == 1
     assert (await at.app.sync(pair)).events_created == 1
 
 

@@ -17,7 +17,7 @@ from calendarsync.store.ids import new_id
 from calendarsync.store.outbox import emit
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.runs import save_run
-from calendarsync.store.schedule import PairRecord, beside, delete_pair, load_connection
+from calendarsync.store.schedule import PairRecord, ahead_of, beside, delete_pair, load_connection
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
@@ -40,10 +40,14 @@ _IN_ORDER: dict[str, Any] = {"status": "active", "attention_code": None, "attent
 
 @dataclass(slots=True)
 class Ending:
-    """What has come of a run so far. `planned` and `quiet`: whether there was anything to plan, or nothing."""
+    """What has come of a run so far. `planned` and `quiet`: whether there was anything to plan, or nothing.
+
+    `ahead` is how far the clock that it was planned by was ahead.
+    """
 
     planned: bool = False
     quiet: bool = False
+    ahead: timedelta = timedelta()
     removed: bool = False
     processed: set[tuple[str, str]] = field(default_factory=set)
     operations: list[Operation] = field(default_factory=list)
@@ -217,10 +221,11 @@ class Finisher:
         a = await load_connection(db, pair.connection_a_id)
         b = await load_connection(db, pair.connection_b_id)
         looked = Looked(a.index_version, b.index_version, self.tools.setting(pair), self.tools.program)
-        clean = ending.status is RunStatus.SUCCESS
+        # Who moved the clock meanwhile wants to see what that brings into the window.
+        still = ending.status is RunStatus.SUCCESS and ending.ahead == await ahead_of(db, pair)
         return {
             "quiet_state": str(looked),
-            "quiet_until": self.reader.now() + QUIET if clean else None,
+            "quiet_until": self.reader.now() + QUIET if still else None,
         }
 
 

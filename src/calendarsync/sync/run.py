@@ -174,7 +174,7 @@ class Engine:
                 ending.quiet = True
                 return
             confirmed = guards.confirmation(pair.attention_code) if order.confirm else frozenset()
-            flows = await self._load_flows(pair, sides, adopt_foreign=guards.LOST_KEY in confirmed)
+            flows = await self._load_flows(pair, sides, ending, adopt_foreign=guards.LOST_KEY in confirmed)
             # Planning is pure and takes its time with thousands of events: other pairs go on meanwhile.
             plans = [await asyncio.to_thread(plan, flow) for flow in flows]
             ending.add_plans(plans)
@@ -227,11 +227,12 @@ class Engine:
         )
 
     async def _load_flows(
-        self, pair: PairRecord, sides: tuple[Side, Side], *, adopt_foreign: bool
+        self, pair: PairRecord, sides: tuple[Side, Side], ending: Ending, *, adopt_foreign: bool
     ) -> list[FlowInput]:
         records = (sides[0].connection, sides[1].connection)
         async with self._reader.db.read() as db:
-            now = self._reader.now() + await ahead_of(db, pair)
+            ending.ahead = await ahead_of(db, pair)
+            now = self._reader.now() + ending.ahead
             return await load_flows(db, pair, records, self._tools, now=now, adopt_foreign=adopt_foreign)
 
     async def _apply(
