@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from typing import Any
 
 import pytest
 from argon2 import Parameters, extract_parameters
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calendarsync.accounts.passwords import MAX_LENGTH, MIN_LENGTH, Passwords, check_password
+from calendarsync.accounts.people import fold_email, is_email
 
 EMAIL = "someone@example.com"
 GOOD = "correct horse battery"
@@ -108,3 +110,26 @@ async def test_what_may_not_be_a_password(password: str, words: str) -> None:
 def test_nor_what_stands_before_the_at_sign() -> None:
     with pytest.raises(ValueError, match="e-mail address"):
         check_password("a.very.long.name", email="a.very.long.name@example.com")
+
+
+async def test_a_password_without_end_is_cut_before_its_marks_are_sorted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths = []
+    normalize = unicodedata.normalize
+
+    def noting(form: Any, text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)
+
+    passwords = Passwords(CHEAPEST)
+    longest = "\N{GREEK SMALL LETTER OMEGA WITH DASIA AND VARIA AND YPOGEGRAMMENI}" * MAX_LENGTH
+    hashed = await passwords.hash_new(normalize("NFD", longest), email=EMAIL)
+    monkeypatch.setattr(unicodedata, "normalize", noting)
+    endless = longest + "\u0315\u0323" * 500_000
+    with pytest.raises(ValueError, match="at most"):
+        check_password(endless, email=EMAIL)
+    assert not await passwords.verify(hashed, endless)
+    assert await passwords.verify(hashed, longest)
+    assert not is_email(fold_email(endless + EMAIL))
+    assert max(lengths) <= 4 * MAX_LENGTH + 1

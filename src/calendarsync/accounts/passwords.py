@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-import unicodedata
 
 from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from calendarsync.accounts.unicode import compose
 
 MIN_LENGTH, MAX_LENGTH = 15, 1_000
 """Code points. There are no rules of composition (NIST SP 800-63B-4 section 3.1.1.2)."""
@@ -66,7 +67,7 @@ class Passwords:
 
 def _normalised(password: str) -> str:
     """One password however a keyboard composes its characters (RFC 8265 section 4.2.2)."""
-    return unicodedata.normalize("NFC", password)
+    return compose(password, MAX_LENGTH)
 
 
 def _bytes(password: str) -> bytes:

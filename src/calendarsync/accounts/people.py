@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.passwords import Passwords
+from calendarsync.accounts.unicode import compose
 from calendarsync.secrets import Keyring
 from calendarsync.store import accounts as account_store
 from calendarsync.store import limits
@@ -36,7 +36,7 @@ class Role(StrEnum):
 
 def fold_email(email: str) -> str:
     """One address in whatever case and composition it is typed."""
-    return unicodedata.normalize("NFC", email).casefold()
+    return compose(email, _MAX_EMAIL).casefold()
 
 
 def is_email(folded: str) -> bool:
