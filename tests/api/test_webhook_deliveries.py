@@ -9,7 +9,10 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from calendarsync.accounts.keys import Mode
+from calendarsync.accounts.scopes import Scope
+from calendarsync.secrets import Keyring
 from calendarsync.store.tables import deliveries, webhook_events
+from calendarsync.store.webhooks import seal
 from tests.api.client import Client
 from tests.api.test_webhooks import URL, check, create
 from tests.api.world import World
@@ -97,8 +100,7 @@ async def test_what_the_endpoint_answered_is_shown(world: World, client: Client,
             {"at": "2026-03-28T10:00:06Z", "duration_ms": 12, "status_code": 500, "error": "status"},
         ],
     )
-    # Cut within a character, as a limit in bytes does.
-    sealed = world.services.keyring.encrypt("Zürich ü".encode()[:-1], delivery_id)
+    sealed = seal(world.services.keyring, delivery_id, "Zürich \ufffd")
     async with world.db.write() as connection:
         await connection.execute(
             update(deliveries).where(deliveries.c.id == delivery_id).values(response_encrypted=sealed)
@@ -125,6 +127,32 @@ async def test_an_event_is_delivered_once_more(world: World, client: Client, web
     async with world.db.read() as connection:
         events = (await connection.execute(select(webhook_events.c.id))).scalars().all()
     assert events == [before["event_id"]]
+
+
+async def test_what_one_may_not_read_is_not_sent_elsewhere(world: World, client: Client) -> None:
+    """Neither what still waits for an endpoint nor what was delivered once, though it is not subscribed to now."""
+    low = await world.client(scopes=(Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE, Scope.CONNECTIONS_READ))
+    webhook_id = (await create(client))["id"]
+    delivery_id = await deliver(world, webhook_id, 1, status="pending", next_attempt_at=world.clock[0])
+    narrowed = {"events": ["connection.expired"]}
+    assert (await low.patch(f"{URL}/{webhook_id}", narrowed)).status == 200
+    for changes in ({"url": "https://evil.example/"}, {"url": "https://evil.example/", **narrowed}):
+        check(await low.patch(f"{URL}/{webhook_id}", changes), 403, "sync.failed needs the scope logs:read")
+    async with world.db.write() as connection:
+        await connection.execute(update(deliveries).values(status="failed", next_attempt_at=None))
+    assert (await low.patch(f"{URL}/{webhook_id}", {"url": "https://elsewhere.example/"})).status == 200
+    redeliver = f"{URL}/{webhook_id}/deliveries/{delivery_id}/redeliver"
+    check(await low.post(redeliver), 403, "sync.failed needs the scope logs:read")
+    assert (await client.post(redeliver)).status == 202
+    test = (await low.post(f"{URL}/{webhook_id}/test")).json["id"]
+    assert (await low.post(f"{URL}/{webhook_id}/deliveries/{test}/redeliver")).status == 202
+
+
+async def test_an_answer_that_can_be_read_no_more(world: World, client: Client, webhook_id: str) -> None:
+    lost = seal(Keyring([b"another secret, which was dropped"]), "dlv", "secret")
+    await deliver(world, webhook_id, 1, response_encrypted=lost)
+    (found,) = (await client.get(f"{URL}/{webhook_id}/deliveries")).json["deliveries"]
+    assert found["response"] is None
 
 
 async def test_a_disabled_endpoint_gets_neither(world: World, client: Client, webhook_id: str) -> None:

@@ -14,8 +14,9 @@ from calendarsync.accounts.keys import Mode
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.v1.webhook_models import SCOPE_OF
 from calendarsync.api.v1.webhooking import MOST_ENDPOINTS
+from calendarsync.secrets import Keyring
 from calendarsync.store.tables import deliveries, webhooks
-from calendarsync.store.webhooks import unseal
+from calendarsync.store.webhooks import seal, unseal
 from calendarsync.webhooks.catalogue import SUBSCRIBABLE
 from tests.api.client import Answer, Client
 from tests.api.world import World
@@ -226,6 +227,23 @@ async def test_a_secret_is_replaced_at_once(world: World, client: Client) -> Non
         wrong = await client.post(f"{URL}/{webhook_id}/rotate-secret", {"overlap_seconds": seconds})
         check(wrong, 422)
         assert wrong.fields == {"overlap_seconds"}
+
+
+async def test_an_endpoint_whose_address_and_secret_can_be_read_no_more(world: World, client: Client) -> None:
+    """They were encrypted with a secret of the installation that has been dropped since."""
+    url = f"{URL}/{(await create(client))['id']}"
+    webhook_id, other = url.rpartition("/")[2], (await create(client))["id"]
+    lost = seal(Keyring([b"another secret, which was dropped"]), webhook_id, RECEIVER)
+    await store(world, webhook_id, url_encrypted=lost, secret_encrypted=lost)
+    listed = (await client.get(URL)).json["webhooks"]
+    assert {each["id"]: each["url"] for each in listed} == {webhook_id: None, other: RECEIVER}
+    assert (await client.patch(url, {"only_changed": True})).json["url"] is None
+    assert (await client.patch(url, {"url": RECEIVER})).json["url"] == RECEIVER
+    renewed = (await client.post(f"{url}/rotate-secret")).json
+    assert renewed["previous_secret_until"] is None, "nothing is signed with what cannot be read"
+    assert (await stored(world, webhook_id))["previous_secret_encrypted"] is None
+    await store(world, webhook_id, url_encrypted=lost)
+    assert (await client.delete(url)).status == 204
 
 
 async def test_an_endpoint_ends_with_its_deliveries(world: World, client: Client) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.secrets import Keyring
+from calendarsync.secrets import Keyring, SecretError
 from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import accounts, deliveries, webhook_events, webhooks
 from calendarsync.store.tenancy import Tenant, owned
@@ -38,6 +38,14 @@ def seal(keyring: Keyring, owner_id: str, text: str) -> bytes:
 def unseal(keyring: Keyring, owner_id: str, sealed: bytes) -> str:
     """The inverse of `seal`. Raises secrets.SecretError."""
     return keyring.decrypt(sealed, owner_id).decode()
+
+
+def reveal(keyring: Keyring, owner_id: str, sealed: bytes) -> str | None:
+    """The same; None where it was encrypted with a secret that this installation does not have any more."""
+    try:
+        return unseal(keyring, owner_id, sealed)
+    except SecretError:
+        return None
 
 
 def _one(webhook_id: str) -> ColumnElement[bool]:
@@ -96,6 +104,13 @@ async def list_deliveries(
         query = query.where(deliveries.c.status == status)
     parameters = tenant.parameters()
     return await read_page(connection, query, order, mine, page, parameters=parameters, descending=True)
+
+
+async def pending_types(connection: AsyncConnection, tenant: Tenant, webhook_id: str) -> set[str]:
+    """The types of the events that are still to be delivered to an endpoint."""
+    waiting = and_(_of_webhook(webhook_id), deliveries.c.next_attempt_at.is_not(None))
+    query = _DELIVERIES.where(waiting).with_only_columns(webhook_events.c.type).distinct()
+    return set((await connection.execute(query, tenant.parameters())).scalars())
 
 
 async def get_delivery(

@@ -12,7 +12,7 @@ from calendarsync.accounts.scopes import Scope
 from calendarsync.api.paging import Paged
 from calendarsync.api.v1.fields import Body, Text, omitted
 from calendarsync.secrets import Keyring
-from calendarsync.store.webhooks import unseal
+from calendarsync.store.webhooks import reveal
 from calendarsync.webhooks.addresses import shown
 
 EventName = Literal["sync.completed", "sync.failed", "connection.expired"]
@@ -75,7 +75,10 @@ class RotationRequest(Body):
 
 class WebhookOut(BaseModel):
     id: str
-    url: str = Field(description="Of a Slack webhook only the host: the rest is a secret.")
+    url: str | None = Field(
+        description="Of a Slack webhook only the host: the rest is a secret. Null where it was encrypted with a "
+        "secret that this installation does not have any more; nothing is delivered then."
+    )
     events: list[EventName]
     format: Format
     only_changed: bool
@@ -143,7 +146,8 @@ def webhook_with_secret(keyring: Keyring, row: RowMapping, now: datetime, secret
 
 def _shown(keyring: Keyring, row: RowMapping, now: datetime) -> dict[str, Any]:
     values = {name: row[name] for name in WebhookOut.model_fields if name in row}
-    values["url"] = shown(unseal(keyring, row["id"], row["url_encrypted"]), row["format"])
+    url = reveal(keyring, row["id"], row["url_encrypted"])
+    values["url"] = url and shown(url, row["format"])
     until = row["previous_until"]
     values["previous_secret_until"] = until if until and until > now else None
     return values
@@ -152,7 +156,5 @@ def _shown(keyring: Keyring, row: RowMapping, now: datetime) -> dict[str, Any]:
 def delivery_out(keyring: Keyring, row: RowMapping) -> DeliveryOut:
     values: dict[str, Any] = {name: row[name] for name in DeliveryOut.model_fields if name in row}
     sealed = row["response_encrypted"]
-    # It may have been cut within a character, or be no text at all.
-    beginning = None if sealed is None else keyring.decrypt(sealed, row["id"]).decode(errors="replace")
-    values["response"] = beginning
+    values["response"] = None if sealed is None else reveal(keyring, row["id"], sealed)
     return DeliveryOut(**values)

@@ -13,12 +13,12 @@ from calendarsync.accounts.keys import Identity, Mode
 from calendarsync.api.conditional import Precondition
 from calendarsync.api.errors import ApiError, conflict, invalid, not_found
 from calendarsync.api.services import Services
-from calendarsync.api.v1.webhook_models import SCOPE_OF, EventName, NewWebhook, WebhookChanges, webhook_out
+from calendarsync.api.v1.webhook_models import SCOPE_OF, NewWebhook, WebhookChanges, webhook_out
 from calendarsync.net import AddressRefused, ConnectFailed, InvalidUrl, Timeout, parse_url
 from calendarsync.store import webhooks as store
 from calendarsync.store.ids import new_id
 from calendarsync.store.outbox import EndpointDisabled
-from calendarsync.store.webhooks import seal
+from calendarsync.store.webhooks import reveal, seal
 from calendarsync.webhooks.addresses import confined
 from calendarsync.webhooks.formats import SLACK
 from calendarsync.webhooks.signing import new_secret
@@ -64,7 +64,10 @@ async def change(
         if not given:
             return row
         # Whoever points an endpoint elsewhere, or wakes it, is to read what is sent there.
-        _check_scopes(caller, given.get("events", row["events"]))
+        told = set(given.get("events", row["events"]))
+        if url is not None:
+            told |= await store.pending_types(connection, caller.tenant, webhook_id)
+        _check_scopes(caller, told)
         if url is None and row["format"] == SLACK and given.get("format", SLACK) != SLACK:
             raise invalid(
                 ("url", "is required when a Slack endpoint becomes another, which shows its address")
@@ -94,10 +97,12 @@ async def rotate(
     secret, now = new_secret(), services.now()
     async with services.db.write_as(caller.tenant) as connection:
         row = await get(connection, caller, webhook_id, lock=True)
+        # One that can be read no more signs nothing.
+        known = reveal(services.keyring, webhook_id, row["secret_encrypted"]) is not None
         values = {
             "secret_encrypted": seal(services.keyring, webhook_id, secret),
-            "previous_secret_encrypted": row["secret_encrypted"] if overlap else None,
-            "previous_until": now + overlap if overlap else None,
+            "previous_secret_encrypted": row["secret_encrypted"] if overlap and known else None,
+            "previous_until": now + overlap if overlap and known else None,
         }
         await store.update_webhook(connection, caller.tenant, webhook_id, values)
         return await get(connection, caller, webhook_id), secret
@@ -143,7 +148,10 @@ async def send_test(services: Services, caller: Identity, webhook_id: str) -> Ro
 
 
 async def redeliver(services: Services, caller: Identity, webhook_id: str, delivery_id: str) -> RowMapping:
-    """The new delivery of the same event. Raises ApiError 404, 409."""
+    """The new delivery of the same event, to where the endpoint is now. Raises ApiError 403, 404, 409."""
+    async with services.db.read_as(caller.tenant) as connection:
+        earlier = await get_delivery(connection, caller, webhook_id, delivery_id)
+    _check_scopes(caller, {earlier["event_type"]})
     try:
         again = await services.outbox.redeliver(caller.tenant, webhook_id, delivery_id)
     except LookupError:
@@ -163,10 +171,12 @@ def _disabled() -> ApiError:
     return conflict('this webhook is disabled; send it {"status": "enabled"} first')
 
 
-def _check_scopes(caller: Identity, events: Collection[EventName]) -> None:
-    for scope in dict.fromkeys(SCOPE_OF[name] for name in events):
+def _check_scopes(caller: Identity, types: Collection[str]) -> None:
+    """A test event needs none."""
+    needed = {name: scope for name, scope in SCOPE_OF.items() if name in types}
+    for scope in needed.values():
         if scope not in caller.scopes:
-            names = ", ".join(name for name in events if SCOPE_OF[name] is scope)
+            names = ", ".join(name for name in needed if needed[name] is scope)
             raise ApiError(403, f"a subscription to {names} needs the scope {scope}")
 
 

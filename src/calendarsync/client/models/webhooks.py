@@ -21,7 +21,7 @@ class Webhook(Model, frozen=True):
     """
 
     id: str
-    url: str
+    url: str | None
     events: tuple[str, ...]
     format: str
     only_changed: bool
