@@ -133,6 +133,20 @@ async def test_a_password_is_set_and_ends_all_sessions(house: House) -> None:
     assert await house.sign_in(password=OTHER)
 
 
+async def test_an_account_is_no_way_to_a_members_password(house: House) -> None:
+    member = "new@example.com"
+    await add_member(house.db, house.account_id, member, Role.ADMIN, now=house.now)
+    await set_password(house.db, house.keyring, house.passwords, member, OTHER, now=house.now)
+    token = await house.sign_in(member, OTHER)
+    hashed = await house.passwords.hash("a third password")
+    with pytest.raises(ValueError, match="has a password already"):
+        await create_account(house.db, member, now=house.now, password_hash=hashed)
+    assert len(await house.rows(accounts)) == 1
+    assert await house.find(token)
+    await create_account(house.db, member, now=house.now)
+    assert await house.sign_in(member, OTHER)
+
+
 async def test_nobody_gets_no_password(house: House) -> None:
     with pytest.raises(LookupError):
         await set_password(house.db, house.keyring, house.passwords, "x@example.com", OTHER, now=house.now)

@@ -85,6 +85,23 @@ async def test_a_session_ends_by_itself(house: House) -> None:
     assert len(await house.rows(sessions)) == 1
 
 
+# SQLite has one writer at a time.
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+async def test_signing_in_waits_for_nobody_who_ends_an_old_session(house: House) -> None:
+    for _ in range(2):
+        await house.sign_in()
+    old, other = [row["token_hash"] for row in await house.rows(sessions)]
+    house.tick(days=31)
+    async with house.db.write() as connection:
+        await connection.execute(delete(sessions).where(sessions.c.token_hash == old))
+        await asyncio.create_task(house.sign_in())  # else it would wait for the lock in vain
+    left = {row["token_hash"] for row in await house.rows(sessions)}
+    assert len(left) == 1
+    assert not left & {old, other}
+
+
 async def test_signing_out(house: House) -> None:
     here, there = await house.sign_in(), await house.sign_in()
     await sign_out(house.db, house.keyring, here)

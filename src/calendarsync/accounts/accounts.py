@@ -26,9 +26,10 @@ async def create_account(
 ) -> str:
     """The new account's id. With a `plan` it has that at once; without one, a trial, and then the free plan.
 
-    Its owner is the user with this address. With a `password_hash` that is their password from now on.
+    Its owner is the user with this address, whose password `password_hash` becomes.
 
-    Raises ValueError, in words for the person who asks: no address, one that is taken, no such plan.
+    Raises ValueError, in words for the person who asks: no address, one that is taken, no such plan, a password
+    for somebody who has one: making an account is no way into those that they are a member of.
     """
     folded = parse_email(email)
     _check_plan(plan)
@@ -91,7 +92,8 @@ async def _insert(
     await join(connection, account_id, email, Role.OWNER, now=now)
     if password_hash is not None:
         user_id = await people.ensure_user(connection, new_id("user"), email, now)
-        await people.set_password_hash(connection, user_id, password_hash)
+        if not await people.set_first_password_hash(connection, user_id, password_hash):
+            raise ValueError("the person with this e-mail address has a password already")
     return account_id
 
 

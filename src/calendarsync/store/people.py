@@ -31,6 +31,12 @@ async def set_password_hash(connection: AsyncConnection, user_id: str, password_
     await connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
 
 
+async def set_first_password_hash(connection: AsyncConnection, user_id: str, password_hash: str) -> bool:
+    """Whether the user had none; one that is there stays."""
+    change = update(users).where(users.c.id == user_id, users.c.password_hash.is_(None))
+    return (await connection.execute(change.values(password_hash=password_hash))).rowcount == 1
+
+
 async def renew_password_hash(connection: AsyncConnection, user_id: str, *, known: str, renewed: str) -> bool:
     """Whether the user's hash is still the `known` one; it is `renewed` then, and stays so in this transaction."""
     change = update(users).where(users.c.id == user_id, users.c.password_hash == known)
@@ -45,8 +51,10 @@ async def insert_session(
     created_at: datetime,
     expires_at: datetime,
 ) -> None:
-    """What has expired by then goes."""
-    await connection.execute(delete(sessions).where(sessions.c.expires_at <= created_at))
+    """What has expired by then goes, unless somebody else is ending it at this moment."""
+    expired = select(sessions.c.token_hash).where(sessions.c.expires_at <= created_at)
+    ended = sessions.c.token_hash.in_(expired.with_for_update(skip_locked=True))
+    await connection.execute(delete(sessions).where(ended))
     await connection.execute(
         insert(sessions).values(
             token_hash=token_hash, user_id=user_id, created_at=created_at, expires_at=expires_at
