@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendarsync.accounts.keys import Mode, display_form, generate_key, is_well_formed
+from calendarsync.accounts.keys import Mode, generate_key, is_well_formed
 from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope
 from tests.guides.runner import ROOT, blocks_of, run
 from tests.guides.stage import EMAIL, serving
@@ -52,7 +52,7 @@ def test_the_pattern_finds_nothing_in_random_words(text: str) -> None:
         f"cs_live_{'x' * 20}-{'x' * 17}",
         f"CS_LIVE_{'x' * 38}",
         f"docs_live_{'x' * 38}",
-        display_form(generate_key(Mode.LIVE)),
+        "cs_live_…QdR8",
     ],
 )
 def test_the_pattern_does_not_find_what_is_almost_a_key(text: str) -> None:
