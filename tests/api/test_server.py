@@ -116,6 +116,37 @@ async def test_a_body_that_is_broken_off_gets_one_answer(running: Running, clien
     check_error(answer, 400, "bad_request", "not a valid HTTP request")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_another_protocol_is_declined_and_the_body_is_still_the_body(
+    running: Running, client: Client, *, at_once: bool, chunked: bool
+) -> None:
+    """Java's client offers HTTP/2 with every request."""
+    body = HEALTH + LAST
+    lines = ["Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAEAAEAA", "Upgrade: h2c"]
+    lines += ["Content-Type: application/json"]
+    lines += ["Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"]
+    head = HEALTH + request(client, "POST", "/api/v1/sync-pairs", *lines)
+    sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    after = request(client, "GET", "/api/v1/logs", *lines[:3]) + LAST.replace(b"/health ", b"/nothing ")
+    reader, writer = await running.open(head + (sent + after if at_once else b""))
+    if not at_once:
+        for part in (sent[:40], sent[40:], after):
+            await asyncio.sleep(0.05)
+            writer.write(part)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        received = await reader.read()
+    writer.close()
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"200", b"400", b"200", b"404"]
+    assert b"the body is not JSON" in received
+
+
+@pytest.mark.parametrize("target", ["/health", "example.com:443"])
+async def test_there_is_no_tunnel(running: Running, target: str) -> None:
+    asked = f"CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    check_error(await running.exchange(asked + LAST), 400, "bad_request", "not a valid HTTP request")
+
+
 def _fields(count: int, size: int) -> bytes:
     return b"".join(b"X-%d: %s\r\n" % (number, b"x" * size) for number in range(count))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import httptools
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -26,6 +27,10 @@ _log = get_logger(__name__)
 
 class _HeadTooLargeError(Exception):
     pass
+
+
+class _TunnelError(Exception):
+    """CONNECT: what comes after it would be no HTTP."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -50,7 +55,7 @@ class Protocol(HttpToolsProtocol):
         if self._refused:
             return
         head = self._heads if self._in_head else None
-        super().data_received(data)
+        self._feed(data)
         if head == self._heads and self._in_head and not self._refused:
             self._unparsed_bytes += len(data)
             if self._unparsed_bytes > MAX_HEAD_BYTES:
@@ -74,6 +79,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                raise _TunnelError
+            return  # the parser ends this message here; it is read anew
         regular = self.app
         if len(self.connections) > MAX_CONNECTIONS:
             self.app = _overloaded
@@ -83,6 +92,8 @@ class Protocol(HttpToolsProtocol):
             self.app = regular
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         if self._unanswered():
             self._stop_deadline()
@@ -101,6 +112,29 @@ class Protocol(HttpToolsProtocol):
             if max(self._head_bytes, self._unparsed_bytes) > MAX_HEAD_BYTES
             else "this is not a valid HTTP request"
         )
+
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade as offered:
+            self._decline_upgrade(data[offered.args[0] :])
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the request once more as if it offered no other protocol (RFC 9110 section 7.8).
+
+        The parser skips the body of one that does, as Java's client always does, and would take it for the next
+        request.
+        """
+        parser = self.parser
+        version = parser.get_http_version().encode()
+        head = [b"%s %s HTTP/%s\r\n" % (parser.get_method(), self.url, version)]
+        head += [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the base class does
+        self._feed(b"".join((*head, b"\r\n", rest)))
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
