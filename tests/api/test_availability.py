@@ -258,6 +258,10 @@ async def test_what_would_take_too_long_is_refused(
     assert (answer.status, answer.fields) == (422, {"to"}), "28 in each"
     assert len(await busy(client, f"&connection_id={a}")) == 28
     monkeypatch.setattr(availability, "MAX_INSTANCES", 56)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(availability, "MAX_SECONDS", 0.0)
+        answer = await client.get(f"{URL}?{MARCH}")
+        assert (answer.status, answer.fields) == (422, {"to"})
     monkeypatch.setattr(availability, "MAX_EVENTS", 1)
     answer = await client.get(f"{URL}?{MARCH}")
     assert (answer.status, answer.fields) == (422, {"connection_id"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calendarsync.domain.availability import Interval, TooManyInstances, busy_times, merge
+from calendarsync.domain.availability import (
+    BusyTimes,
+    Interval,
+    OutOfTime,
+    TooManyInstances,
+    busy_times,
+    merge,
+)
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import (
     Component,
@@ -42,8 +50,12 @@ def timed(start: str, end: str, zone: str | None = "UTC", **values: object) -> C
     return Component("uid", first, end=last, **values)  # type: ignore[arg-type]
 
 
+def found(window: Window, *entries: Entry, floating: str = "UTC", most: int = 10_000) -> BusyTimes:
+    return busy_times(entries, window, floating, most=most, has_time=lambda: True)
+
+
 def laid(window: Window, *entries: Entry, floating: str = "UTC") -> list[Interval]:
-    return busy_times(entries, window, floating, most=10_000).intervals
+    return found(window, *entries, floating=floating).intervals
 
 
 def utc(text: str) -> datetime:
@@ -134,25 +146,29 @@ def test_what_touches_is_one_and_what_has_no_length_is_nothing() -> None:
 
 def test_events_that_tell_no_times_are_counted() -> None:
     too_many = replace(MEETING, recurrence=Recurrence(rrules=("FREQ=SECONDLY",)))
-    found = busy_times(
-        [
-            entry(MEETING),
-            entry(too_many),
-            entry(problem=Problem.UNREADABLE),
-            entry(problem=Problem.NO_EVENT),
-        ],
+    told = found(
         DAY,
-        "UTC",
-        most=10_000,
+        entry(MEETING),
+        entry(too_many),
+        entry(problem=Problem.UNREADABLE),
+        entry(problem=Problem.NO_EVENT),
     )
-    assert (found.intervals, found.unreadable) == (ALL, 2)
+    assert (told.intervals, told.unreadable) == (ALL, 2)
 
 
 def test_more_instances_than_may_be_laid_out() -> None:
     daily = entry(replace(MEETING, recurrence=Recurrence(rrules=("FREQ=HOURLY",))))
-    assert busy_times([daily, daily], DAY, "UTC", most=28).laid_out == 28
+    assert found(DAY, daily, daily, most=28).laid_out == 28
     with pytest.raises(TooManyInstances):
-        busy_times([daily, daily], DAY, "UTC", most=27)
+        found(DAY, daily, daily, most=27)
+
+
+def test_the_time_is_looked_at_before_each_event() -> None:
+    for seen in range(3):
+        asked = iter([True] * seen + [False])
+        with pytest.raises(OutOfTime):
+            busy_times([entry(MEETING)] * 3, DAY, "UTC", most=10, has_time=partial(next, asked))
+        assert next(asked, None) is None
 
 
 minutes = st.integers(-600, 3 * 24 * 60 + 600)

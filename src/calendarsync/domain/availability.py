@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +21,10 @@ class TooManyInstances(Exception):  # noqa: N818 - it says what there is
     """More than were allowed to be laid out."""
 
 
+class OutOfTime(Exception):  # noqa: N818 - it says what happened
+    """It took longer than it was allowed to."""
+
+
 @dataclass(frozen=True, slots=True)
 class BusyTimes:
     """`intervals` are merged. `laid_out`: instances; `unreadable`: events whose times cannot be told."""
@@ -30,14 +34,19 @@ class BusyTimes:
     unreadable: int
 
 
-def busy_times(entries: Iterable[Entry], window: Window, floating: str, *, most: int) -> BusyTimes:
+def busy_times(
+    entries: Iterable[Entry], window: Window, floating: str, *, most: int, has_time: Callable[[], bool]
+) -> BusyTimes:
     """When the entries block time in `window`: those that the default options of a pair copy (rule 6).
 
-    Floating times and dates are read in the zone `floating`. Raises TooManyInstances beyond `most`.
+    Floating times and dates are read in the zone `floating`. `has_time` is asked before each entry, for a rule
+    may take long that gives few instances. Raises TooManyInstances beyond `most`, OutOfTime.
     """
     intervals: list[Interval] = []
     laid_out = unreadable = 0
     for entry in entries:
+        if not has_time():
+            raise OutOfTime
         if entry.problem is not None:
             # A task or a journal entry takes no time.
             unreadable += entry.problem is not Problem.NO_EVENT

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
@@ -19,7 +20,7 @@ from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import Services, ServicesParam
 from calendarsync.api.v1.fields import Text, Timestamp
 from calendarsync.api.v1.pair_options import Zone
-from calendarsync.domain.availability import Interval, TooManyInstances, busy_times, merge
+from calendarsync.domain.availability import Interval, OutOfTime, TooManyInstances, busy_times, merge
 from calendarsync.domain.entry import Entry, ordinary
 from calendarsync.domain.rules import Window
 from calendarsync.store import connections as store
@@ -32,6 +33,7 @@ MAX_DAYS = 366
 MAX_CONNECTIONS = 100
 MAX_EVENTS = 100_000
 MAX_INSTANCES = 100_000
+MAX_SECONDS = 15.0
 
 
 class BusyInterval(BaseModel):
@@ -99,9 +101,9 @@ async def get_availability(
     """
     window = _window(first, last)
     rows = await _connections(services, caller, connection_id)
-    found = _Found()
+    found, over_at = _Found(), time.monotonic() + MAX_SECONDS
     for row in rows:
-        await _look_at(services, row, window, timezone, found)
+        await _look_at(services, row, window, timezone, found, has_time=lambda: time.monotonic() < over_at)
     merged = await asyncio.to_thread(merge, found.intervals, window)
     busy = [BusyInterval(start=start, end=end) for start, end in merged]
     return Availability(busy=busy, connections=found.connections)
@@ -129,7 +131,15 @@ async def _connections(services: Services, caller: Identity, named: Sequence[str
     return page.rows
 
 
-async def _look_at(services: Services, row: RowMapping, window: Window, timezone: str, found: _Found) -> None:
+async def _look_at(
+    services: Services,
+    row: RowMapping,
+    window: Window,
+    timezone: str,
+    found: _Found,
+    *,
+    has_time: Callable[[], bool],
+) -> None:
     """Raises ApiError 422."""
     events = await _own_events(services, row)
     found.events += len(events)
@@ -138,10 +148,18 @@ async def _look_at(services: Services, row: RowMapping, window: Window, timezone
     try:
         # Pure, and with thousands of series it takes a while.
         times = await asyncio.to_thread(
-            busy_times, events, window, row["timezone"] or timezone, most=MAX_INSTANCES - found.instances
+            busy_times,
+            events,
+            window,
+            row["timezone"] or timezone,
+            most=MAX_INSTANCES - found.instances,
+            has_time=has_time,
         )
     except TooManyInstances:
         message = f"there are more than {MAX_INSTANCES} events until then; ask for a shorter span"
+        raise invalid(("to", message)) from None
+    except OutOfTime:
+        message = "telling it takes too long; ask for a shorter or nearer span, or for fewer connections"
         raise invalid(("to", message)) from None
     found.instances += times.laid_out
     found.intervals += times.intervals
