@@ -103,6 +103,23 @@ async def test_a_calendar_holds_so_many_events(tester: Client, monkeypatch: pyte
     assert answer.status == 409
 
 
+async def test_a_calendar_holds_so_much(tester: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar = await add_calendar(tester)
+    event = await add_event(tester, calendar)
+    url = f"{URL}/{calendar}/events"
+    monkeypatch.setattr("calendarsync.store.sandbox.MAX_BYTES", 2_000)
+    changed = await tester.patch(f"{url}/{event['id']}", {"description": "x" * 2_000})
+    assert changed.status == 409
+    assert "together" in changed.error["message"]
+    assert (await tester.get(url)).json["events"] == [event]
+    answers = [(await tester.post(url, WEEKLY)).status for _ in range(9)]
+    assert answers == sorted(answers)
+    assert set(answers) == {201, 409}
+    deleted = (await tester.get(url)).json["events"][0]["id"]
+    await tester.delete(f"{url}/{deleted}")
+    assert (await tester.post(url, WEEKLY)).status == 201
+
+
 async def test_live_keys_have_no_sandbox(world: World, client: Client, tester: Client) -> None:
     calendar = await add_calendar(tester)
     for answer in (

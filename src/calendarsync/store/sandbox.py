@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, Text, and_, cast, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.paging import Page, Slice, read_page
@@ -20,7 +20,14 @@ PROVIDER = "sandbox"
 MAX_TOMBSTONES = 1000
 """How many deleted events a calendar remembers: beyond, all sync tokens are forgotten with them."""
 
+MAX_BYTES = 10_000_000
+"""What a calendar holds of its events' data: a list of it all has to fit into an answer."""
+
 _calendars, _events = sandbox_calendars, sandbox_events
+
+
+class CalendarFull(Exception):  # noqa: N818 - it says what it is
+    """The calendar would hold more than `MAX_BYTES`."""
 
 
 def _calendar(calendar_id: str) -> ColumnElement[bool]:
@@ -137,8 +144,15 @@ async def put_event(
     uid: str,
     data: Mapping[str, Any],
 ) -> int:
-    """Write an event, whether there was one or not; its new version. The caller has locked the calendar."""
-    return await _write(db, tenant, calendar_id, event_id, uid=uid, data=data, deleted=False)
+    """Write an event, whether there was one or not; its new version. The caller has locked the calendar.
+
+    Raises CalendarFull; the transaction is to be given up then.
+    """
+    version = await _write(db, tenant, calendar_id, event_id, uid=uid, data=data, deleted=False)
+    held = select(func.sum(func.length(cast(_events.c.data, Text)))).where(_there(calendar_id))
+    if int((await db.execute(held, tenant.parameters())).scalar_one()) > MAX_BYTES:
+        raise CalendarFull
+    return version
 
 
 async def remove_event(db: AsyncConnection, tenant: Tenant, calendar_id: str, event_id: str) -> None:

@@ -14,6 +14,7 @@ from calendarsync.providers.base import (
     NotAuthorized,
     ProviderError,
     RateLimited,
+    Refused,
     Unavailable,
 )
 from calendarsync.providers.sandbox import Attendee, SandboxCalendar
@@ -79,6 +80,20 @@ async def test_of_writes_at_once_on_one_version_one_wins(calendar: SandboxCalend
     writes = (calendar.update(made.id, made.version, copy_of(title=f"Title {n}")) for n in range(5))
     results = await asyncio.gather(*writes, return_exceptions=True)
     assert sum(isinstance(result, Changed) for result in results) == 4
+
+
+async def test_a_calendar_that_is_full_takes_no_more(
+    person: SandboxPerson, calendar: SandboxCalendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = await calendar.create(copy_of())
+    monkeypatch.setattr("calendarsync.store.sandbox.MAX_BYTES", 10)
+    with pytest.raises(Refused):
+        await calendar.create(series_of())
+    with pytest.raises(Refused):
+        await calendar.update("copy1", there.version, copy_of())
+    assert [event.id for event in await person.events()] == ["copy1"]
+    await calendar.delete("copy1", there.version)
+    assert await person.events() == []
 
 
 async def test_another_tenant_does_not_see_it(person: SandboxPerson) -> None:

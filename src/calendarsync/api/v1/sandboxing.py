@@ -169,4 +169,9 @@ async def _event(db: AsyncConnection, caller: Identity, calendar_id: str, event_
 
 
 async def _put(db: AsyncConnection, caller: Identity, calendar_id: str, event: Event) -> None:
-    await store.put_event(db, caller.tenant, calendar_id, event.id, uid=event.uid, data=event.to_data())
+    data = event.to_data()
+    try:
+        await store.put_event(db, caller.tenant, calendar_id, event.id, uid=event.uid, data=data)
+    except store.CalendarFull:
+        most = f"{store.MAX_BYTES // 1_000_000} MB"
+        raise conflict(f"the events of a sandbox calendar hold at most {most} together") from None

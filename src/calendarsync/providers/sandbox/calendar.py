@@ -180,9 +180,11 @@ class SandboxCalendar:
         return Event.of_row(rows[0])
 
     async def _put(self, db: AsyncConnection, event: Event) -> Resource:
-        version = await store.put_event(
-            db, self._tenant, self._id, event.id, uid=event.uid, data=event.to_data()
-        )
+        data = event.to_data()
+        try:
+            version = await store.put_event(db, self._tenant, self._id, event.id, uid=event.uid, data=data)
+        except store.CalendarFull:
+            raise Refused("The sandbox calendar is full.") from None
         return replace(event, version=version).resource(self._owner)
 
 
