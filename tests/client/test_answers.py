@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -24,6 +26,7 @@ from calendarsync.client import (
     RateLimit,
     RateLimited,
     ServerError,
+    SignatureInvalid,
     TimedOut,
     UnexpectedAnswer,
     ValidationError,
@@ -113,7 +116,33 @@ def test_errors_of_something_in_between(perform: Perform, script: Scripted, body
     assert (caught.value.code, caught.value.request_id) == ("http_502", "req_7")
 
 
-ODD = [b"", b"<html>", b"[]", b"{}", b'{"pairs": 3}', b'{"pairs": [{"id": "pair_1"}]}', b"\xff"]
+REFUSAL = {"code": "odd", "message": "no"}
+ODD_REFUSALS: list[object] = [
+    *({**REFUSAL, "details": each} for each in ("no", 5, ["no"], [{"field": "url"}], [{"message": "no"}])),
+    {"code": 5, "message": "no"},
+    {"message": None},
+    ["no"],
+]
+
+
+@pytest.mark.parametrize("refusal", [*ODD_REFUSALS, b"[" * 200_000])
+def test_refusals_of_something_in_between(perform: Perform, script: Scripted, refusal: object) -> None:
+    script.will(Reply(422, refusal if isinstance(refusal, bytes) else {"error": refusal}))
+    with pytest.raises(ValidationError) as caught:
+        perform(lambda client: client.connections.get("conn_1"))
+    assert (caught.value.code, caught.value.details) == ("http_422", ())
+
+
+ODD = [
+    b"",
+    b"<html>",
+    b"[]",
+    b"{}",
+    b'{"pairs": 3}',
+    b'{"pairs": [{"id": "pair_1"}]}',
+    b"\xff",
+    b"[" * 200_000,
+]
 
 
 @pytest.mark.parametrize("reply", [*(Reply(200, body) for body in ODD), Reply(301, b"", {"Location": "/x"})])
@@ -135,6 +164,36 @@ def test_lists_go_on_to_their_end(perform: Perform, script: Scripted) -> None:
     assert [each.id for each in found] == ["a", "b", "c"]
     paths = [each.path.removeprefix("/api/v1/connections") for each in script.asked]
     assert paths == ["?limit=2", "?limit=2&starting_after=b", "?limit=2&starting_after=c"]
+
+
+def test_a_list_that_begins_again_is_no_answer_of_ours(perform: Perform, script: Scripted) -> None:
+    script.will(*(Reply(200, {"connections": [CONNECTION], "has_more": True}) for _ in range(9)))
+    with pytest.raises(UnexpectedAnswer):
+        perform(lambda client: client.connections.list().all())
+    assert len(script.asked) == 2
+
+
+ENDINGS: list[Callable[[Any], Any]] = [
+    lambda client: client.connections.delete("conn_1"),
+    lambda client: client.sync_pairs.delete("pair_1"),
+    lambda client: client.webhooks.delete("whk_1"),
+    lambda client: client.api_keys.revoke("key_1"),
+    lambda client: client.sandbox.delete_calendar("sbx_1"),
+    lambda client: client.sandbox.delete_event("sbx_1", "1"),
+    lambda client: client.sandbox.delete_instance("sbx_1", "1", datetime(2026, 3, 28, tzinfo=UTC)),
+    lambda client: client.sandbox.clear_faults("sbx_1"),
+]
+
+
+@pytest.mark.parametrize("work", ENDINGS)
+def test_what_is_ended_is_ended_by_our_server(
+    perform: Perform, script: Scripted, work: Callable[[Any], Any]
+) -> None:
+    script.will(Reply(200, b"<h1>Sign in to the network</h1>"))
+    with pytest.raises(UnexpectedAnswer, match="base URL"):
+        perform(work)
+    script.will(Reply(204))
+    assert perform(work) is None
 
 
 def test_logs_go_on_by_their_cursor(perform: Perform, script: Scripted) -> None:
@@ -222,6 +281,28 @@ def test_the_allowance_is_known(script: Scripted) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("reset", ["soon", "9" * 18, "9" * 5000, ""])
+def test_an_allowance_that_cannot_be_read_is_passed_over(script: Scripted, reset: str) -> None:
+    told = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "7", "X-RateLimit-Reset": reset}
+    script.will(Reply(200, CONNECTION, told))
+    with CalendarSync(KEY, base_url=script.url) as client:
+        client.connections.get("conn_1")
+        assert client.rate_limit is None
+
+
+ERRORS = [
+    NotFound(404, "not_found", "gone", request_id="req_1", details=[Detail("a", "b")], retry_after=2.0),
+    SignatureInvalid("too_old", "old"),
+    TimedOut("late"),
+]
+
+
+@pytest.mark.parametrize("told", ERRORS)
+def test_an_error_comes_out_of_another_process(told: CalendarSyncError) -> None:
+    arrived = pickle.loads(pickle.dumps(told))
+    assert (type(arrived), str(arrived), vars(arrived)) == (type(told), str(told), vars(told))
+
+
 def test_the_key_is_sent_and_shown_nowhere(
     perform: Perform, script: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -266,6 +347,12 @@ def test_the_environment_is_asked(kind: type[CalendarSync], monkeypatch: pytest.
         "https://a:b@x",
         "http://x?y",
         "http://[x",
+        "http://x#",
+        "http://x y",
+        "http://x/\x00",
+        "http://x..y",
+        "http://xn--",
+        f"http://{'x' * 64}",
     ],
 )
 def test_an_address_that_is_none(url: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from calendarsync.client import (
     APIError,
@@ -17,8 +20,8 @@ from calendarsync.client import (
     TimedOut,
 )
 from calendarsync.client.retries import backoff, retry_after
-from tests.client.flavours import Perform, blocking
-from tests.client.scripted import Reply, Scripted, error
+from tests.client.flavours import Perform, asynchronous, blocking
+from tests.client.scripted import Reply, Scripted, error, scripted
 from tests.testbed.process import free_port
 
 PAIR = "/api/v1/sync-pairs/pair_1"
@@ -133,6 +136,7 @@ def test_the_pauses_grow_to_an_end() -> None:
         ("-5", None),
         ("1.5", None),
         ("²", None),
+        ("Wed, 21 Oct 99999999999 07:28:00 GMT", None),
     ],
 )
 def test_retry_after_is_read(text: str, seconds: float | None) -> None:
@@ -150,10 +154,39 @@ def test_retry_after_may_be_a_date() -> None:
     assert retry_after(past) == 0
 
 
-def test_no_proxy_leads_to_this_machine(script: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+@pytest.fixture
+def _dead_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:1")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("_dead_proxy")
+def test_no_proxy_leads_to_this_machine(perform: Perform, script: Scripted) -> None:
     script.will(EMPTY)
-    assert blocking(lambda client: client.sync_pairs.list().all(), base_url=script.url) == []
+    assert perform(lambda client: client.sync_pairs.list().all()) == []
+
+
+def test_a_proxy_leads_elsewhere(perform: Perform, script: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", script.url)
+    script.will(EMPTY)
+    url = "http://calendar.example.com"
+    assert perform(lambda client: client.sync_pairs.list().all(), base_url=url) == []
+    assert script.asked[0].path == f"{url}/api/v1/sync-pairs"
+
+
+@pytest.mark.usefixtures("_dead_proxy")
+@pytest.mark.parametrize("perform_at", [blocking, asynchronous])
+def test_this_machines_certificate_is_known_by_the_environment(
+    perform_at: Perform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with scripted(context) as server:
+        server.will(EMPTY)
+        assert perform_at(lambda client: client.sync_pairs.list().all(), base_url=server.url) == []

@@ -17,8 +17,10 @@ CalendarSyncError          everything below; an API key never stands in any of t
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class CalendarSyncError(Exception):
@@ -27,6 +29,10 @@ class CalendarSyncError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without a call of the constructor, whose arguments differ: so that a worker process can hand it on."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,33 +133,48 @@ def result_of(kind: type[Result], call: Call, response: httpx.Response) -> Resul
         raise _unexpected(call, response) from None
 
 
+def nothing_of(call: Call, response: httpx.Response) -> None:
+    """Raises UnexpectedAnswer where the server does not say that it is done, and no more than that."""
+    if response.status_code != 204:
+        raise _unexpected(call, response)
+
+
+class _Refused(Model, frozen=True):
+    code: str
+    message: str
+    request_id: str | None = None
+    details: tuple[errors.Detail, ...] = ()
+
+
+class _ErrorBody(Model, frozen=True):
+    error: _Refused
+
+
 def error_of(call: Call, response: httpx.Response) -> errors.CalendarSyncError:
     """What to raise for an answer that is no success."""
     status = response.status_code
     if status < 400:
         return _unexpected(call, response)
     kind = _ERRORS.get(status, errors.ServerError if status >= 500 else errors.APIError)
-    told = _told(response)
+    told = _told(call, response)
     return kind(
         status,
-        str(told.get("code", f"http_{status}")),
-        str(told.get("message", f"{call.label} was answered by {status}, and without a reason")),
-        request_id=told.get("request_id") or response.headers.get("x-request-id"),
-        details=[
-            errors.Detail(str(each["field"]), str(each["message"])) for each in told.get("details") or ()
-        ],
+        told.code,
+        told.message,
+        request_id=told.request_id or response.headers.get("x-request-id"),
+        details=told.details,
         retry_after=retry_after(response),
     )
 
 
-def _told(response: httpx.Response) -> dict[str, Any]:
-    """The API's own error body; empty where something in between answered."""
+def _told(call: Call, response: httpx.Response) -> _Refused:
+    """The API's own words; ours where something in between answered."""
     try:
-        body = json.loads(response.content)
-    except ValueError:
-        return {}
-    told = body.get("error") if isinstance(body, dict) else None
-    return told if isinstance(told, dict) else {}
+        return _ErrorBody.model_validate_json(response.content).error
+    except ValidationError:
+        status = response.status_code
+        message = f"{call.label} was answered by {status}, and without a reason"
+        return _Refused(code=f"http_{status}", message=message)
 
 
 def failure_of(call: Call, error: httpx.RequestError) -> errors.CalendarSyncError:
@@ -190,10 +205,11 @@ class RateLimit:
 def rate_limit_of(response: httpx.Response) -> RateLimit | None:
     """None where an answer does not tell it."""
     told = [response.headers.get(f"x-ratelimit-{name}", "") for name in ("limit", "remaining", "reset")]
-    if not all(each.isdecimal() for each in told):
+    try:
+        limit, remaining, reset = map(int, told)
+        return RateLimit(limit, remaining, datetime.fromtimestamp(reset, UTC))
+    except (ValueError, OverflowError, OSError):  # the last two: a time that no clock tells
         return None
-    limit, remaining, reset = map(int, told)
-    return RateLimit(limit, remaining, datetime.fromtimestamp(reset, UTC))
 
 
 class Listing(Generic[Result]):
@@ -216,11 +232,14 @@ class Listing(Generic[Result]):
             body = json.loads(response.content)
             items = [self._kind.model_validate(each) for each in body[self._key]]
             following = self._following(body)
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise _unexpected(call, response) from None
         if following is None:
             return items, None
-        return items, Call("GET", self._path, {**self._query, **following})
+        query = {**self._query, **following}
+        if query == call.query:
+            raise _unexpected(call, response)  # it would never end
+        return items, Call("GET", self._path, query)
 
     def _following(self, body: Mapping[str, Any]) -> dict[str, str] | None:
         if self._cursor:

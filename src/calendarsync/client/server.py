@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+import httpx
+
 KEY_VARIABLE, URL_VARIABLE = "CALENDARSYNC_API_KEY", "CALENDARSYNC_URL"
 DEFAULT_URL = "http://127.0.0.1:8000"  # where `calendarsync serve` listens
 _API = "/api/v1"
@@ -49,10 +51,11 @@ def _address(text: str) -> str:
     url = text.strip().rstrip("/").removesuffix(_API).rstrip("/")
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
+        host = httpx.URL(url).host.encode("idna")  # as the resolver will
+        usable = parts.scheme in ("http", "https") and host and (parts.port or True)
+    except (ValueError, httpx.InvalidURL):
         usable = False
-    if not usable or parts.query or parts.fragment:
+    if not usable or set(url) & set("?# "):
         raise ValueError("the base URL must be an address such as https://calendar.example.com")
     if parts.username is not None or parts.password is not None:
         raise ValueError("the base URL must not hold a user name or a password")

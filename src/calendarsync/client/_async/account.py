@@ -57,7 +57,7 @@ class AsyncApiKeys:
 
     async def revoke(self, key_id: str) -> None:
         """End a key at once; it stays in the list."""
-        await self._transport.send(delete(f"/api-keys/{part(key_id)}"))
+        await self._transport.none(delete(f"/api-keys/{part(key_id)}"))
 
 
 class AsyncAvailabilities:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from calendarsync.client._async.transport import AsyncPaged, AsyncTransport
 from calendarsync.client.models import CalendarFound, CalendarsFound, Connection
-from calendarsync.client.protocol import Listing, delete, fields, get, part, patch, post, result_of
+from calendarsync.client.protocol import (
+    Listing,
+    delete,
+    fields,
+    get,
+    nothing_of,
+    part,
+    patch,
+    post,
+    result_of,
+)
 
 
 class AsyncConnections:
@@ -87,4 +97,7 @@ class AsyncConnections:
             abandon=abandon,
         )
         response = await self._transport.send(call)
-        return result_of(Connection, call, response) if response.status_code == 202 else None
+        if response.status_code == 202:
+            return result_of(Connection, call, response)
+        nothing_of(call, response)
+        return None

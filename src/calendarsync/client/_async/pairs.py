@@ -31,6 +31,7 @@ from calendarsync.client.protocol import (
     delete,
     fields,
     get,
+    nothing_of,
     nullable,
     part,
     patch,
@@ -120,7 +121,10 @@ class AsyncSyncPairs:
         """
         call = delete(f"/sync-pairs/{part(pair_id)}", keep_copies=keep_copies, abandon=abandon)
         response = await self._transport.send(call)
-        return result_of(SyncPair, call, response) if response.status_code == 202 else None
+        if response.status_code == 202:
+            return result_of(SyncPair, call, response)
+        nothing_of(call, response)
+        return None
 
     async def pause(
         self,

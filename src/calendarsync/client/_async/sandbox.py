@@ -46,7 +46,7 @@ class AsyncSandbox:
 
     async def delete_calendar(self, calendar_id: str) -> None:
         """End it with all its events. Raises Conflict while a connection uses it."""
-        await self._transport.send(delete(_calendar(calendar_id)))
+        await self._transport.none(delete(_calendar(calendar_id)))
 
     def events(self, calendar_id: str, *, limit: int | None = None) -> AsyncPaged[SandboxEvent]:
         """What stands in it. What a sync wrote has `is_copy`."""
@@ -73,7 +73,7 @@ class AsyncSandbox:
 
     async def delete_event(self, calendar_id: str, event_id: str) -> None:
         """Delete an event, as a person would: a copy too."""
-        await self._transport.send(delete(_event(calendar_id, event_id)))
+        await self._transport.none(delete(_event(calendar_id, event_id)))
 
     async def update_instance(
         self,
@@ -88,7 +88,7 @@ class AsyncSandbox:
 
     async def delete_instance(self, calendar_id: str, event_id: str, original_start: datetime | date) -> None:
         """Take one instance out of a series."""
-        await self._transport.send(delete(_instance(calendar_id, event_id, original_start)))
+        await self._transport.none(delete(_instance(calendar_id, event_id, original_start)))
 
     async def faults(self, calendar_id: str) -> tuple[Fault, ...]:
         """The faults that are still to come, the next one first."""
@@ -107,7 +107,7 @@ class AsyncSandbox:
 
     async def clear_faults(self, calendar_id: str) -> None:
         """Let no more of its requests fail. A connection that has expired stays so."""
-        await self._transport.send(delete(f"{_calendar(calendar_id)}/faults"))
+        await self._transport.none(delete(f"{_calendar(calendar_id)}/faults"))
 
     async def clock(self) -> Clock:
         """The time that the account's test mode goes by."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Generic, TypeVar
 
 import httpx
@@ -15,6 +15,7 @@ from calendarsync.client.protocol import (
     RateLimit,
     error_of,
     failure_of,
+    nothing_of,
     rate_limit_of,
     result_of,
 )
@@ -22,6 +23,9 @@ from calendarsync.client.retries import Retries
 from calendarsync.client.server import Server
 
 Result = TypeVar("Result", bound=Model)
+
+_NO_PROXY: Mapping[str, None] = {"all://": None, "http://": None, "https://": None}
+"""Each name that the environment has one for: certificates are still taken from there."""
 
 
 class AsyncTransport:
@@ -42,7 +46,7 @@ class AsyncTransport:
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, 10))
         self._headers = {"Accept": "application/json", "User-Agent": user_agent}
         self._own = http_client is None
-        self._http = http_client or httpx.AsyncClient(trust_env=not server.is_loopback)
+        self._http = http_client or httpx.AsyncClient(mounts=_NO_PROXY if server.is_loopback else None)
 
     async def close(self) -> None:
         """A client that was given stays open."""
@@ -51,6 +55,10 @@ class AsyncTransport:
 
     async def one(self, kind: type[Result], call: Call) -> Result:
         return result_of(kind, call, await self.send(call))
+
+    async def none(self, call: Call) -> None:
+        """For what has nothing to tell when it is done. Raises CalendarSyncError."""
+        nothing_of(call, await self.send(call))
 
     async def send(self, call: Call) -> httpx.Response:
         """The answer, which is a success. Raises CalendarSyncError."""

@@ -54,7 +54,7 @@ class AsyncWebhooks:
 
     async def delete(self, webhook_id: str) -> None:
         """End it, and forget its deliveries."""
-        await self._transport.send(delete(f"/webhooks/{part(webhook_id)}"))
+        await self._transport.none(delete(f"/webhooks/{part(webhook_id)}"))
 
     async def rotate_secret(
         self, webhook_id: str, *, overlap_seconds: int | None = None

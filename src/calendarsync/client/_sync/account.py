@@ -58,7 +58,7 @@ class ApiKeys:
 
     def revoke(self, key_id: str) -> None:
         """End a key at once; it stays in the list."""
-        self._transport.send(delete(f"/api-keys/{part(key_id)}"))
+        self._transport.none(delete(f"/api-keys/{part(key_id)}"))
 
 
 class Availabilities:

@@ -5,7 +5,17 @@ from __future__ import annotations
 
 from calendarsync.client._sync.transport import Paged, Transport
 from calendarsync.client.models import CalendarFound, CalendarsFound, Connection
-from calendarsync.client.protocol import Listing, delete, fields, get, part, patch, post, result_of
+from calendarsync.client.protocol import (
+    Listing,
+    delete,
+    fields,
+    get,
+    nothing_of,
+    part,
+    patch,
+    post,
+    result_of,
+)
 
 
 class Connections:
@@ -86,4 +96,7 @@ class Connections:
             abandon=abandon,
         )
         response = self._transport.send(call)
-        return result_of(Connection, call, response) if response.status_code == 202 else None
+        if response.status_code == 202:
+            return result_of(Connection, call, response)
+        nothing_of(call, response)
+        return None

@@ -31,6 +31,7 @@ from calendarsync.client.protocol import (
     delete,
     fields,
     get,
+    nothing_of,
     nullable,
     part,
     patch,
@@ -118,7 +119,10 @@ class SyncPairs:
         """
         call = delete(f"/sync-pairs/{part(pair_id)}", keep_copies=keep_copies, abandon=abandon)
         response = self._transport.send(call)
-        return result_of(SyncPair, call, response) if response.status_code == 202 else None
+        if response.status_code == 202:
+            return result_of(SyncPair, call, response)
+        nothing_of(call, response)
+        return None
 
     def pause(
         self,

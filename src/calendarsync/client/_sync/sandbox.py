@@ -47,7 +47,7 @@ class Sandbox:
 
     def delete_calendar(self, calendar_id: str) -> None:
         """End it with all its events. Raises Conflict while a connection uses it."""
-        self._transport.send(delete(_calendar(calendar_id)))
+        self._transport.none(delete(_calendar(calendar_id)))
 
     def events(self, calendar_id: str, *, limit: int | None = None) -> Paged[SandboxEvent]:
         """What stands in it. What a sync wrote has `is_copy`."""
@@ -72,7 +72,7 @@ class Sandbox:
 
     def delete_event(self, calendar_id: str, event_id: str) -> None:
         """Delete an event, as a person would: a copy too."""
-        self._transport.send(delete(_event(calendar_id, event_id)))
+        self._transport.none(delete(_event(calendar_id, event_id)))
 
     def update_instance(
         self,
@@ -87,7 +87,7 @@ class Sandbox:
 
     def delete_instance(self, calendar_id: str, event_id: str, original_start: datetime | date) -> None:
         """Take one instance out of a series."""
-        self._transport.send(delete(_instance(calendar_id, event_id, original_start)))
+        self._transport.none(delete(_instance(calendar_id, event_id, original_start)))
 
     def faults(self, calendar_id: str) -> tuple[Fault, ...]:
         """The faults that are still to come, the next one first."""
@@ -106,7 +106,7 @@ class Sandbox:
 
     def clear_faults(self, calendar_id: str) -> None:
         """Let no more of its requests fail. A connection that has expired stays so."""
-        self._transport.send(delete(f"{_calendar(calendar_id)}/faults"))
+        self._transport.none(delete(f"{_calendar(calendar_id)}/faults"))
 
     def clock(self) -> Clock:
         """The time that the account's test mode goes by."""

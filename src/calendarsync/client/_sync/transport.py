@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 import httpx
@@ -16,6 +16,7 @@ from calendarsync.client.protocol import (
     RateLimit,
     error_of,
     failure_of,
+    nothing_of,
     rate_limit_of,
     result_of,
 )
@@ -23,6 +24,9 @@ from calendarsync.client.retries import Retries
 from calendarsync.client.server import Server
 
 Result = TypeVar("Result", bound=Model)
+
+_NO_PROXY: Mapping[str, None] = {"all://": None, "http://": None, "https://": None}
+"""Each name that the environment has one for: certificates are still taken from there."""
 
 
 class Transport:
@@ -43,7 +47,7 @@ class Transport:
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, 10))
         self._headers = {"Accept": "application/json", "User-Agent": user_agent}
         self._own = http_client is None
-        self._http = http_client or httpx.Client(trust_env=not server.is_loopback)
+        self._http = http_client or httpx.Client(mounts=_NO_PROXY if server.is_loopback else None)
 
     def close(self) -> None:
         """A client that was given stays open."""
@@ -52,6 +56,10 @@ class Transport:
 
     def one(self, kind: type[Result], call: Call) -> Result:
         return result_of(kind, call, self.send(call))
+
+    def none(self, call: Call) -> None:
+        """For what has nothing to tell when it is done. Raises CalendarSyncError."""
+        nothing_of(call, self.send(call))
 
     def send(self, call: Call) -> httpx.Response:
         """The answer, which is a success. Raises CalendarSyncError."""

@@ -55,7 +55,7 @@ class Webhooks:
 
     def delete(self, webhook_id: str) -> None:
         """End it, and forget its deliveries."""
-        self._transport.send(delete(f"/webhooks/{part(webhook_id)}"))
+        self._transport.none(delete(f"/webhooks/{part(webhook_id)}"))
 
     def rotate_secret(self, webhook_id: str, *, overlap_seconds: int | None = None) -> WebhookWithSecret:
         """A new secret, shown this once. Until the overlap is over, at most 7 days, both sign."""
