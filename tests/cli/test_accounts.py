@@ -159,7 +159,8 @@ def test_a_key_has_a_name_and_an_end() -> None:
     assert (key["name"], key["status"]) == ("reporting", "active")
     lasts = datetime.fromisoformat(key["expires_at"]) - datetime.fromisoformat(key["created_at"])
     assert lasts == timedelta(days=30)
-    assert "1 to 100" in run("keys", "create", "--account", EMAIL, "--name", "x" * 101, status=1).stderr
+    for name in ("x" * 101, "", "  ", "two\nlines", "\x1b[31mred", "\udcff"):
+        assert "1 to 100" in run("keys", "create", "--account", EMAIL, "--name", name, status=1).stderr
     for days in ("0", "-1", "36501"):
         run("keys", "create", "--account", EMAIL, "--expires-in-days", days, status=2)
     assert len(keys()) == 1

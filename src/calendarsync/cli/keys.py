@@ -49,8 +49,8 @@ def create(
         wanted = DEFAULT_SCOPES if scopes is None else parse_scopes(scopes)
     except ValueError as error:
         fail(error)
-    if name is not None and not 0 < len(name) <= _MAX_NAME:
-        fail(f"a name has 1 to {_MAX_NAME} characters")
+    if name is not None and not (name.strip() and name.isprintable() and len(name) <= _MAX_NAME):
+        fail(f"a name has 1 to {_MAX_NAME} printable characters")
 
     async def work(database: Database, settings: Settings) -> str:
         account_id = await find_account(database, account)
