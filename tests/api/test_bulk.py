@@ -11,11 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import delete, event, select, update
 from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Mode
+from calendarsync.store import pairs as pair_store
 from calendarsync.store.tables import accounts, pairs
+from calendarsync.store.tenancy import Tenant, owned
 from tests.api.client import Answer, Client
 from tests.api.world import World
 
@@ -127,6 +130,24 @@ async def test_sent_again_it_makes_nothing_twice_and_tells_what_is_there(
     rest = await made(client, asked)
     assert [each["status"] for each in rest] == [409, 409, 201]
     assert len(await rows(world)) == 3
+
+
+async def test_an_equal_pair_that_goes_meanwhile_is_told_as_it_was(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await stars(world, 2)
+    (there,) = await made(client, asked[:1])
+    insert_pairs, tenant = pair_store.insert_pairs, Tenant(world.account_id, "live")
+
+    async def insert_late(db: AsyncConnection, *given: Any) -> None:
+        gone = delete(pairs).where(owned(pairs), pairs.c.id == there["pair"]["id"])
+        await db.execute(gone, tenant.parameters())
+        await insert_pairs(db, *given)
+
+    monkeypatch.setattr(pair_store, "insert_pairs", insert_late)
+    results = await made(client, asked)
+    assert [each["status"] for each in results] == [409, 201]
+    assert results[0]["pair"] == there["pair"]
 
 
 async def test_equal_pairs_in_one_request(world: World, client: Client) -> None:

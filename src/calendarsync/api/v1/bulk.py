@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.scopes import Scope
@@ -176,7 +175,8 @@ async def _make(services: Services, caller: Identity, items: Sequence[_Item]) ->
     async with services.db.write_as(tenant) as connection:
         await one_at_a_time(connection, store.making(tenant))
         ends = await connection_store.get_connections(connection, tenant, ids, keep=True)
-        there = _Pairs(await store.pairs_among(connection, tenant, ids))
+        found = await store.pairs_among(connection, tenant, ids)
+        there = _Pairs(found)
         rows: list[dict[str, Any]] = []
         for item in items:
             # Apart by a moment each, so that they are listed in the order in which they were sent.
@@ -192,7 +192,9 @@ async def _make(services: Services, caller: Identity, items: Sequence[_Item]) ->
                 there.add(row)
             decided.append((item, (equal or row)["id"], equal is None))
         await store.insert_pairs(connection, tenant, rows)
-        shown = await _shown(connection, caller, ids)
+        # One that was there may have gone meanwhile.
+        after = await store.pairs_among(connection, tenant, ids)
+        shown = {row["id"]: pair_out(row, caller.clock) for row in (*found, *after)}
     for item, pair_id, is_new in decided:
         if is_new:
             item.result = ItemResult(index=item.index, status=201, pair=shown[pair_id])
@@ -217,13 +219,6 @@ class _Pairs:
     @staticmethod
     def _ends(row: PairRow) -> frozenset[str]:
         return frozenset((row["connection_a_id"], row["connection_b_id"]))
-
-
-async def _shown(
-    connection: AsyncConnection, caller: Identity, connection_ids: Collection[str]
-) -> dict[str, PairOut]:
-    rows = await store.pairs_among(connection, caller.tenant, connection_ids)
-    return {row["id"]: pair_out(row, caller.clock) for row in rows}
 
 
 async def _switch(
