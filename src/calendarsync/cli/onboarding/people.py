@@ -14,7 +14,7 @@ from typing import Literal, cast, get_args
 
 from calendarsync.client.models import Direction, SyncMode
 
-PROVIDERS = ("caldav", "ics", "sandbox", "google", "microsoft")
+PROVIDERS = ("caldav", "ics", "sandbox")
 ENDS: tuple[Literal["a", "b"], ...] = ("a", "b")
 OF_AN_END = ("provider", "url", "username", "password", "calendar_id", "email")
 COLUMNS = ("email", *(f"{end}_{name}" for end in ENDS for name in OF_AN_END), "sync_mode", "direction")
@@ -131,7 +131,7 @@ def _text(path: Path) -> str:
 
 def _delimiter(text: str) -> tuple[str, int]:
     """The delimiter, and how many lines stand before the header: Excel may name it in one of its own."""
-    first = text.partition("\n")[0].strip()
+    first = text.partition("\n")[0].strip(" \r")
     if re.fullmatch(r"sep=.", first, re.IGNORECASE):
         return first[-1], 1
     return max(",;\t", key=first.count), 0
@@ -215,8 +215,8 @@ def _wrong(line: int, values: Mapping[str, str]) -> Iterator[Problem]:
             yield Problem(line, name, f"must be one of {', '.join(words)}")
     for end in ENDS:
         yield from _wrong_end(line, values, end)
-    same = all(values.get(f"a_{name}") == values.get(f"b_{name}") for name in OF_AN_END[:-1])
-    if same and "a_provider" in values:
+    a, b = ([values.get(f"{end}_{name}", "") for name in OF_AN_END[:-1]] for end in ENDS)
+    if a == b and any(a[1:]):
         yield Problem(line, "b_url", "the two calendars are the same")
 
 

@@ -17,6 +17,7 @@ from calendarsync.cli.onboarding.people import People, Person, Problem, Unusable
 Status = Literal["open", "done", "failed"]
 
 _EVERY_SECONDS = 1.0
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # OWASP, CSV injection
 
 
 @dataclass
@@ -65,9 +66,15 @@ class Results:
         writer.writerow(_COLUMNS)
         for person in self._people.rows:
             outcome = asdict(self.of(person))
-            writer.writerow((person.line, person.email, *(outcome[name] for name in _OUTCOME), person.key))
+            told = (person.email, *(outcome[name] for name in _OUTCOME))
+            writer.writerow((person.line, *map(_harmless, told), person.key))
         _replace(self.path, text.getvalue())
         self._written = time.monotonic()
+
+
+def _harmless(text: str) -> str:
+    """What a spreadsheet would take for a formula, and carry out, becomes text by an apostrophe before it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _replace(path: Path, text: str) -> None:
@@ -93,9 +100,13 @@ def _read(path: Path) -> Mapping[str, Outcome]:
         raise _not_ours(path) from None
     header = text.partition("\n")[0]
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-    if tuple(next(rows, ())) != _COLUMNS:
+    try:
+        columns, *lines = rows
+    except (ValueError, csv.Error):  # ValueError: it is empty
+        raise _not_ours(path) from None
+    if tuple(columns) != _COLUMNS:
         raise _not_ours(path)
-    found = (dict(zip(_COLUMNS, row, strict=False)) for row in rows)
+    found = (dict(zip(_COLUMNS, line, strict=False)) for line in lines)
     return {row["row"]: _outcome(row) for row in found if len(row) == len(_COLUMNS)}
 
 
