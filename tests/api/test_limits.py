@@ -106,6 +106,21 @@ async def test_guesses_are_limited_and_cost_the_account_nothing(
     assert check_allowance(await client.get(URL)) == 1_999  # from the same network
 
 
+async def test_a_clock_that_is_set_back_prolongs_no_limit(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FAILURES_PER_HOUR", 1)
+    await use(world, 2_000)
+    guesser = Client(world.app)
+
+    async def ask() -> list[int]:
+        return [(await each.get(URL)).status for each in (client, guesser, guesser)]
+
+    assert await ask() == [429, 401, 429]
+    world.tick(-86_400)
+    assert await ask() == [200, 401, 429]
+
+
 async def test_only_trusted_proxies_tell_who_asks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FAILURES_PER_HOUR", 1)
     stranger = Client(world.app)
