@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import RowMapping, select, update
+from sqlalchemy.exc import OperationalError
 from starlette.types import Message
 
 from calendarsync.accounts.keys import Mode
@@ -260,20 +262,60 @@ async def _send(client: Client, body: dict[str, Any], send: Callable[[Message], 
     await Client(Deaf(), client.key).post(PAIRS, body, headers=HEADERS)
 
 
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable("gone"), OperationalError("UPDATE", {}, sqlite3.OperationalError("locked"))]
+)
 async def test_an_answer_that_cannot_be_kept_is_given(
-    world: World, client: Client, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    client: Client, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Neither can its time be renewed while it is at work."""
+    failures: list[object] = []
+
+    async def fail(*given: object) -> None:
+        failures.append(given)
+        raise error
+
+    monkeypatch.setattr(idempotency, "_RENEWED_EVERY", timedelta(milliseconds=1))
+    monkeypatch.setattr(store, "change", fail)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr("calendarsync.api.v1.pairing.create", _waiting(begun, go_on))
+    asked = asyncio.create_task(client.post(PAIRS, wanted, headers=HEADERS))
+    async with asyncio.timeout(20):
+        while len(failures) < 2:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
+    go_on.set()
+    assert (await asked).status == 201
+    assert await pairs(client) == 1
+
+
+async def test_a_key_that_cannot_be_released_hides_no_error(
+    client: Client, wanted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:
+        raise OperationalError("DELETE", {}, sqlite3.OperationalError("locked"))
+
+    async def unavailable(*_: object) -> None:
         raise DatabaseUnavailable("gone")
 
-    monkeypatch.setattr(store, "change", fail)
-    assert (await client.post(PAIRS, wanted, headers=HEADERS)).status == 201
+    monkeypatch.setattr(store, "release", fail)
+    monkeypatch.setattr(pairing, "create", unavailable)
+    check_error(await client.post(PAIRS, wanted, headers=HEADERS), 503, "unavailable")
 
 
 async def test_a_body_that_is_too_large_takes_no_key(world: World, client: Client) -> None:
     answer = await client.post(PAIRS, b'"' + b"x" * 1_000_000 + b'"', headers=HEADERS)
     check_error(answer, 413, "payload_too_large")
     assert await rows(world) == []
+
+
+async def test_a_large_answer_takes_little_room(world: World, client: Client) -> None:
+    url = f"{PAIRS}/bulk"
+    first = await client.post(url, {"pairs": [{}] * 1_000}, headers=HEADERS)
+    (row,) = await rows(world)
+    assert len(first.body) > 200_000
+    assert len(row["answer_encrypted"]) < 20_000
+    again = await client.post(url, {"pairs": [{}] * 1_000}, headers=HEADERS)
+    assert (again.status, again.body, replayed(again)) == (200, first.body, True)
 
 
 async def test_a_secret_is_kept_for_minutes_and_for_one_key(world: World, client: Client) -> None:

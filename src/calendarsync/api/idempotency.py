@@ -1,8 +1,8 @@
 """Idempotency-Key: a POST that is sent again gets the first answer, and nothing is done twice.
 
 A row says who answers, and for how long that counts: a process that dies leaves it behind, and it runs out. While
-the request is at work its time is renewed. Answers are kept encrypted; those that show a secret for minutes, and
-only for the API key that was told it.
+the request is at work its time is renewed. Answers are kept compressed, for 3 kB of a bulk request may bring 400 kB,
+and encrypted; those that show a secret for minutes, and only for the API key that was told it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 from sqlalchemy import RowMapping
+from sqlalchemy.exc import SQLAlchemyError
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.api.errors import ApiError, answer_to, conflict, invalid
 from calendarsync.api.services import Services, services_of
-from calendarsync.observability import get_logger
+from calendarsync.observability import describe_exception, get_logger
 from calendarsync.store import idempotency as store
 from calendarsync.store.database import DatabaseUnavailable
 
@@ -33,6 +35,8 @@ _RENEWED_EVERY = LEASE / 3
 
 _FORM = re.compile(r"[ -~]{1,255}")
 _NOT_KEPT = frozenset({401, 429})
+# What is done is done, and its answer is worth more to the caller than an error about its keeping.
+_NOT_WRITTEN = (DatabaseUnavailable, SQLAlchemyError)
 _log = get_logger(__name__)
 
 Answering = Callable[[], Awaitable[Response]]
@@ -130,7 +134,8 @@ def _replay(attempt: _Attempt, earlier: RowMapping) -> Response:
         raise ApiError(409, message, headers={"Retry-After": "1"})
     if attempt.secret and earlier["api_key_id"] != attempt.caller.key_id:
         raise conflict(f"this {HEADER} was used with another API key, to which the answer was shown")
-    kept = json.loads(attempt.services.keyring.decrypt(earlier["answer_encrypted"], attempt.key_hash))
+    packed = attempt.services.keyring.decrypt(earlier["answer_encrypted"], attempt.key_hash)
+    kept = json.loads(zlib.decompress(packed))
     body = kept["body"]
     if earlier["status"] >= 400:  # by its id an error is found in the log, and this one is in there as well
         error = json.loads(body)
@@ -149,7 +154,7 @@ async def _keep(attempt: _Attempt, response: Response) -> None:
     kept = json.dumps({"headers": headers, "body": bytes(response.body).decode()}).encode()
     values = {
         "status": response.status_code,
-        "answer_encrypted": services.keyring.encrypt(kept, attempt.key_hash),
+        "answer_encrypted": services.keyring.encrypt(zlib.compress(kept, level=1), attempt.key_hash),
         "expires_at": services.now() + (SECRETS_KEPT_FOR if attempt.secret else KEPT_FOR),
     }
     try:
@@ -157,17 +162,16 @@ async def _keep(attempt: _Attempt, response: Response) -> None:
             await store.change(
                 connection, attempt.caller.tenant, attempt.key_hash, attempt.request_id, values
             )
-    except DatabaseUnavailable as error:
-        # What was asked for is done, and its answer is worth more to the caller than an error.
-        _log.warning("answer not kept", reason=str(error))
+    except _NOT_WRITTEN as error:
+        _log.warning("answer not kept", **describe_exception(error))
 
 
 async def _release(attempt: _Attempt) -> None:
     try:
         async with attempt.services.db.write_as(attempt.caller.tenant) as connection:
             await store.release(connection, attempt.caller.tenant, attempt.key_hash, attempt.request_id)
-    except DatabaseUnavailable as error:
-        _log.warning("idempotency key not released", reason=str(error))  # its lease runs out
+    except _NOT_WRITTEN as error:
+        _log.warning("idempotency key not released", **describe_exception(error))  # its lease runs out
 
 
 @asynccontextmanager
@@ -190,5 +194,5 @@ async def _renew(attempt: _Attempt) -> None:
                 await store.change(
                     connection, attempt.caller.tenant, attempt.key_hash, attempt.request_id, values
                 )
-        except DatabaseUnavailable as error:
-            _log.warning("idempotency key not renewed", reason=str(error))
+        except _NOT_WRITTEN as error:
+            _log.warning("idempotency key not renewed", **describe_exception(error))
