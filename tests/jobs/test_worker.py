@@ -270,9 +270,18 @@ async def test_a_clock_that_is_set_back_puts_nothing_off(
         monkeypatch.undo()
         return -3600.0
 
+    minded: list[timedelta] = []
+
+    async def mind_the_clock() -> None:
+        minded.append(at.app.clock() - before)
+
+    before = at.app.clock()
     monkeypatch.setattr(at.app.db, "read_clock", jumped)
     at.app.clock.advance(hours=-1)
-    await scheduled.tick()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scheduled.worker._deliverer, "mind_the_clock", mind_the_clock)
+        await scheduled.tick()
+    assert minded == [timedelta(hours=-1)], "deliveries too"
     assert (await at.app.row(pairs, pair)).due_at == at.app.clock() + timedelta(seconds=300)
     at.app.clock.advance(seconds=301)
     await scheduled.tick()

@@ -120,7 +120,7 @@ async def test_the_socket_is_guarded_even_if_the_resolver_is_not(servers: Server
     """Every way to an address ends at the socket, past whatever a resolver or a cache let through."""
     port = await servers.http(hello)
     servers.resolver.hosts["inside.example.com"] = [("127.0.0.1", port), ("127.0.0.2", port)]
-    limits = Limits(9, 9, connect_timeout_seconds=5, read_timeout_seconds=5)
+    limits = Limits(9, 9, connect_timeout_seconds=5, read_timeout_seconds=5, keepalive_seconds=5)
     session = guarded_session(AddressPolicy(), servers.resolver, default_ssl_context(), limits, "test")
     connector = session.connector
     assert isinstance(connector, aiohttp.TCPConnector)

@@ -144,6 +144,21 @@ async def test_a_kept_connection_that_the_server_closed_is_replaced(servers: Ser
     assert served == [method.encode()] * 2
 
 
+async def test_a_connection_that_nobody_uses_is_closed_in_time(servers: Servers) -> None:
+    closed = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        assert await reader.read() == b""
+        closed.set()
+
+    port = await servers.raw(handle)
+    client = await servers.client(keepalive_seconds=0.05)
+    assert (await client.request("GET", f"http://127.0.0.1:{port}/")).status == 200
+    await asyncio.wait_for(closed.wait(), 15)
+
+
 async def test_a_post_is_never_sent_twice(servers: Servers) -> None:
     count = 0
 

@@ -52,7 +52,18 @@ CALLER = frozenset(
 )
 ENGINE = frozenset(
     {
-        *("claims", "deliveries", "index", "limits", "links", "orders", "outbox", "quiet", "retention", "runs"),
+        *(
+            "claims",
+            "deliveries",
+            "index",
+            "limits",
+            "links",
+            "orders",
+            "outbox",
+            "quiet",
+            "retention",
+            "runs",
+        ),
         "schedule",
     }
 )
@@ -90,6 +101,8 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.linked_copies", "links"): _CALENDAR,
     ("deliveries.earliest_due", "deliveries"): _SENT,
     ("deliveries.waiting", "deliveries"): _SENT,
+    ("deliveries.pull_in", "deliveries"): "a clock that was set back put off the deliveries of all accounts",
+    ("deliveries.prune", "webhook_events"): "what is kept no longer goes, in all accounts",
     ("idempotency.prune", "idempotency"): "what is kept no longer goes, in all accounts",
     ("orders.prune", "orders"): "what is done goes after a while, in all accounts",
 }

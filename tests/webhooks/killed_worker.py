@@ -6,12 +6,11 @@ import asyncio
 import sys
 from datetime import timedelta
 
-from calendarsync.jobs.deliveries import AT_ONCE, Deliverer, Pace
+from calendarsync.jobs.deliveries import Deliverer, Pace, client_for_receivers
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.wiring import build_engine
 from calendarsync.jobs.worker import Worker
-from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
 from calendarsync.store.database import Database
 from calendarsync.webhooks.delivery import Sender
@@ -23,7 +22,7 @@ PACE = Pace(delays=(timedelta(seconds=0.1),) * 60, lease=timedelta(seconds=4))
 async def main(url: str, secret: str) -> None:
     db, keyring = Database(url), Keyring([secret.encode()])
     wakeups, results = Wakeups(db), Results(db)
-    async with HttpClient(allowed_private_networks=[LOOPBACK], max_connections_per_host=AT_ONCE) as http:
+    async with client_for_receivers([LOOPBACK]) as http:
         deliverer = Deliverer(db, Sender(keyring, http, db.now, timeout_seconds=2), pace=PACE)
         engine = build_engine(db, keyring, http, poll_seconds=300, on_events=deliverer.wake)
         worker = Worker(db, engine, wakeups, results, deliverer=deliverer, poll_seconds=300)

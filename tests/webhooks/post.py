@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from standardwebhooks import Webhook
 
-from calendarsync.jobs.deliveries import AT_ONCE, Deliverer, Pace
+from calendarsync.jobs.deliveries import Deliverer, Pace, client_for_receivers
 from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
 from calendarsync.store import tables
@@ -119,7 +119,7 @@ async def post_at(url: str, secret: bytes | None = None) -> AsyncIterator[Post]:
     try:
         async with db.write() as connection:
             await connection.execute(insert(tables.accounts), row)
-        async with HttpClient(allowed_private_networks=[LOOPBACK], max_connections_per_host=AT_ONCE) as http:
+        async with client_for_receivers([LOOPBACK]) as http:
             yield Post(db, Keyring([secret or secrets.token_bytes(32)]), http, account)
     finally:
         await db.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from calendarsync.jobs.deliveries import Deliverer, Pace
+from calendarsync.jobs.deliveries import Deliverer, Pace, _Attempt
 from calendarsync.store.database import Database, DatabaseUnavailable
 from tests.webhooks.post import Post, at_work
 from tests.webhooks.receiver import Receiver, receiver
@@ -60,8 +60,10 @@ async def _break_off(coroutine: Coroutine[Any, Any, object], at: int) -> bool:
 
 
 async def _claimed_and_sent(deliverer: Deliverer) -> None:
+    task = asyncio.current_task()
+    assert task is not None
     for delivery in await deliverer._claim(10):
-        deliverer._under_way[delivery.id] = (delivery, asyncio.current_task())  # type: ignore[assignment]
+        deliverer._under_way[task] = _Attempt(delivery, 0.0)
         await deliverer._deliver(delivery)
 
 

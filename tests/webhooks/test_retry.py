@@ -54,7 +54,8 @@ def test_patience_ends(since: timedelta, reason: str | None) -> None:
 
 
 _queues = st.lists(
-    st.builds(Queue, st.uuids().map(str), st.integers(0, IN_FLIGHT + 1), st.booleans()), max_size=30
+    st.builds(Queue, st.uuids().map(str), st.integers(0, IN_FLIGHT + 1), st.booleans(), st.booleans()),
+    max_size=30,
 )
 
 
@@ -69,13 +70,15 @@ def test_places_are_shared_out_fairly(queues: list[Queue], room: int, failing_ro
     for queue in queues:
         share = shares.get(queue.webhook_id, 0)
         assert share <= max((1 if queue.failing else IN_FLIGHT) - queue.in_flight, 0)
-    # Nobody who fails has a place that somebody else could use, and nobody has two while another has none.
+        assert not (share and queue.slow)
+    # Nobody who fails has a place that somebody else could use, and nobody gets one who has two more than another.
     free = [queue for queue in healthy if shares.get(queue.webhook_id, 0) < queue.room]
     if free:
         assert not any(queue.webhook_id in shares for queue in failing)
         assert sum(shares.values()) == room
-        fewest = min(shares.get(queue.webhook_id, 0) for queue in free)
-        assert all(shares.get(queue.webhook_id, 0) <= fewest + 1 for queue in healthy)
+        fewest = min(queue.in_flight + shares.get(queue.webhook_id, 0) for queue in free)
+        given_more = [queue for queue in healthy if queue.webhook_id in shares]
+        assert all(queue.in_flight + shares[queue.webhook_id] <= fewest + 1 for queue in given_more)
     elif failing_room > 0 and sum(shares.values()) < room:
         unserved = [queue for queue in failing if queue.room and queue.webhook_id not in shares]
         assert not unserved or sum(queue.webhook_id in shares for queue in failing) == failing_room

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from calendarsync.accounts.installation import open_installation
-from calendarsync.jobs.deliveries import AT_ONCE, Deliverer
+from calendarsync.jobs.deliveries import Deliverer, client_for_receivers
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
@@ -55,8 +55,7 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
         networks = settings.allowed_private_networks
         async with (
             HttpClient(allowed_private_networks=networks) as http,
-            # Connections of their own: receivers that hang take none from calendars.
-            HttpClient(allowed_private_networks=networks, max_connections_per_host=AT_ONCE) as receivers,
+            client_for_receivers(networks) as receivers,
         ):
             wakeups, results, metrics = Wakeups(db), Results(db), Metrics()
             poll = float(settings.poll_interval_seconds)

@@ -147,6 +147,7 @@ class Worker:
             async with self._db.write() as db:
                 now = self._db.now()
                 await pull_in(db, now + self._poll, now + LEASE)
+            await self._deliverer.mind_the_clock()
             self._clock_minded = True
 
     async def _carry_on_orders(self) -> None:

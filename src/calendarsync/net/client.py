@@ -109,7 +109,8 @@ class HttpClient:
 
     At most `max_connections` are open at once, `max_connections_per_host` to one host and port; waiting for
     one counts into a request's timeout. `connect_timeout_seconds` covers TCP and TLS of one attempt,
-    `read_timeout_seconds` the pause between two reads. `ssl_context` replaces the system's trusted
+    `read_timeout_seconds` the pause between two reads; a connection that nobody uses is kept for
+    `keepalive_seconds`, whatever the limits. `ssl_context` replaces the system's trusted
     authorities and the minimum of TLS 1.2. `resolver` replaces the system's and stays its caller's to close.
     """
 
@@ -123,6 +124,7 @@ class HttpClient:
         read_timeout_seconds: float = 20,
         max_connections: int = 256,
         max_connections_per_host: int = 8,
+        keepalive_seconds: float = 30,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._allowed = tuple(allowed_private_networks)
@@ -133,6 +135,7 @@ class HttpClient:
             connections_per_host=max_connections_per_host,
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=read_timeout_seconds,
+            keepalive_seconds=keepalive_seconds,
         )
         self._resolver = resolver
         # Two pools: a connection that an open request made must not serve a confined one.

@@ -14,7 +14,6 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from calendarsync.net.addresses import AddressPolicy
 
-KEEPALIVE_SECONDS = 30.0
 DNS_CACHE_SECONDS = 30
 MAX_LINE_BYTES = 8190  # the status line, and each header
 MAX_HEADERS = 128
@@ -58,6 +57,7 @@ class Limits:
     connections_per_host: int  # to one host and port
     connect_timeout_seconds: float  # TCP and TLS of one attempt
     read_timeout_seconds: float  # between two reads
+    keepalive_seconds: float
 
 
 def guarded_session(
@@ -82,7 +82,7 @@ def guarded_session(
         limit=limits.connections,
         limit_per_host=limits.connections_per_host,
         ttl_dns_cache=DNS_CACHE_SECONDS,
-        keepalive_timeout=KEEPALIVE_SECONDS,
+        keepalive_timeout=limits.keepalive_seconds,
     )
     return aiohttp.ClientSession(
         connector=connector,

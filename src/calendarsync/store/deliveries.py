@@ -49,12 +49,16 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An endpoint with deliveries that have not come to their end; the first of them is due at `due_at`."""
+    """An endpoint with deliveries that have not come to their end; the first of them is due at `due_at`.
+
+    `slow`: one of those under way began long ago.
+    """
 
     webhook_id: str
     enabled: bool
     failing: bool
     in_flight: int
+    slow: bool
     due_at: datetime
 
 
@@ -78,6 +82,7 @@ _pending = deliveries.c.next_attempt_at.is_not(None)
 _now: Any = bindparam("now", type_=deliveries.c.next_attempt_at.type)
 _until: Any = bindparam("until", type_=deliveries.c.next_attempt_at.type)
 _before: Any = bindparam("before", type_=webhooks.c.failing_since.type)
+_slow_until: Any = bindparam("slow_until", type_=deliveries.c.leased_until.type)
 _webhook_id: Any = bindparam("of_webhook")
 _ids: Any = bindparam("ids", expanding=True)
 
@@ -110,17 +115,17 @@ _due_at = (
     .correlate(_queue)
     .scalar_subquery()
 )
-_in_flight = (
-    select(func.count())
-    .where(deliveries.c.leased_until > _now, deliveries.c.webhook_id == _queue.c.id)
-    .correlate(_queue)
-    .scalar_subquery()
-)
+_under_way = and_(deliveries.c.leased_until > _now, deliveries.c.webhook_id == _queue.c.id)
+_in_flight = select(func.count()).where(_under_way).correlate(_queue).scalar_subquery()
+_slow = (
+    select(deliveries.c.id).where(_under_way, deliveries.c.leased_until <= _slow_until).correlate(_queue)
+).exists()
 _WAITING = select(
     webhooks.c.id,
     (webhooks.c.status == ENABLED).label("enabled"),
     and_(webhooks.c.failing_since.is_not(None), webhooks.c.failing_since <= _before).label("failing"),
     _in_flight.label("in_flight"),
+    _slow.label("slow"),
     _due_at.label("due_at"),
 ).join(_queue, _queue.c.id == webhooks.c.id)
 
@@ -186,15 +191,17 @@ async def earliest_due(db: AsyncConnection) -> datetime | None:
     return first
 
 
-async def waiting(db: AsyncConnection, now: datetime, before: datetime) -> list[Waiting]:
+async def waiting(
+    db: AsyncConnection, now: datetime, *, before: datetime, slow_until: datetime
+) -> list[Waiting]:
     """All endpoints with pending deliveries, those first that have waited longest.
 
-    Those that have done nothing but fail since `before` or longer are `failing`. Until the transaction ends
-    nobody else claims deliveries.
+    Those that have done nothing but fail since `before` or longer are `failing`; those with a delivery under way
+    whose lease ends by `slow_until` are `slow`. Until the transaction ends nobody else claims deliveries.
     """
     await one_at_a_time(db, DELIVERIES_LOCK)
     await prefer_indexes(db)
-    rows = await db.execute(_WAITING, {"now": now, "before": before})
+    rows = await db.execute(_WAITING, {"now": now, "before": before, "slow_until": slow_until})
     return sorted((Waiting(*row) for row in rows), key=lambda each: each.due_at)
 
 
@@ -225,20 +232,25 @@ async def _choose_for_each(db: AsyncConnection, shares: Mapping[str, int], now: 
 _failing_since = case((webhooks.c.failing_since.is_(None), _now), else_=webhooks.c.failing_since)
 
 
-async def note_success(db: AsyncConnection, webhook_id: str) -> None:
-    """An endpoint is not failing any more."""
+def _addressed(delivery: Delivery) -> ColumnElement[bool]:
+    """The delivery's endpoint; one that was pointed elsewhere meanwhile is not judged by what answered before."""
+    return and_(webhooks.c.id == delivery.webhook_id, webhooks.c.url_encrypted == delivery.url_encrypted)
+
+
+async def note_success(db: AsyncConnection, delivery: Delivery) -> None:
+    """Its endpoint is not failing any more."""
     await db.execute(
         update(webhooks)
-        .where(webhooks.c.id == webhook_id, webhooks.c.failing_since.is_not(None))
+        .where(_addressed(delivery), webhooks.c.failing_since.is_not(None))
         .values(failing_since=None)
     )
 
 
-async def note_failure(db: AsyncConnection, webhook_id: str, now: datetime) -> datetime | None:
-    """Since when an endpoint does nothing but fail; None where it is gone or disabled."""
+async def note_failure(db: AsyncConnection, delivery: Delivery, now: datetime) -> datetime | None:
+    """Since when its endpoint does nothing but fail; None where that is gone, disabled or elsewhere."""
     statement = (
         update(webhooks)
-        .where(webhooks.c.id == webhook_id, webhooks.c.status == ENABLED)
+        .where(_addressed(delivery), webhooks.c.status == ENABLED)
         .values(failing_since=_failing_since)
         .returning(webhooks.c.failing_since)
     )
@@ -246,11 +258,11 @@ async def note_failure(db: AsyncConnection, webhook_id: str, now: datetime) -> d
     return since
 
 
-async def disable(db: AsyncConnection, webhook_id: str, reason: str, now: datetime) -> bool:
-    """Send nothing more to an endpoint; whether it was enabled until now."""
+async def disable(db: AsyncConnection, delivery: Delivery, reason: str, now: datetime) -> bool:
+    """Send nothing more to its endpoint; whether that was enabled until now."""
     statement = (
         update(webhooks)
-        .where(webhooks.c.id == webhook_id, webhooks.c.status == ENABLED)
+        .where(_addressed(delivery), webhooks.c.status == ENABLED)
         .values(status=DISABLED, disabled_reason=reason, disabled_at=now)
         .returning(webhooks.c.id)
     )
@@ -291,6 +303,20 @@ async def give_back(db: AsyncConnection, claimed: Collection[Delivery], now: dat
         await db.execute(_GIVE_BACK, {"ids": mine, "now": now})
 
 
+async def pull_in(db: AsyncConnection, now: datetime, leased_until: datetime) -> None:
+    """The clock was set back: what was never tried is due, and no claim counts longer than that."""
+    never_tried = and_(deliveries.c.generation == 0, deliveries.c.next_attempt_at > now)
+    held_longer = deliveries.c.leased_until > leased_until
+    for put_off, values in (
+        (never_tried, {"next_attempt_at": now}),
+        (held_longer, {"next_attempt_at": leased_until, "leased_until": leased_until}),
+    ):
+        # In one order, as two processes may notice it at once.
+        lock = select(deliveries.c.id).where(put_off).order_by(deliveries.c.id).with_for_update()
+        if (await db.execute(lock)).first() is not None:
+            await db.execute(update(deliveries).where(put_off).values(values))
+
+
 async def cancel(db: AsyncConnection, webhook_id: str, now: datetime, limit: int = 1000) -> int:
     """End pending deliveries of a disabled endpoint, but for those that are under way; how many.
 
@@ -325,6 +351,10 @@ async def prune(db: AsyncConnection, before: datetime, limit: int = 1000) -> int
         .where(webhook_events.c.created_at < before)
         .order_by(webhook_events.c.created_at)
         .limit(limit)
+        # Another process may be at it as well.
+        .with_for_update(skip_locked=True)
     )
-    gone = await db.execute(delete(webhook_events).where(webhook_events.c.id.in_(oldest)))
-    return gone.rowcount
+    ids = (await db.execute(oldest)).scalars().all()
+    if ids:
+        await db.execute(delete(webhook_events).where(webhook_events.c.id.in_(_ids)), {"ids": ids})
+    return len(ids)
