@@ -433,6 +433,27 @@ def test_too_many_instances() -> None:
     assert caught.value.problem is Problem.TOO_MANY_INSTANCES
 
 
+AGES = RecurrenceDate(at("1900-01-01T00:00:00Z"), end=at("2020-01-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        event("1900-01-01T09:00:00Z", "FREQ=HOURLY;COUNT=1000000000"),
+        event("1900-01-01T09:00:00Z", "FREQ=HOURLY", rdates=(AGES,)),
+        event("1900-01-01T09:00:00Z", "FREQ=DAILY", "FREQ=DAILY;BYHOUR=11", rdates=(AGES,)),
+        event(
+            "1900-01-01T09:00:00Z", rdates=(AGES, RecurrenceDate(at("2026-01-01"))), exrules=("FREQ=HOURLY",)
+        ),
+    ],
+)
+def test_what_comes_before_a_window_is_not_gone_through_without_end(series: Component) -> None:
+    """Few instances lie in it, or none."""
+    with pytest.raises(RecurrenceError) as caught:
+        expand([series], utc("2026-01-05"), utc("2026-01-06"), "UTC")
+    assert caught.value.problem is Problem.TOO_MANY_INSTANCES
+
+
 HOSTILE = [
     "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30",
     "FREQ=DAILY;INTERVAL=7;BYDAY=FR",

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import count as count_up
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -23,6 +24,9 @@ _SECONDS = {HOURLY: 3600, MINUTELY: 60, SECONDLY: 1}
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _MAX_LENGTH = 4000
 _STEPS_PER_DAY = 1440
+MAX_GIVEN = 50_000
+"""How many times are gone through, of a rule or a series, to lay it out over a window."""
+
 # part: dateutil's name, the least and greatest value, whether negative values count from the end
 _NUMBERS = {
     "BYSECOND": ("bysecond", 0, 60, False),
@@ -37,6 +41,10 @@ _NUMBERS = {
 _UNTIL = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 _BYDAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
 _DATE_PARTS = ("bymonth", "bymonthday", "byyearday", "byweekno", "byweekday")
+
+
+class TooManyGiven(ValueError):  # noqa: N818 - it says what it is
+    """More than `MAX_GIVEN` times would have to be gone through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,8 @@ def occurrences(
     """The rule's local times from about `after` to `before`, ascending; UNTIL is left to the caller.
 
     `start` is DTSTART's local reading. It takes one of COUNT's instances also where it does not match the
-    rule (`counts_start`), but is given only where it does. Raises ValueError where dateutil refuses a rule.
+    rule (`counts_start`), but is given only where it does. Raises ValueError where dateutil refuses a rule, and
+    TooManyGiven where it gives too many: a COUNT is counted from the start, whatever `after` is.
     """
     keywords: dict[str, Any] = _filled(rule, start)
     if _never(rule, keywords, start):
@@ -198,7 +207,7 @@ def occurrences(
     freq = cast("Literal[0, 1, 2, 3, 4, 5, 6]", rule.freq)
     generator = iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **keywords))
     first = True
-    while True:
+    for number in count_up(1):
         try:
             value = next(generator)
         except StopIteration:
@@ -214,6 +223,8 @@ def occurrences(
         first = False
         if value > before:
             return
+        if number > MAX_GIVEN:
+            raise TooManyGiven
         if value >= after:
             yield value
 

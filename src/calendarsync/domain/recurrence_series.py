@@ -21,7 +21,15 @@ from calendarsync.domain.event import (
     RecurrenceDate,
     master_of,
 )
-from calendarsync.domain.recurrence_rule import HOURLY, Rule, occurrences, parse_rule, too_dense
+from calendarsync.domain.recurrence_rule import (
+    HOURLY,
+    MAX_GIVEN,
+    Rule,
+    TooManyGiven,
+    occurrences,
+    parse_rule,
+    too_dense,
+)
 from calendarsync.domain.times import in_form_of
 from calendarsync.domain.timezones import zone_info
 
@@ -29,7 +37,6 @@ LIMIT = 10_000
 """Most instances that one resource may have in one window, and most dates that it may list."""
 
 MAX_RULES = 16
-_MAX_COUNTED = 50_000
 LONG = timedelta(days=36_525)
 """A rule that has not run out in a hundred years counts as endless: some hardly ever match."""
 _DAY = timedelta(days=1)
@@ -173,7 +180,9 @@ class Series:
         before = _moved(last.astimezone(UTC).replace(tzinfo=None), reach)
         seen: set[datetime] = set()
         is_hole = self._holes(after, before)
-        for local, period in self._locals(after, before):
+        for number, (local, period) in enumerate(self._locals(after, before)):
+            if number > MAX_GIVEN:  # one that is long makes the window wide for many that are short
+                raise RecurrenceError(Problem.TOO_MANY_INSTANCES)
             instant = self.utc(local)
             if instant in seen or instant in self.originals or instant in self.excluded:
                 continue
@@ -237,6 +246,8 @@ class Series:
             for local in occurrences(rule, self.zero, after, min(before, bound), counts_start=counts_start):
                 if exact is None or local < slack or self.utc(local) <= exact:
                     yield local
+        except TooManyGiven as error:
+            raise RecurrenceError(Problem.TOO_MANY_INSTANCES) from error
         except ValueError as error:
             raise RecurrenceError(Problem.BAD_RECURRENCE) from error
 
@@ -284,8 +295,8 @@ class Series:
             if rule.count is not None:
                 far = _moved(self.zero, LONG)
                 counted = self.starts(rule, self.zero, far, counts_start=len(self.rules) == 1)
-                starts = list(islice(counted, _MAX_COUNTED + 1))
-                if len(starts) > _MAX_COUNTED or not used_up(rule.count, starts):
+                starts = list(islice(counted, MAX_GIVEN))
+                if len(starts) == MAX_GIVEN or not used_up(rule.count, starts):
                     return finals, True
             else:
                 starts = self._final_before_until(rule)
@@ -297,7 +308,7 @@ class Series:
         back = 32 * _DAY
         while True:
             begin = _moved(bound, -back)
-            starts = list(islice(self.starts(rule, max(begin, self.zero), bound), _MAX_COUNTED))
+            starts = list(islice(self.starts(rule, max(begin, self.zero), bound), MAX_GIVEN))
             if starts or begin <= self.zero:
                 return starts
             back *= 8
