@@ -1,8 +1,8 @@
 """Idempotency-Key: a POST that is sent again gets the first answer, and nothing is done twice.
 
 A row says who answers, and for how long that counts: a process that dies leaves it behind, and it runs out. While
-the request is at work its time is renewed. Answers are kept compressed, for 3 kB of a bulk request may bring 400 kB,
-and encrypted; those that show a secret for minutes, and only for the API key that was told it.
+the request is at work its time is renewed. Answers are kept compressed, for 3 kB of a bulk request may bring
+400 kB, and encrypted; those that show a secret for minutes, and only for the API key that was told it.
 """
 
 from __future__ import annotations
