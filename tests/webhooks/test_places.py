@@ -11,7 +11,10 @@ from sqlalchemy import update
 
 from calendarsync.jobs import deliveries as module
 from calendarsync.jobs.deliveries import AT_ONCE, LEASE, Pace
+from calendarsync.jobs.outbox import Outbox
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.store import tables
+from calendarsync.store.deliveries import prune
 from calendarsync.store.webhooks import seal
 from tests.webhooks.post import Post, at_work
 from tests.webhooks.receiver import SOON, Got, receiver
@@ -139,3 +142,34 @@ async def test_a_clock_that_is_set_back_puts_off_retries_alone(post: Post) -> No
     assert before <= at <= post.db.now()
     assert until == at + LEASE
     assert found == {first: (at, None), claimed: (until, until), retried: (later, None)}
+
+
+async def test_what_is_being_forgotten_at_this_moment_is_not_delivered_again(post: Post) -> None:
+    webhook_id = await post.endpoint("http://127.0.0.1:1/")
+    await post.emit()
+    (delivery,) = await post.deliveries()
+    outbox = Outbox(post.db, Wakeups(post.db))
+    async with post.db.write() as db:
+        assert await prune(db, post.db.now()) == 1
+        again = asyncio.create_task(outbox.redeliver(post.tenant, webhook_id, delivery.id))
+        await asyncio.sleep(0.3)
+    with pytest.raises(LookupError):
+        await again
+
+
+async def test_two_who_forget_at_once_do_not_wait_for_each_other(post: Post) -> None:
+    await post.endpoint("http://127.0.0.1:1/")
+    await post.emit(4)
+    until = post.db.now()
+
+    async def forget() -> int:
+        async with post.db.write() as db:
+            return await prune(db, until, 2)
+
+    if post.db.backend == "postgresql":
+        async with post.db.write() as db:
+            assert await prune(db, until, 2) == 2
+            assert await asyncio.wait_for(asyncio.create_task(forget()), 5) == 2
+    else:
+        assert await forget() == await forget() == 2
+    assert await post.deliveries() == []

@@ -105,8 +105,12 @@ async def redeliver(
     Raises LookupError where the tenant has no such endpoint, or that no such delivery; EndpointDisabled.
     """
     await _check_endpoint(db, tenant, webhook_id)
-    statement = select(deliveries.c.event_id.label("id")).where(
-        _one(deliveries, delivery_id), deliveries.c.webhook_id == webhook_id
+    statement = (
+        select(webhook_events.c.id)
+        .join(deliveries, deliveries.c.event_id == webhook_events.c.id)
+        .where(owned(webhook_events), _one(deliveries, delivery_id), deliveries.c.webhook_id == webhook_id)
+        # Nobody may forget it between this and the delivery that refers to it.
+        .with_for_update(read=True, key_share=True, of=webhook_events)
     )
     earlier = (await db.execute(statement, tenant.parameters())).mappings().one_or_none()
     if earlier is None:
