@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from calendarsync.accounts.keys import Mode
-from calendarsync.api.v1 import sandboxing
+from calendarsync.api.v1 import connecting, sandboxing
+from calendarsync.api.v1.finding import Found
 from calendarsync.store.schedule import update_connection
 from tests.api.client import Answer, Client
 from tests.api.world import World
@@ -426,6 +427,25 @@ async def test_a_calendar_is_discovered_connected_and_then_kept(tester: Client) 
     for given in ({"calendar_id": calendar}, {"calendar_id": "https://dav.example.com/a/"}, {}):
         refusal = await tester.post("/api/v1/connections", {"provider": "sandbox", **given})
         refused(refusal, "calendar_id")
+
+
+async def test_a_calendar_that_goes_while_it_is_connected_is_not_there(
+    tester: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calendar = await add_calendar(tester)
+    find = connecting.find_calendars
+
+    async def find_and_delete(*arguments: Any) -> list[Found]:
+        found = await find(*arguments)
+        assert (await tester.delete(f"{URL}/{calendar}")).status == 204
+        return found
+
+    monkeypatch.setattr(connecting, "find_calendars", find_and_delete)
+    refused(
+        await tester.post("/api/v1/connections", {"provider": "sandbox", "calendar_id": calendar}),
+        "calendar_id",
+    )
+    assert (await tester.get("/api/v1/connections")).json["connections"] == []
 
 
 async def test_any_password_authorizes_an_expired_connection_again(world: World, tester: Client) -> None:
