@@ -150,6 +150,29 @@ async def test_an_equal_pair_that_goes_meanwhile_is_told_as_it_was(
     assert results[0]["pair"] == there["pair"]
 
 
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_connection_stays_while_pairs_are_made_of_it(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch, *, alone: bool
+) -> None:
+    (one,) = await stars(world, 1)
+    insert_pairs, begun = pair_store.insert_pairs, asyncio.Event()
+
+    async def insert_late(*given: Any) -> None:
+        begun.set()
+        await asyncio.sleep(0.3)  # time enough to delete it, if that were possible
+        await insert_pairs(*given)
+
+    monkeypatch.setattr(pair_store, "insert_pairs", insert_late)
+    url, body = (URL, one) if alone else (f"{URL}/bulk", {"pairs": [one]})
+    making = asyncio.create_task(client.post(url, body))
+    await begun.wait()
+    await client.delete(f"/api/v1/connections/{one['connection_b_id']}")
+    answer = await making
+    assert answer.status == (201 if alone else 200), answer.body
+    assert (await client.get(f"/api/v1/connections/{one['connection_b_id']}")).status == 200
+    assert len(await rows(world)) == 1
+
+
 async def test_equal_pairs_in_one_request(world: World, client: Client) -> None:
     (one,) = await stars(world, 1)
     results = await made(client, [{**one, "direction": "a_to_b"}, one, {**one, "direction": "b_to_a"}])
@@ -252,6 +275,8 @@ async def test_lists_by_connection_and_status(world: World, client: Client) -> N
 
 async def test_pause_and_resume_of_everything(world: World, client: Client) -> None:
     ids = [each["pair"]["id"] for each in await made(client, await stars(world, 3))]
+    async with world.db.write() as db:
+        await db.execute(update(pairs).values(quiet_state="seen", quiet_until=world.clock[0] + HOUR))
     other = await world.client(account_id=await world.other_account())
     answer = await client.post(f"{URL}/pause", {"pair_ids": [ids[0]]})
     assert answer.json == {"results": [{"pair_id": ids[0], "result": "changed"}], "changed": 1}
@@ -264,6 +289,7 @@ async def test_pause_and_resume_of_everything(world: World, client: Client) -> N
     }
     assert answer.json["changed"] == 2
     assert all((row.status, row.due_at) == ("paused", None) for row in (await rows(world)).values())
+    assert all(row.quiet_state is row.quiet_until is None for row in (await rows(world)).values())
     assert (await other.post(f"{URL}/resume", {"all": True})).json == {"results": [], "changed": 0}
     assert (await (await world.client(mode=Mode.TEST)).post(f"{URL}/resume", {"all": True})).json[
         "changed"
