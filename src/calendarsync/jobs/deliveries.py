@@ -72,12 +72,13 @@ class Pace:
 
 
 def client_for_receivers(networks: Sequence[Network]) -> HttpClient:
-    """With connections of its own: receivers that hang take none from calendars."""
+    """With connections and name lookups of its own: receivers that hang take none from calendars."""
     return HttpClient(
         allowed_private_networks=networks,
         max_connections=MOST_AT_ONCE,
         max_connections_per_host=MOST_AT_ONCE,
         keepalive_seconds=_KEEPALIVE_SECONDS,
+        max_lookups=AT_ONCE,
     )
 
 

@@ -34,6 +34,7 @@ from calendarsync.net.connector import (
 from calendarsync.net.credentials import BasicCredentials
 from calendarsync.net.errors import AddressRefused, InsecureCredentials, Timeout, TooManyRedirects
 from calendarsync.net.failures import address_refused, dns_failed, net_error
+from calendarsync.net.names import SystemResolver
 from calendarsync.net.redirects import (
     MAX_REDIRECTS,
     PERMANENT_STATUSES,
@@ -110,8 +111,9 @@ class HttpClient:
     At most `max_connections` are open at once, `max_connections_per_host` to one host and port; waiting for
     one counts into a request's timeout. `connect_timeout_seconds` covers TCP and TLS of one attempt,
     `read_timeout_seconds` the pause between two reads; a connection that nobody uses is kept for
-    `keepalive_seconds`, whatever the limits. `ssl_context` replaces the system's trusted
-    authorities and the minimum of TLS 1.2. `resolver` replaces the system's and stays its caller's to close.
+    `keepalive_seconds`, whatever the limits. `max_lookups` names are looked up at once. `ssl_context` replaces
+    the system's trusted authorities and the minimum of TLS 1.2. `resolver` replaces the system's and stays its
+    caller's to close.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class HttpClient:
         max_connections: int = 256,
         max_connections_per_host: int = 8,
         keepalive_seconds: float = 30,
+        max_lookups: int = 32,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._allowed = tuple(allowed_private_networks)
@@ -137,7 +140,8 @@ class HttpClient:
             read_timeout_seconds=read_timeout_seconds,
             keepalive_seconds=keepalive_seconds,
         )
-        self._resolver = resolver
+        self._system_names = SystemResolver(max_lookups)
+        self._resolver = resolver or self._system_names
         # Two pools: a connection that an open request made must not serve a confined one.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._digests = DigestMemory()
@@ -156,6 +160,7 @@ class HttpClient:
         self._closed = True
         while self._sessions:
             await self._sessions.popitem()[1].close()
+        await self._system_names.close()
 
     async def request(
         self,
@@ -223,7 +228,7 @@ class HttpClient:
                     raise RefusedByPolicyError
             else:
                 async with asyncio.timeout(timeout_seconds):
-                    await GuardedResolver(self._names(), policy).resolve(host)
+                    await GuardedResolver(self._resolver, policy).resolve(host)
         except TimeoutError:
             raise Timeout("timeout", f"{host_label(target)} was not found in time.") from None
         except RefusedByPolicyError:
@@ -349,15 +354,10 @@ class HttpClient:
                 raise RuntimeError("the client is closed")
             policy = AddressPolicy(self._allowed, confined=confined)
             session = guarded_session(
-                policy, self._names(), self._ssl_context, self._limits, self._user_agent
+                policy, self._resolver, self._ssl_context, self._limits, self._user_agent
             )
             self._sessions[confined] = session
         return session
-
-    def _names(self) -> AbstractResolver:
-        if self._resolver is None:
-            self._resolver = aiohttp.ThreadedResolver()
-        return self._resolver
 
 
 def _advance(hop: _Hop, method: str, target: URL, keeps_credentials: bool) -> None:
