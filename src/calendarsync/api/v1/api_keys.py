@@ -43,8 +43,9 @@ def _each_once(scopes: list[Scope]) -> list[Scope]:
 
 Scopes = Annotated[
     list[Annotated[Scope, BeforeValidator(_known)]],
-    AfterValidator(_each_once),
+    # Judged before the validator, so that a long list is not looked through.
     Field(min_length=1, max_length=20, description=_SCOPES),
+    AfterValidator(_each_once),
 ]
 
 
