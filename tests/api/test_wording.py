@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from calendarsync.accounts.scopes import Scope
 from tests.api.client import Client
 from tests.api.world import World
 
@@ -93,3 +94,25 @@ async def test_a_name_that_cannot_be_read_is_refused(world: World, client: Clien
 async def test_other_names_stay_as_they_are(world: World, client: Client, name: str) -> None:
     answer = await client.patch(f"/api/v1/connections/{await world.connection('a')}", {"calendar_name": name})
     assert (answer.status, answer.json["calendar_name"]) == (200, name)
+
+
+async def test_of_many_wrong_fields_a_few_are_told(client: Client) -> None:
+    body = {f"field{number}": 1 for number in range(20_000)}
+    answer = await client.post("/api/v1/sync-pairs", body)
+    assert answer.status == 422
+    assert len(answer.error["details"]) == 20
+    assert answer.error["message"].endswith("; and 19,984 more")  # 4 that are required are missing
+    bulk = await client.post("/api/v1/sync-pairs/bulk", {"pairs": [body, body]})
+    assert [each["error"] for each in bulk.json["results"]] == [
+        {name: value for name, value in answer.error.items() if name != "request_id"}
+    ] * 2
+    query = "&".join(f"field{number}=1" for number in range(2_000))
+    assert (await client.get(f"/api/v1/logs?{query}")).error["message"].endswith("; and 1,980 more")
+
+
+async def test_a_list_that_is_too_long_is_not_looked_through(world: World) -> None:
+    admin = await world.client(scopes=(Scope.ACCOUNT_ADMIN, Scope.WEBHOOKS_WRITE))
+    for url, field in (("/api/v1/api-keys", "scopes"), ("/api/v1/webhooks", "events")):
+        answer = await admin.post(url, {"url": "https://example.com/", field: [1] * 1_000})
+        assert answer.fields >= {field}
+        assert not any(each.startswith(f"{field}.") for each in answer.fields)

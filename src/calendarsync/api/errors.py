@@ -19,6 +19,7 @@ from calendarsync.store.database import DatabaseUnavailable
 _log = get_logger(__name__)
 
 _RETRY_SECONDS = 5
+_MOST_DETAILS = 20  # a body can hold a hundred thousand that are wrong
 _LONGEST_NAME = 100  # characters of a caller's own field name that are repeated
 
 CODES = {
@@ -116,8 +117,12 @@ def conflict(message: str) -> ApiError:
 
 
 def invalid(*details: tuple[str, str]) -> ApiError:
-    """A 422 for (field, message) each."""
-    return ApiError(422, "; ".join(f"{field}: {message}" for field, message in details), details=details)
+    """A 422 for (field, message) each; of many the first are told."""
+    told = details[:_MOST_DETAILS]
+    texts = [f"{field}: {message}" for field, message in told]
+    if len(details) > len(told):
+        texts.append(f"and {len(details) - len(told):,} more")
+    return ApiError(422, "; ".join(texts), details=told)
 
 
 def error_response(request_id: str, error: ApiError) -> JSONResponse:
