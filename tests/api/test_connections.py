@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from calendarsync.accounts.keys import Mode
 from calendarsync.providers.caldav import canonical_url
-from calendarsync.store.connections import open_credentials
+from calendarsync.secrets import Keyring
+from calendarsync.store.connections import open_credentials, seal_credentials
 from calendarsync.store.tables import connections, pairs
 from tests.api.client import Client
 from tests.api.world import World, build, close
@@ -253,6 +254,22 @@ async def test_new_credentials_must_reach_the_same_calendar(client: Client, radi
     assert (answer.status, answer.fields) == (422, {"username"})
     answer = await client.patch(url, {"username": "bob"})
     assert (answer.status, answer.fields) == (422, {"password"})
+
+
+async def test_credentials_that_can_be_read_no_more_are_given_anew(
+    world: World, client: Client, radicale: RadicaleServer
+) -> None:
+    """They were encrypted with a secret of the installation that has been dropped since."""
+    created = await connect(client, radicale, calendar_id=radicale.make_calendar())
+    dropped = Keyring([b"another secret, which was dropped"])
+    lost = seal_credentials(dropped, created["id"], {"username": "alice", "password": "x"})
+    async with world.db.write() as connection:
+        await connection.execute(connections.update().values(credentials_encrypted=lost))
+    url = f"{URL}/{created['id']}"
+    answer = await client.patch(url, {"password": radicale.password})
+    assert (answer.status, answer.fields) == (422, {"username"})
+    answer = await client.patch(url, {"username": radicale.username, "password": radicale.password})
+    assert (answer.status, answer.json["status"]) == (200, "active")
 
 
 async def test_delete(world: World, client: Client) -> None:

@@ -26,6 +26,7 @@ from calendarsync.api.v1.connection_models import (
 from calendarsync.api.v1.finding import Found, find_calendars
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.providers.caldav import canonical_url
+from calendarsync.secrets import SecretError
 from calendarsync.store import connections as store
 from calendarsync.store import pairs as pair_store
 from calendarsync.store import sandbox
@@ -206,8 +207,7 @@ async def _renewed_password(
         raise invalid(("url", "stays as it is; connect the other calendar instead"))
     if "password" not in changes.model_fields_set:
         raise invalid(("password", "is required with a new username"))
-    known = store.open_credentials(services.keyring, row["id"], row["credentials_encrypted"])
-    username = changes.username or known["username"]
+    username = changes.username or _known_username(services, row)
     access = CalDavAccess(
         provider="caldav", url=row["calendar_id"], username=username, password=changes.password
     )
@@ -215,6 +215,15 @@ async def _renewed_password(
         if canonical_url(found.calendar.id) == canonical_url(row["calendar_id"]):
             return replace(found, calendar=replace(found.calendar, id=row["calendar_id"]))
     raise invalid(("username", "this user does not see the calendar"))
+
+
+def _known_username(services: Services, row: RowMapping) -> str:
+    """Raises ApiError 422."""
+    try:
+        known = store.open_credentials(services.keyring, row["id"], row["credentials_encrypted"])
+    except SecretError:  # of the installation, dropped since
+        raise invalid(("username", "is required: the one before can be read no more")) from None
+    return known["username"]
 
 
 def _choose(found: list[Found], calendar_id: str | None) -> Found:
