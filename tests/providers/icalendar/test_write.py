@@ -145,6 +145,8 @@ def test_a_length_that_no_end_can_say_is_kept() -> None:
         ("2026-01-05T09:00:00[Europe/Berlin]", "20260601T090000", "20260601T070000Z"),
         ("2026-01-05T09:00:00[Europe/Berlin]", "20260601", "20260601T215959Z"),
         ("2026-01-05T09:00:00Z", "20260601T090000", "20260601T090000Z"),
+        ("2026-01-05T09:00:00[America/New_York]", "99991231", "99991231T235959Z"),
+        ("2026-01-05T09:00:00[Asia/Tokyo]", "00010101T000000", "00010101T000000Z"),
         ("2026-01-05T09:00:00", "20260601", "20260601T235959"),
         ("2026-01-05", "20260601T090000Z", "20260601"),
         ("2026-01-05", "20260601", "20260601"),
@@ -154,6 +156,16 @@ def test_until_is_of_the_kind_of_dtstart(start: str, until: str, expected: str) 
     rule = Recurrence(rrules=(f"FREQ=WEEKLY;UNTIL={until};BYDAY=MO",))
     component = CopyComponent(EventTime.parse(start), duration=Duration(days=1), recurrence=rule)
     assert f"RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL={expected}" in lines(component)
+
+
+def test_a_date_at_the_calendars_end_keeps_its_form_where_its_zone_is_beyond() -> None:
+    last = EventTime(datetime(9999, 12, 31, 23, 30), "UTC")
+    component = CopyComponent(
+        EventTime.parse("2026-01-05T09:00:00[Asia/Tokyo]"),
+        duration=Duration(seconds=3600),
+        recurrence=Recurrence(rrules=("FREQ=DAILY",), exdates=(last,)),
+    )
+    assert "EXDATE:99991231T233000Z" in lines(component)
 
 
 def test_a_series() -> None:

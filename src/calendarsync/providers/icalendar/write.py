@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -111,7 +112,10 @@ def _named(value: EventTime, start: EventTime) -> EventTime:
     """A time that names an instance, in the form of the master's DTSTART: many readers compare texts."""
     if value.all_day or start.all_day or value.zone is None or start.zone is None or value.zone == start.zone:
         return value
-    local = value.instant("UTC").astimezone(zone_info(start.zone)).replace(tzinfo=None)
+    try:
+        local = value.instant("UTC").astimezone(zone_info(start.zone)).replace(tzinfo=None)
+    except OverflowError:  # the calendar's ends, in a zone that is beyond them
+        return value
     return EventTime(local, start.zone)
 
 
@@ -159,7 +163,8 @@ def _until(until: date | datetime, start: EventTime) -> str:
     if start.zone is None:
         return write_local(until)
     if until.tzinfo is None:
-        until = EventTime(until, start.zone).instant("UTC")
+        with suppress(OverflowError):  # some say "for ever" as 99991231; it is no less long in UTC
+            until = EventTime(until, start.zone).instant("UTC")
     return f"{write_local(until)}Z"
 
 

@@ -65,7 +65,7 @@ def write_zone(key: str, first_year: int, last_year: int) -> tuple[str, ...]:
     """
     end_year = min(max(first_year, min(last_year, _SETTLED)) + _MARGIN, 9900)
     zone = zone_info(key)
-    begin = datetime(first_year - 1, 1, 1, tzinfo=UTC)
+    begin = datetime(max(first_year - 1, 2), 1, 1, tzinfo=UTC)  # in year 1 some zones lie before the calendar
     changes = list(_changes(key, begin, datetime(end_year + 1, 1, 1, tzinfo=UTC)))
     local = begin.astimezone(zone)
     offset = local.utcoffset() or timedelta()
