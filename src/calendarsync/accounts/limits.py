@@ -81,7 +81,7 @@ class Gate:
         """
         subject = self._keyring.subject_hash("network", address)
         ends_at = self._spent.get(subject)
-        # Who guesses keys is to cost no transactions. One that ends later than it could is left to the store.
+        # Who goes on guessing keys is to write nothing. One that ends later than it could is left to the store.
         if ends_at is not None and (now := self._now()) < ends_at <= now + WINDOW:
             return Allowance(FAILURES_PER_HOUR, 0, ends_at, exceeded=True)
         async with self._db.write() as connection:
