@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message
 
+from tests.api.documented import is_documented
+
 Header = tuple[str, str]
 
 
@@ -36,7 +38,10 @@ class Answer:
 
 @dataclass
 class Client:
-    """`key` is sent with every request; None sends none. Every answer is kept in `answers`."""
+    """`key` is sent with every request; None sends none. Every answer is kept in `answers`.
+
+    None is taken that the OpenAPI document does not name.
+    """
 
     app: ASGIApp
     key: str | None = None
@@ -73,6 +78,7 @@ class Client:
             sent.append(("content-type", content_type))
         answer = await _exchange(self.app, method, url, sent, data)
         self.answers.append(answer)
+        assert is_documented(method, urlsplit(url).path, answer.status), f"{method} {url}: {answer}"
         return answer
 
 

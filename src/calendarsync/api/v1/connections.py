@@ -74,7 +74,9 @@ async def get_connection(
     return connection_out(row)
 
 
-@router.patch("/{connection_id}", openapi_extra=needs(Scope.CONNECTIONS_WRITE), responses=NOT_FOUND)
+@router.patch(
+    "/{connection_id}", openapi_extra=needs(Scope.CONNECTIONS_WRITE), responses={**NOT_FOUND, **CONFLICT}
+)
 async def change_connection(
     services: ServicesParam,
     caller: Caller,

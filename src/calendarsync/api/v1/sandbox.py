@@ -188,7 +188,7 @@ async def change_sandbox_instance(
     "/calendars/{calendar_id}/events/{event_id}/instances/{original_start}",
     status_code=204,
     openapi_extra=_NEEDS,
-    responses=NOT_FOUND,
+    responses={**NOT_FOUND, **CONFLICT},
 )
 async def delete_sandbox_instance(
     services: ServicesParam,
