@@ -119,6 +119,18 @@ async def test_all_that_waits_in_test_mode_is_pulled_in(world: World, tester: Cl
     assert (await row(world, tables.connections, ids["b"]))["not_before"] is None
 
 
+async def test_live_mode_goes_by_the_real_clock(world: World, tester: Client) -> None:
+    await tester.post(URL, {"advance_seconds": 3600})
+    live, until = await world.client(), world.clock[0] + HOUR / 2
+    a, b = [await world.connection(name) for name in "ab"]
+    pair = (await world.pair(live, a, b))["id"]
+    paused = await live.patch(
+        f"/api/v1/sync-pairs/{pair}", {"status": "paused", "resume_at": until.isoformat()}
+    )
+    assert (paused.status, paused.json["resume_at"]) == (200, "2026-03-28T10:30:00Z")
+    assert (await row(world, tables.pairs, pair))["resume_at"] == until
+
+
 async def test_nobody_elses_waits_are_touched(world: World, tester: Client) -> None:
     at = world.clock[0] + 20 * HOUR
     ids = await waiting(world, tester, "test", at)
