@@ -68,6 +68,7 @@ def test_what_is_not_signed_is_refused() -> None:
     for given, sent, secret, code in (
         (body + b" ", headers, SECRET, "no_match"),
         (body, headers, signing.new_secret(), "no_match"),
+        ("\ud800", headers, SECRET, "no_match"),
         (body, {}, SECRET, "missing_headers"),
         (body, legacy, SECRET, "missing_headers"),
         (body, {**headers, "webhook-timestamp": "soon"}, SECRET, "malformed_headers"),

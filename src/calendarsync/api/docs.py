@@ -12,7 +12,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse
 
-from calendarsync.api.docs_html import Row, as_json, code, curl, kind, prose, route, rows, sample
+from calendarsync.api.docs_html import Row, as_json, code, curl, kind, plain, prose, route, rows, sample
 from calendarsync.api.route import SECURITY_SCHEME
 
 _POLICY = "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -275,7 +275,7 @@ def _named_headers(names: list[str]) -> str:
 
 def _described(text: str, schema: dict[str, Any]) -> str:
     default = schema.get("default")
-    return text if default is None else f"{text} Default: `{default}`."
+    return text if default is None else f"{text} Default: `{plain(default)}`."
 
 
 def _example(parameter: dict[str, Any]) -> str:

@@ -54,6 +54,11 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def plain(value: Any) -> str:
+    """As it is written in a query, and in JSON but for the quotes of a string."""
+    return value if isinstance(value, str) else as_json(value)
+
+
 def curl(method: str, path: str, *, key: bool, body: Any = None) -> str:
     """A command for the shell, with server and key in the variables that the client takes."""
     parts = [f'curl {"" if method == "get" else f"-X {method.upper()} "}"$CALENDARSYNC_URL{path}"']
@@ -72,7 +77,7 @@ def kind(schema: dict[str, Any]) -> str:
     if choices := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(kind(each) for each in choices)
     if "enum" in schema or "const" in schema:
-        return " · ".join(code(str(each)) for each in schema.get("enum", [schema.get("const")]))
+        return " · ".join(code(plain(each)) for each in schema.get("enum", [schema.get("const")]))
     limits = [words.format(schema[key]) for key, words in _LIMITS if key in schema]
     if schema.get("type") == "array":
         return " ".join(("list of", kind(schema["items"]), *map(escape, limits)))

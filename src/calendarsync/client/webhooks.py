@@ -55,7 +55,7 @@ def verify_webhook(
     `body` is the request's, untouched: bytes that were parsed and written again have another signature. Raises
     SignatureInvalid for what did not come from there, and for what is old; ValueError where `secret` is none.
     """
-    raw = body.encode() if isinstance(body, str) else body
+    raw = body.encode(errors="replace") if isinstance(body, str) else body
     try:
         verify(secret, dict(headers.items()), raw, now=time.time(), tolerance_seconds=tolerance)
     except SignatureError as error:
