@@ -10,12 +10,19 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 from standardwebhooks.webhooks import Webhook
 
+from calendarsync.api import idempotency
 from calendarsync.api.app import openapi_document
 from calendarsync.api.errors import CODES
 from calendarsync.api.examples import ANSWERS, AT, BODIES, WEBHOOK_SECRET
+from calendarsync.api.v1.connection_models import Secret
+from calendarsync.api.v1.fields import Email, Name, Text
+from calendarsync.api.v1.sandbox_models import Prose
 from calendarsync.webhooks import signing
 from calendarsync.webhooks.catalogue import EventType
 
@@ -208,3 +215,24 @@ def test_the_signatures_in_the_examples_verify() -> None:
             headers["webhook-id"], datetime.fromisoformat(AT), body.decode()
         )
         assert signed == headers["webhook-signature"]
+
+
+@pytest.mark.parametrize("kind", [Text, Name, Prose, Secret, Email])
+@given(characters=st.text("a \x00\t\n\r\x1f\x7f\x85\u202e@", max_size=4))
+@example(characters="@a")
+def test_a_text_is_described_as_it_is_checked(kind: Any, characters: str) -> None:
+    adapter, value = TypeAdapter(kind), f"a{characters}"
+    described = jsonschema_rs.is_valid(adapter.json_schema(), value)
+    try:
+        adapter.validate_python(value)
+    except ValidationError:
+        assert not described
+    else:
+        assert described
+
+
+@pytest.mark.parametrize("value", ["a", "a b", "~", "", " ", "a\n", "a\x7f", "ä", "a" * 255, "a" * 256])
+def test_an_idempotency_key_is_described_as_it_is_read(value: str) -> None:
+    schema = DOCUMENT["components"]["parameters"][idempotency.HEADER]["schema"]
+    read = value.strip(" ")  # by every server
+    assert jsonschema_rs.is_valid(schema, value) == bool(idempotency._FORM.fullmatch(read))

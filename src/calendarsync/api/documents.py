@@ -39,7 +39,12 @@ _PARAMETERS = {
     "Idempotency-Key": (
         "A name of your choice for this request, such as a UUID. Sent again within 24 hours with the same body, it"
         " gets the first answer once more, and nothing is done twice.",
-        {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["9b2f6c1e-onboarding-17"]},
+        {
+            "type": "string",
+            "maxLength": 255,
+            "pattern": "^[!-~]([ -~]*[!-~])?$",  # spaces around it belong to no header's value
+            "examples": ["9b2f6c1e-onboarding-17"],
+        },
     ),
     "If-None-Match": (
         "The `ETag` of an earlier answer: 304 without a body where nothing has changed.",

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from sqlalchemy import RowMapping
 
 from calendarsync.api.paging import Paged
-from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, omitted, problem
+from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, none_of, omitted, problem
 
 Provider = Literal["google", "microsoft", "caldav", "ics", "sandbox"]
+
+_LINE_BREAKS = re.compile(r"[\x00\r\n]")
+
+
+def _check_secret(secret: SecretStr) -> SecretStr:
+    if _LINE_BREAKS.search(secret.get_secret_value()):
+        raise ValueError("must not contain line breaks")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_check_secret), none_of(_LINE_BREAKS)]
 
 
 class CalDavAccess(Body):
@@ -20,31 +32,19 @@ class CalDavAccess(Body):
     provider: Literal["caldav"]
     url: Annotated[Text, Field(min_length=1, max_length=2000, examples=["https://caldav.example.com/"])]
     username: Annotated[Text, Field(min_length=1, max_length=320, examples=["you@example.com"])]
-    password: SecretStr = Field(min_length=1, max_length=1000)
-
-    @field_validator("password")
-    @classmethod
-    def _check_password(cls, value: SecretStr) -> SecretStr:
-        _no_line_breaks(value)
-        return value
+    password: Secret = Field(min_length=1, max_length=1000)
 
 
 class IcsAccess(Body):
     """The address of a feed, which can be read and not be written to. It is kept as a secret."""
 
     provider: Literal["ics"]
-    url: SecretStr = Field(
+    url: Secret = Field(
         min_length=1,
         max_length=2000,
         description="https, http or webcal.",
         examples=["https://calendar.example.com/feed.ics?key=…"],
     )
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, value: SecretStr) -> SecretStr:
-        _no_line_breaks(value)
-        return value
 
 
 class SandboxAccess(Body):
@@ -91,19 +91,8 @@ class ConnectionChanges(Body):
 
     calendar_name: Annotated[Name, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
     username: Annotated[Text, Field(min_length=1, max_length=320)] = Field(default_factory=omitted)
-    password: SecretStr = Field(default_factory=omitted, min_length=1, max_length=1000)
-    url: SecretStr = Field(default_factory=omitted, min_length=1, max_length=2000)
-
-    @field_validator("password", "url")
-    @classmethod
-    def _check_secret(cls, value: SecretStr) -> SecretStr:
-        _no_line_breaks(value)
-        return value
-
-
-def _no_line_breaks(secret: SecretStr) -> None:
-    if set(secret.get_secret_value()) & set("\x00\r\n"):
-        raise ValueError("must not contain line breaks")
+    password: Secret = Field(default_factory=omitted, min_length=1, max_length=1000)
+    url: Secret = Field(default_factory=omitted, min_length=1, max_length=2000)
 
 
 class CalendarFound(BaseModel):

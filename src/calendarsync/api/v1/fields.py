@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DECEIVING = re.compile(r"[\x80-\x9f\u202a-\u202e\u2066-\u2069]")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
 
 
 class Body(BaseModel):
@@ -35,6 +35,11 @@ def parse_timestamp(value: object) -> datetime:
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("is no time that exists") from None
+
+
+def none_of(characters: re.Pattern[str]) -> Any:
+    """How the document says that a text has none of the `characters`, which a validator beside it refuses."""
+    return Field(json_schema_extra={"pattern": f"^[^{characters.pattern[1:]}*$"})
 
 
 def _check_text(value: str) -> str:
@@ -63,11 +68,14 @@ Timestamp = Annotated[
     BeforeValidator(parse_timestamp),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-28T10:00:00Z"]}),
 ]
-Text = Annotated[str, AfterValidator(_check_text)]
-Name = Annotated[Text, AfterValidator(_check_name)]
+Text = Annotated[str, AfterValidator(_check_text), none_of(_CONTROL)]
+Name = Annotated[
+    Text,
+    AfterValidator(_check_name),
+    none_of(re.compile(f"{_CONTROL.pattern[:-1]}{_DECEIVING.pattern[1:]}")),
+]
 Email = Annotated[
     str,
-    AfterValidator(_check_text),
     AfterValidator(_check_email),
     Field(
         max_length=254,

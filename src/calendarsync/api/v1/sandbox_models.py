@@ -10,7 +10,7 @@ from fastapi import Path
 from pydantic import AfterValidator, BaseModel, Field
 
 from calendarsync.api.paging import Paged
-from calendarsync.api.v1.fields import Body, Email, Id, Name, Text, omitted
+from calendarsync.api.v1.fields import Body, Email, Id, Name, Text, none_of, omitted
 from calendarsync.api.v1.pair_options import Zone
 
 _NOT_PROSE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -25,7 +25,7 @@ def _check_prose(value: str) -> str:
     return value
 
 
-Prose = Annotated[str, AfterValidator(_check_prose)]
+Prose = Annotated[str, AfterValidator(_check_prose), none_of(_NOT_PROSE)]
 SandboxId = Annotated[Id, Path(description="`sbx_…`", examples=["sbx_abc123"])]
 EventId = Annotated[Id, Path(description="`sbe_…`, or a copy's own id", examples=["sbe_abc123"])]
 OriginalStart = Annotated[
