@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -70,7 +71,7 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
         ({"colour": "red"}, "colour"),
         ({"options": {"past_day": 1}}, "options.past_day"),
         ({"options": {"past_days": "1"}}, "options.past_days"),
-        ({"options": {"past_days": 1.0}}, "options.past_days"),
+        ({"options": {"past_days": 1.5}}, "options.past_days"),
         ({"options": {"past_days": True}}, "options.past_days"),
         ({"options": {"past_days": -1}}, "options.past_days"),
         ({"options": {"past_days": 36_501}}, "options.past_days"),
@@ -110,6 +111,17 @@ async def test_what_is_wrong_is_named(
     assert answer.fields == {field}
     assert answer.error["message"].startswith(f"{field}: ")
     assert (await client.get(URL)).json == {"pairs": [], "has_more": False}
+
+
+async def test_a_whole_number_may_be_written_as_a_fraction(world: World, client: Client) -> None:
+    """`7.0` and `7e0` are what JSON Schema calls an integer."""
+    a, b = await world.connection("a"), await world.connection("b")
+    pair = await world.pair(client, a, b)
+    body = b'{"options": {"past_days": 7.0, "future_days": 3e1, "reminders": [10.0]}}'
+    changed = await client.patch(f"{URL}/{pair['id']}", body)
+    assert changed.status == 200, changed
+    options = (await stored(world, pair["id"]))["options"]
+    assert json.dumps(options, sort_keys=True) == '{"future_days": 30, "past_days": 7, "reminders": [10]}'
 
 
 async def test_every_valid_option_is_taken(world: World, client: Client) -> None:

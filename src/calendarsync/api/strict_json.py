@@ -21,7 +21,7 @@ def parse(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise NotJsonError("the body is not text in UTF-8") from None
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_number)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except NotJsonError:
@@ -48,8 +48,9 @@ def _no_constant(_name: str) -> NoReturn:
     raise NotJsonError("the body holds NaN or an infinity, which are not JSON")
 
 
-def _finite(digits: str) -> float:
+def _number(digits: str) -> float:
+    """`5.0` and `5e0` are the whole number 5, as JSON Schema has it."""
     number = float(digits)
     if number in (float("inf"), float("-inf")):
         raise NotJsonError("the body holds a number that is too large")
-    return number
+    return int(number) if number.is_integer() else number
