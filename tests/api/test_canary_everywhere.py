@@ -11,7 +11,7 @@ import inspect
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from calendarsync.accounts.accounts import create_account
 from calendarsync.accounts.keys import Mode, create_key
 from calendarsync.api.app import create_app
-from calendarsync.api.services import Services
+from calendarsync.api.services import services_for
 from calendarsync.jobs import runs, wiring, worker
 from calendarsync.jobs.process import Process, running
 from calendarsync.settings import Settings
@@ -155,18 +155,7 @@ async def whole(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     )
     async with running(settings, schedule=True) as process, receiver() as hooks:
         db, keyring = process.db, process.keyring
-        services = Services(
-            db,
-            keyring,
-            settings,
-            process.http,
-            process.runner,
-            wake=process.wake,
-            now=db.now,
-            outbox=process.outbox,
-            metrics=process.metrics,
-            wait_seconds=60.0,
-        )
+        services = replace(services_for(process, settings), wait_seconds=60.0)
         account = await create_account(db, "you@example.com", now=datetime.now(UTC), plan="pro")
         key = await create_key(db, keyring, account, Mode.LIVE, now=db.now())
         made = Whole(process, Client(create_app(services), key), stores, hooks, database_url)

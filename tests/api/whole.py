@@ -20,7 +20,7 @@ from calendarsync.accounts.plans import Plan
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.app import create_app
 from calendarsync.api.server import Server
-from calendarsync.api.services import Services
+from calendarsync.api.services import services_for
 from calendarsync.jobs import process
 from calendarsync.net import HttpClient
 from calendarsync.observability import configure_logging
@@ -66,17 +66,7 @@ async def _serve(url: str, sending: Connection) -> None:
     secret = SecretStr("a secret that only tests know and nobody else")
     settings = Settings(database_url=url, secret_key=secret)
     async with process.running(settings, schedule=True) as running:
-        services = Services(
-            running.db,
-            running.keyring,
-            settings,
-            running.http,
-            running.runner,
-            wake=running.wake,
-            now=running.db.now,
-            outbox=running.outbox,
-            metrics=running.metrics,
-        )
+        services = services_for(running, settings)
         server = Server(services)
         server.config.port = free_port()
         world = World(create_app(services), services, FakeRunner(running.db), "", [running.db.now()])

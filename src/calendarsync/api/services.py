@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.limits import Gate
+from calendarsync.jobs.process import Process
 from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
 from calendarsync.secrets import Keyring
@@ -101,6 +102,21 @@ class Services:
         finally:
             done.cancel()
             stopping.cancel()
+
+
+def services_for(process: Process, settings: Settings) -> Services:
+    """What the routes of a process at work are served with."""
+    return Services(
+        process.db,
+        process.keyring,
+        settings,
+        process.http,
+        process.runner,
+        wake=process.wake,
+        now=process.db.now,
+        outbox=process.outbox,
+        metrics=process.metrics,
+    )
 
 
 def services_of(request: Request) -> Services:

@@ -55,24 +55,13 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -> None:
     from calendarsync.api.server import Server
-    from calendarsync.api.services import Services
+    from calendarsync.api.services import services_for
     from calendarsync.jobs.process import running
 
     async with running(settings, schedule=worker) as process:
         await warn_of_role(process.db)
         await _ensure_account(settings, process.db)
-        services = Services(
-            process.db,
-            process.keyring,
-            settings,
-            process.http,
-            process.runner,
-            wake=process.wake,
-            now=process.db.now,
-            outbox=process.outbox,
-            metrics=process.metrics,
-        )
-        server = Server(services)
+        server = Server(services_for(process, settings))
         # uvicorn raises the signal that ended it once more; this way a stop that was asked for is a success.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
