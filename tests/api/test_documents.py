@@ -218,8 +218,10 @@ def test_the_signatures_in_the_examples_verify() -> None:
 
 
 @pytest.mark.parametrize("kind", [Text, Name, Prose, Secret, Email])
-@given(characters=st.text("a \x00\t\n\r\x1f\x7f\x85\u202e@", max_size=4))
+@given(characters=st.text("a \x00\t\n\r\x1f\x7f\x85\u202e\ufeff@", max_size=4))
 @example(characters="@a")
+@example(characters="\x85@a")
+@example(characters="\ufeff@a")
 def test_a_text_is_described_as_it_is_checked(kind: Any, characters: str) -> None:
     adapter, value = TypeAdapter(kind), f"a{characters}"
     described = jsonschema_rs.is_valid(adapter.json_schema(), value)
