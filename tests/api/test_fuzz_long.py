@@ -33,7 +33,12 @@ EXAMPLES = 50
 """By chance, of each operation."""
 
 CHAINS = 300
-"""Of requests that are each built on the answers before."""
+"""Of requests that are each built on the answers before; at most, for where one is not answered as before, as other
+requests have changed what is there, no more are made up from them.
+"""
+
+CHAINED = 500
+"""Requests of such chains."""
 
 CASES = 5_000
 """At least, of each of four runs."""
@@ -70,8 +75,9 @@ class Exemption:
 EXEMPTIONS = [
     # It names what is there, or was, or must not be there.
     Exemption("starting_after", "there is no such item"),
-    Exemption("cursor", "is no cursor of ours"),
+    Exemption("cursor", "is no cursor of ours|belongs to a request with other filters"),
     Exemption("connection_[ab]_id|connection_id", "no such connection"),
+    Exemption("connection_id", "is required: there are more than .+|these hold more than .+"),
     Exemption("calendar_id", "no such calendar here; .+|is required: the account has .+ calendars"),
     Exemption("url|username|password", "a .+ has none"),
     Exemption("uid", "an event of the calendar has it already"),
@@ -82,11 +88,11 @@ EXEMPTIONS = [
     Exemption("url", "stays as it is; connect the other calendar instead"),
     Exemption("dry_run", "cannot be combined with Prefer: respond-async; .+"),
     Exemption("to", "must be (later than|at most 366 days after) from"),
-    Exemption("end", "must not be before start"),
     Exemption("resume_at", "goes with the status paused"),
     Exemption("(resume|expires)_at", "must (be|lie) in the future|must be within 36,500 days; .+"),
     Exemption(r"attendees\..+", "stands in the list already"),
-    Exemption("start|end", "must be a date such as .+|must be a time in RFC 3339 with .+"),
+    Exemption("start|end", "must .+|is required when all_day changes"),
+    Exemption("advance_seconds", "the clock can be at most .+ days ahead"),
     # It is one of many names, in any case; a text in a language of its own; or what people can see.
     Exemption(r"(options\.)?timezone", "must be the IANA name of a time zone, .+"),
     Exemption(r"options\.color", "must be the CSS3 name of a colour, .+"),
@@ -177,8 +183,18 @@ def _own_key_id(served: Served, mode: Mode) -> str:
 
 def _run(served: Served, mode: Mode) -> Run:
     run = Run()
+    _go_through(run, served, mode, {})
+    while run.cases["stateful"] < CHAINED:
+        before = run.cases["stateful"]
+        _go_through(run, served, mode, {"enabled": False})
+        assert run.cases["stateful"] > before
+    return run
+
+
+def _go_through(run: Run, served: Served, mode: Mode, phases: dict[str, Any]) -> None:
+    """All phases but those that are left out."""
     url = f"{served.url}/api/v1/openapi.json"
-    schema = schemathesis.openapi.from_url(url, config=_config(served.keys[mode]))
+    schema = schemathesis.openapi.from_url(url, config=_config(served.keys[mode], phases))
     schema.hooks.register_hook_with_name(partial(_keeps, run), "filter_failure")
     for event in from_schema(schema).execute():
         if isinstance(event, events.ScenarioFinished):
@@ -189,11 +205,10 @@ def _run(served: Served, mode: Mode) -> Run:
             raise event.exception
         elif isinstance(event, events.EngineFinished):
             assert event.stop_reason is StopReason.COMPLETED
-            run.seconds = event.running_time
-    return run
+            run.seconds += event.running_time
 
 
-def _config(key: str) -> schemathesis.Config:
+def _config(key: str, phases: dict[str, Any]) -> schemathesis.Config:
     accepting = ["2xx", "3xx", "401", "403", "404", "409", "412", "429", "5xx"]
     return schemathesis.Config.from_dict(
         {
@@ -208,7 +223,7 @@ def _config(key: str) -> schemathesis.Config:
                 # The key goes with every request; a case that takes it away would be sent with it all the same.
                 "with-security-parameters": False,
             },
-            "phases": {"stateful": {"generation": {"max-examples": CHAINS}}},
+            "phases": phases | {"stateful": {"enabled": True, "generation": {"max-examples": CHAINS}}},
             # 412 is like 409: what was sent is well formed, and meets another state.
             "checks": {"enabled": True, "positive_data_acceptance": {"expected-statuses": accepting}},
         }
