@@ -23,7 +23,7 @@ from calendarsync.client import AsyncCalendarSync, AuthenticationError, Calendar
 from tests.cli.processes import PATIENCE_SECONDS, environment, wait_for
 from tests.client.scripted import Reply, Scripted, error, scripted
 from tests.testbed.process import free_port
-from tests.testbed.radicale import RadicaleServer
+from tests.testbed.radicale import RadicaleServer, radicale_server
 
 SANDBOX = ("--a-provider", "sandbox", "--b-provider", "sandbox")
 
@@ -216,11 +216,11 @@ def test_caldav_with_and_without_a_result_file(desk: Desk, radicale: RadicaleSer
     assert desk.client.account.get().counts.connections == 4
 
 
-def test_calendars_that_the_file_does_not_name(desk: Desk, radicale: RadicaleServer) -> None:
+def test_calendars_that_the_file_does_not_name(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A user with one calendar needs no calendar_id; a second run finds its connection by looking."""
-    bob = radicale.user("bob")
-    work = bob.make_calendar()
-    try:
+    with radicale_server(tmp_path_factory.mktemp("dav") / "radicale") as server:
+        bob = server.user("bob")
+        work = bob.make_calendar()
         home = desk.client.sandbox.create_calendar("home")
         row = f"bob@example.com;{bob.home};{bob.username};{bob.password};{home.id}"
         desk.write("email;a_url;a_username;a_password;b_calendar_id", [row])
@@ -236,8 +236,6 @@ def test_calendars_that_the_file_does_not_name(desk: Desk, radicale: RadicaleSer
         (found,) = desk.outcomes()
         assert found["connection_a_id"] == outcome["connection_a_id"]
         assert found["pair_id"] != outcome["pair_id"]
-    finally:
-        bob.delete(work, "")
 
 
 def test_what_the_account_has_otherwise_is_told(desk: Desk) -> None:
