@@ -238,3 +238,10 @@ def test_an_idempotency_key_is_described_as_it_is_read(value: str) -> None:
     schema = DOCUMENT["components"]["parameters"][idempotency.HEADER]["schema"]
     read = value.strip(" ")  # by every server
     assert jsonschema_rs.is_valid(schema, value) == bool(idempotency._FORM.fullmatch(read))
+
+
+def test_whoever_changes_a_document_changes_no_other() -> None:
+    document = openapi_document()
+    posted = document["paths"]["/api/v1/sync-pairs"]["post"]["requestBody"]["content"]["application/json"]
+    posted["examples"]["busy-times"]["value"]["connection_a_id"] = "another"
+    assert openapi_document() != document

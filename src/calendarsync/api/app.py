@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -75,5 +76,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         documents.complete(document)
-        app.openapi_schema = document
+        # Its examples are shared by all applications, and what one reader changes is not to reach another.
+        app.openapi_schema = deepcopy(document)
     return app.openapi_schema
