@@ -65,6 +65,7 @@ class MemoryCalendar:
     owner: frozenset[str] = frozenset()
     faults: Faults = field(default_factory=Faults)
     requests: int = 0
+    batch_size: int = 1
 
     async def _call(self, action: Callable[[], object]) -> object:
         self.requests += 1

@@ -2,14 +2,18 @@
 
 ProviderError              code, and a message in our own words: never the provider's text
 ├── NotAuthorized          the credentials or the grant are dead (rule 25)
+│   ├── MissingScope       the grant does not hold what is needed
+│   └── AppForbidden       an organisation does not let its people use this installation
 ├── Forbidden              known, but not allowed: a read-only calendar, say
 ├── CalendarNotFound       the calendar, or the address, is not there
+│   └── NoMailbox          the account has no mailbox: it has no licence for one
 ├── NotACalendar           an answer, but not that of a calendar server
 ├── RateLimited            slow down; `retry_after` in seconds, None where not told (rule 24)
 ├── Unavailable            the network, a time-out, a 5xx: may pass by itself
 ├── Unreachable            refused by our own safety: address, certificate, redirects, size
 ├── Changed                a conditional write found another version (rule 23)
 ├── IdTaken                a create found something at its id already (rule 3)
+├── IdDead                 a create found its id used up by an event that was deleted (rule 3)
 ├── ResourceGone           the resource to update is no longer there
 └── Refused                the provider refuses this one event (rule 22)
 """
@@ -18,10 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Protocol
 
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
+from calendarsync.domain.rules import Window
 
 
 class ProviderError(Exception):
@@ -39,12 +45,24 @@ class NotAuthorized(ProviderError):
     code = "not_authorized"
 
 
+class MissingScope(NotAuthorized):
+    code = "missing_scope"
+
+
+class AppForbidden(NotAuthorized):
+    code = "app_forbidden"
+
+
 class Forbidden(ProviderError):
     code = "provider_forbidden"
 
 
 class CalendarNotFound(ProviderError):
     code = "calendar_not_found"
+
+
+class NoMailbox(CalendarNotFound):
+    code = "no_mailbox"
 
 
 class NotACalendar(ProviderError):
@@ -71,6 +89,10 @@ class IdTaken(ProviderError):
     code = "id_taken"
 
 
+class IdDead(ProviderError):
+    code = "id_dead"
+
+
 class ResourceGone(ProviderError):
     code = "resource_gone"
 
@@ -91,6 +113,14 @@ class DiscoveredCalendar:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """A subscription to a calendar's changes. `remote_id` is the provider's own name for it, to end it by."""
+
+    remote_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """A part of a reading: resources that are new or changed, and ids that the provider names as deleted."""
 
@@ -104,10 +134,16 @@ class Reading:
 
     `listed` holds every id that the calendar has, where all of it was listed: a known id that is missing
     from it is deleted, though the provider did not name it. None after a reading of changes alone.
+
+    `covered` is the span of time that was read, where that is not all, and `doubted` are ids that the provider
+    calls removed though they may only have left that span. A known id that is doubted, or missing from `listed`,
+    is then deleted only if its last known times lie in the span and `fetch` does not find it (rule 26).
     """
 
     cursor: str | None
     listed: frozenset[str] | None
+    covered: Window | None = None
+    doubted: frozenset[str] = frozenset()
 
 
 Known = Callable[[], Awaitable[Mapping[str, str | None]]]
@@ -124,6 +160,10 @@ class Calendar(Protocol):
     @property
     def requests(self) -> int:
         """HTTP requests made so far."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many writes are worth handing over at the same moment: they go in as few requests as can be."""
 
     async def read(
         self,
@@ -145,7 +185,7 @@ class Calendar(Protocol):
     async def create(self, copy: Copy) -> Resource:
         """Write a new copy and return it as a later reading will show it.
 
-        Raises IdTaken where something stands at its id or UID already; Refused.
+        Raises IdTaken where something stands at its id or UID already; IdDead; Refused.
         """
 
     async def update(self, resource_id: str, version: str | None, copy: Copy) -> Resource:

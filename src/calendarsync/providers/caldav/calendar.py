@@ -80,6 +80,8 @@ class CalDavCalendar:
         self._owner = owner
         self._now = now
 
+    batch_size = 1
+
     @property
     def requests(self) -> int:
         """HTTP requests made so far; one that was redirected counts once."""

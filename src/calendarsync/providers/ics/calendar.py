@@ -30,6 +30,8 @@ class IcsCalendar:
     `confined` only allowed private networks are reached.
     """
 
+    batch_size = 1
+
     def __init__(
         self,
         client: HttpClient,

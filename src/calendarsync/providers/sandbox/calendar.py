@@ -50,6 +50,8 @@ class SandboxCalendar:
     answer takes its time.
     """
 
+    batch_size = 1
+
     def __init__(
         self,
         db: Database,
