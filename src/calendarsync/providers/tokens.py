@@ -1,0 +1,20 @@
+"""What a provider's calendar is opened with where access is granted by OAuth 2.0 (RFC 6749)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Tokens(Protocol):
+    """The access tokens of one grant. All calendars of a grant share it."""
+
+    @property
+    def grant(self) -> str:
+        """A name that tells grants apart, for what is limited by grant."""
+
+    async def access_token(self, *, rejected: str | None = None) -> str:
+        """A bearer token (RFC 6750) that is good for a minute at least.
+
+        `rejected` is one that the provider answered 401 to: another is got. Raises NotAuthorized, MissingScope,
+        AppForbidden where the grant is dead; Unavailable, RateLimited where that may pass.
+        """
