@@ -21,7 +21,7 @@ from calendarsync.providers.base import (
 )
 from calendarsync.providers.caldav import CalDavCalendar, quirks
 from tests.providers.caldav.helpers import DavPerson, event, is_multiget, opened
-from tests.providers.contract import MARK, Mirror, component, copy_of, title_of
+from tests.providers.contract import COPY_ID, MARK, Mirror, component, copy_of, title_of
 from tests.testbed.dav import DavServer
 from tests.testbed.proxy import Answer, Forward, Proxy, Request
 from tests.testbed.radicale import RadicaleServer, radicale_server
@@ -56,9 +56,9 @@ class TestCreate:
         """Radicale: 409; Xandikos: 412."""
         server: DavServer = request.getfixturevalue(server_name)
         url = server.make_calendar()
-        server.put(url, "other.ics", event("copy1"))
+        server.put(url, "other.ics", event(COPY_ID))
         with pytest.raises(IdTaken):
-            await opened(client, server, url).create(copy_of("copy1"))
+            await opened(client, server, url).create(copy_of())
         assert list(server.list(url)) == ["other.ics"]
 
     @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ class TestCreate:
     ) -> None:
         async def hook(request: Request, forward: Forward) -> Answer:
             if request.method == "PUT":
-                path = request.path.replace("copy1", "chosen")
+                path = request.path.replace(COPY_ID, "chosen")
                 answer = await forward(Request("PUT", path, request.headers, request.body))
                 return answer.changed(Location=path)
             return await forward(request)
@@ -206,12 +206,14 @@ class TestCreate:
 
         async def hook(request: Request, forward: Forward) -> Answer:
             answer = await forward(request)
-            return Answer(answer.status, answer.body.replace(b"UID:other", b"UID:copy1"), answer.headers)
+            return Answer(
+                answer.status, answer.body.replace(b"UID:other", f"UID:{COPY_ID}".encode()), answer.headers
+            )
 
         proxy.hook = hook
         written = await mirror.calendar.create(copy_of())
         await mirror.refresh()
-        assert {item.uid for item in mirror.resources.values()} == {"copy1"}
+        assert {item.uid for item in mirror.resources.values()} == {COPY_ID}
         assert set(mirror.resources) == {"other.ics", written.id}
 
 
@@ -287,14 +289,14 @@ class TestConditions:
         self, proxy: Proxy, calendar: CalDavCalendar, radicale: RadicaleServer, url: str
     ) -> None:
         written = await calendar.create(copy_of())
-        data = (radicale.get(url, "copy1.ics") or b"").decode()
+        data = (radicale.get(url, f"{COPY_ID}.ics") or b"").decode()
         added = data.replace("END:VEVENT", "X-THEIRS:kept\r\nATTENDEE:mailto:you@b.example\r\nEND:VEVENT")
-        radicale.put(url, "copy1.ics", added)
+        radicale.put(url, f"{COPY_ID}.ics", added)
         [current] = await calendar.fetch([written.id])
         assert current.mark == MARK
         unmarked = await calendar.unmark(current.id, current.version)
         assert unmarked is not None
-        stored = (radicale.get(url, "copy1.ics") or b"").decode()
+        stored = (radicale.get(url, f"{COPY_ID}.ics") or b"").decode()
         assert "X-THEIRS:kept" in stored
         assert "you@b.example" in stored
         assert MARK.split(";")[1] not in stored

@@ -20,7 +20,7 @@ from calendarsync.providers.base import (
 from calendarsync.providers.sandbox import Attendee, SandboxCalendar
 from calendarsync.store import sandbox as store
 from calendarsync.store.tenancy import Tenant
-from tests.providers.contract import CalendarContract, Mirror, copy_of, series_of
+from tests.providers.contract import COPY_ID, CalendarContract, Mirror, copy_of, series_of
 from tests.testbed.sandbox import SandboxPerson, meeting
 
 
@@ -90,9 +90,9 @@ async def test_a_calendar_that_is_full_takes_no_more(
     with pytest.raises(Refused):
         await calendar.create(series_of())
     with pytest.raises(Refused):
-        await calendar.update("copy1", there.version, copy_of())
-    assert [event.id for event in await person.events()] == ["copy1"]
-    await calendar.delete("copy1", there.version)
+        await calendar.update(COPY_ID, there.version, copy_of())
+    assert [event.id for event in await person.events()] == [COPY_ID]
+    await calendar.delete(COPY_ID, there.version)
     assert await person.events() == []
 
 
@@ -121,7 +121,7 @@ async def test_a_fault_meets_as_many_requests_as_were_said(
         await Mirror(calendar).refresh()
     assert await person.waiting() == []
     await calendar.create(copy_of())
-    assert [event.id for event in await person.events()] == ["copy1"]
+    assert [event.id for event in await person.events()] == [COPY_ID]
 
 
 async def test_faults_meet_requests_at_once_no_more_often_than_was_said(
@@ -135,7 +135,7 @@ async def test_faults_meet_requests_at_once_no_more_often_than_was_said(
 async def test_a_slow_answer_is_an_answer(person: SandboxPerson, calendar: SandboxCalendar) -> None:
     await person.order(("slow", 1))
     await calendar.create(copy_of())
-    await calendar.fetch(["copy1"])
+    await calendar.fetch([COPY_ID])
     assert person.waits == [5.0]
 
 
