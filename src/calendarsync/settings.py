@@ -150,6 +150,15 @@ class Settings(BaseSettings):
     allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     metrics_token: SecretStr | None = None
+    google_client_id: str | None = None
+    google_client_secret: SecretStr | None = None
+    google_api_url: str = "https://www.googleapis.com"
+    google_auth_url: str = "https://accounts.google.com"
+    google_token_url: str = "https://oauth2.googleapis.com"  # noqa: S105 - an address
+    microsoft_client_id: str | None = None
+    microsoft_client_secret: SecretStr | None = None
+    microsoft_api_url: str = "https://graph.microsoft.com"
+    microsoft_auth_url: str = "https://login.microsoftonline.com"
     admin_email: str | None = None
     admin_password: SecretStr | None = None
 
@@ -216,9 +225,12 @@ class Settings(BaseSettings):
             raise ValueError(f"needs {PREFIX}ADMIN_EMAIL beside it")
         return value
 
-    @field_validator("public_url")
+    @field_validator(
+        *("public_url", "google_api_url", "google_auth_url", "google_token_url"),
+        *("microsoft_api_url", "microsoft_auth_url"),
+    )
     @classmethod
-    def _check_public_url(cls, value: str) -> str:
+    def _check_base_url(cls, value: str) -> str:
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("an address such as https://calendar.example.com is needed")

@@ -78,6 +78,10 @@ IDS: Mapping[Table, Collection[str]] = {
     tables.webhooks: {"id"},
     tables.webhook_events: {"id"},
     tables.deliveries: {"id", "webhook_id"},
+    tables.delegations: {"id"},
+    tables.grants: {"id"},
+    tables.authorizations: {"id"},
+    tables.channels: {"id", "connection_id"},
     **{table: {column} for table, column in OF_PARENT.items()},
 }
 """What binds a statement of the engine, beside an account and its mode together."""

@@ -129,6 +129,47 @@ _CONNECTION_RECORD: ConnectionRecord = _record(ConnectionRecord, _CONNECTION | T
 
 _SENT: Delivery = _record(Delivery, _WEBHOOK | _EVENT | _DELIVERY | TENANT.values())
 
+_DELEGATION: dict[str, Any] = {
+    "id": "dlg_a",
+    "provider": "google",
+    "display": "sync@project.example",
+    "domains": ["example.com"],
+    "credentials_encrypted": b"sealed",
+    "created_at": NOW,
+}
+_GRANT: dict[str, Any] = {
+    "id": "grant_a",
+    "provider": "google",
+    "delegation_id": "dlg_a",
+    "subject_hash": "subject",
+    "email": "you@example.com",
+    "scopes": [],
+    "credentials_encrypted": b"sealed",
+    "status": "active",
+    "generation": 1,
+    "created_at": NOW,
+}
+_AUTHORIZATION: dict[str, Any] = {
+    "id": "auth_a",
+    "provider": "google",
+    "connection_id": "conn_a",
+    "link_hash": "link",
+    "state_hash": "state",
+    "verifier_encrypted": b"sealed",
+    "status": "new",
+    "expires_at": LATER,
+    "created_at": NOW,
+}
+_CHANNEL: dict[str, Any] = {
+    "id": "chn_a",
+    "connection_id": "conn_a",
+    "provider": "google",
+    "remote_id": "remote",
+    "token_hash": "token",
+    "expires_at": LATER,
+    "created_at": NOW,
+}
+
 _USER: dict[str, Any] = {"id": "user_a", "email": "you@example.com", "created_at": NOW}
 _MEMBER = {"id": "mem_a", "account_id": TENANT.account_id, "user_id": "user_a", "role": "owner"}
 _SESSION = {"token_hash": "hash", "user_id": "user_a", "created_at": NOW, "expires_at": LATER}
@@ -313,6 +354,10 @@ async def fill(db: AsyncConnection) -> None:
         (tables.webhooks, _WEBHOOK | TENANT.values()),
         (tables.webhook_events, _EVENT | TENANT.values()),
         (tables.deliveries, _DELIVERY | TENANT.values()),
+        (tables.delegations, _DELEGATION | TENANT.values()),
+        (tables.grants, _GRANT | TENANT.values()),
+        (tables.authorizations, _AUTHORIZATION | TENANT.values()),
+        (tables.channels, _CHANNEL | TENANT.values()),
     ]
     for table, row in rows:
         await db.execute(insert(table), row)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.rules import Window
 from calendarsync.net import BasicCredentials, HttpClient
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import CalDavCalendar
 from calendarsync.providers.ics import FeedAddress, IcsCalendar
 from calendarsync.providers.sandbox import SandboxCalendar
+from calendarsync.providers.tokens import Access
 from calendarsync.store.database import Database
 from calendarsync.store.tenancy import Tenant
 
@@ -27,6 +29,8 @@ def open_calendar(
     fingerprinter: Fingerprinter,
     now: Callable[[], datetime],
     confined: bool,
+    access: Access | None = None,
+    window: Window | None = None,
 ) -> Calendar:
     """Open one calendar; nothing is asked of the server yet. `secret` is what the connection was made with.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -12,9 +13,21 @@ class Tokens(Protocol):
     def grant(self) -> str:
         """A name that tells grants apart, for what is limited by grant."""
 
+    @property
+    def user(self) -> str | None:
+        """Whose calendars are meant where the token does not say it: with Microsoft's application permission."""
+
     async def access_token(self, *, rejected: str | None = None) -> str:
         """A bearer token (RFC 6750) that is good for a minute at least.
 
         `rejected` is one that the provider answered 401 to: another is got. Raises NotAuthorized, MissingScope,
         AppForbidden where the grant is dead; Unavailable, RateLimited where that may pass.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The tokens of a grant, and the base URL of the service that takes them."""
+
+    tokens: Tokens
+    api_url: str

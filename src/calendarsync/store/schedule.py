@@ -38,6 +38,8 @@ class ConnectionRecord:
     emptied_at: datetime | None
     not_before: datetime | None
     last_error_code: str | None
+    grant_id: str | None
+    watched_until: datetime | None
 
     @property
     def in_order(self) -> bool:

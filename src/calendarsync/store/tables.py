@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
-    DateTime,
-    ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.engine import Dialect
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from calendarsync.store.columns import UtcDateTime, metadata
+from calendarsync.store.columns import references as _references
+from calendarsync.store.grant_tables import authorizations, channels, delegations, grants
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC; SQLite keeps no zone, so it is put back on reading."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is not None and value.tzinfo is None:
-            raise ValueError("a datetime without a zone cannot be stored")
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
-
-
-def _references(table: str) -> ForeignKey:
-    return ForeignKey(f"{table}.id", ondelete="CASCADE")
-
+__all__ = [
+    "UtcDateTime",
+    "accounts",
+    "api_keys",
+    "authorizations",
+    "channels",
+    "connections",
+    "delegations",
+    "deliveries",
+    "failures",
+    "grants",
+    "idempotency",
+    "index",
+    "installation",
+    "kept_copies",
+    "links",
+    "members",
+    "metadata",
+    "operations",
+    "orders",
+    "pairs",
+    "rate_windows",
+    "runs",
+    "sandbox_calendars",
+    "sandbox_events",
+    "sessions",
+    "users",
+    "webhook_events",
+    "webhooks",
+]
 
 installation = Table(
     "installation",
@@ -67,6 +66,8 @@ accounts = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # How far the account's test mode is ahead of the time.
     Column("test_clock_seconds", Integer, nullable=False, server_default="0"),
+    # Where people may be sent back to after they granted access.
+    Column("return_urls", JSON),
 )
 
 users = Table(
@@ -157,8 +158,18 @@ connections = Table(
     Column("emptied_at", UtcDateTime),
     # The provider said slow down: nothing is asked of it before (rule 24).
     Column("not_before", UtcDateTime),
+    # With Google and Microsoft the grant that it is read with. Not a foreign key: it is looked up under a lock.
+    Column("grant_id", String(40)),
+    # When its subscription to changes is to be looked at; None where it needs none.
+    Column("watch_at", UtcDateTime),
+    # Until when the provider tells us of changes.
+    Column("watched_until", UtcDateTime),
     UniqueConstraint("account_id", "mode", "calendar_key"),
 )
+_by_grant = connections.c.grant_id.is_not(None)
+Index("ix_connections_grant_id", connections.c.grant_id, sqlite_where=_by_grant, postgresql_where=_by_grant)
+_watched = connections.c.watch_at.is_not(None)
+Index("ix_connections_watch_at", connections.c.watch_at, sqlite_where=_watched, postgresql_where=_watched)
 
 index = Table(
     "event_index",

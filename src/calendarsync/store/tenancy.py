@@ -22,6 +22,7 @@ OWNED = frozenset(
         *(tables.connections, tables.pairs, tables.orders, tables.runs, tables.idempotency),
         *(tables.webhooks, tables.webhook_events, tables.deliveries),
         *(tables.sandbox_calendars, tables.sandbox_events),
+        *(tables.delegations, tables.grants, tables.authorizations, tables.channels),
     }
 )
 """Rows are an account's, in one mode."""
