@@ -20,7 +20,7 @@ PACKAGE = "calendarsync"
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"api", "web", "cli", "jobs", "demo", "client"}),
-    frozenset({"sync", "webhooks", "accounts"}),
+    frozenset({"sync", "webhooks", "accounts", "grants"}),
     frozenset({"providers", "store", "net"}),
     frozenset({"settings", "secrets", "observability", "metrics"}),
     frozenset({"domain"}),

@@ -132,6 +132,7 @@ async def test_a_secure_installation_says_so(world: World) -> None:
         services.wake,
         services.now,
         services.outbox,
+        services.grants,
     )
     answer = await Client(create_app(secure)).get("/health")
     assert answer.headers["strict-transport-security"] == "max-age=31536000"

@@ -18,6 +18,7 @@ from calendarsync.accounts.keys import Mode, create_key
 from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope
 from calendarsync.api.app import create_app
 from calendarsync.api.services import Services
+from calendarsync.grants import Grants
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.net import HttpClient
@@ -175,9 +176,10 @@ async def build(database_url: str, networks: str = "127.0.0.0/8") -> World:
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)
     http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
-    outbox = Outbox(db, Wakeups(db))
+    outbox, grants = Outbox(db, Wakeups(db)), Grants(db, keyring, http, settings)
     built = Services(
-        db, keyring, settings, http, runner, runner.wake, lambda: clock[0], outbox, wait_seconds=0.1
+        *(db, keyring, settings, http, runner, runner.wake, lambda: clock[0], outbox, grants),
+        wait_seconds=0.1,
     )
     account_id = await create_account(db, "you@example.com", now=clock[0])
     return World(_app(built), built, runner, account_id, clock)

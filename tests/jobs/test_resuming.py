@@ -12,6 +12,7 @@ from sqlalchemy import update
 from calendarsync.accounts.keys import Mode, create_key
 from calendarsync.api.app import create_app
 from calendarsync.api.services import Services
+from calendarsync.grants import Grants
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.settings import Settings
 from calendarsync.store.tables import connections, pairs
@@ -35,6 +36,7 @@ def client_of(at: MemoryDesk, scheduled: Workplace, database_url: str) -> Connec
     services = Services(
         *(app.db, app.keyring, settings, app.http, scheduled.runner, scheduled.worker.wake, app.clock),
         Outbox(app.db, scheduled.wakeups),
+        Grants(app.db, app.keyring, app.http, settings),
     )
 
     async def connect(mode: Mode) -> Client:

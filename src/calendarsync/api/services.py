@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.limits import Gate
+from calendarsync.grants import Grants
 from calendarsync.jobs.process import Process
 from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
@@ -78,6 +79,7 @@ class Services:
     wake: Callable[[], None]
     now: Callable[[], datetime]
     outbox: Outbox
+    grants: Grants
     wait_seconds: float = 25.0
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,6 +117,7 @@ def services_for(process: Process, settings: Settings) -> Services:
         wake=process.wake,
         now=process.db.now,
         outbox=process.outbox,
+        grants=process.grants,
         metrics=process.metrics,
     )
 

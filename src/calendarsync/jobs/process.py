@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from calendarsync.accounts.installation import open_installation
+from calendarsync.grants import Grants
 from calendarsync.jobs.deliveries import Deliverer, client_for_receivers
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.results import Results
@@ -32,6 +33,7 @@ class Process:
     metrics: Metrics
     runner: Runner
     outbox: Outbox
+    grants: Grants
     worker: Worker | None
 
     def wake(self) -> None:
@@ -58,21 +60,25 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
             client_for_receivers(networks) as receivers,
         ):
             wakeups, results, metrics = Wakeups(db), Results(db), Metrics()
+            grants = Grants(db, keyring, http, settings)
             poll = float(settings.poll_interval_seconds)
             worker = None
             if schedule or db.backend == "sqlite":
                 deliverer = Deliverer(db, Sender(keyring, receivers, db.now), metrics=metrics)
-                engine = build_engine(db, keyring, http, poll_seconds=poll, on_events=deliverer.wake)
+                engine = build_engine(
+                    db, keyring, http, poll_seconds=poll, on_events=deliverer.wake, grants=grants
+                )
                 worker = Worker(
                     db, engine, wakeups, results, deliverer=deliverer, poll_seconds=poll, metrics=metrics
                 )
                 await worker.start(schedule=schedule)
             try:
                 runner, outbox = Runner(db, wakeups, results), Outbox(db, wakeups)
-                yield Process(db, keyring, http, metrics, runner, outbox, worker)
+                yield Process(db, keyring, http, metrics, runner, outbox, grants, worker)
             finally:
                 if worker is not None:
                     await worker.stop()
                 await results.stop()
+                await grants.close()
     finally:
         await db.close()

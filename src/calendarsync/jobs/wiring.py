@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from calendarsync import __version__
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.grants import Grants
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.opening import open_calendar
@@ -30,12 +31,19 @@ def build_engine(
     *,
     poll_seconds: float,
     on_events: Callable[[], None] = lambda: None,
+    grants: Grants | None = None,
 ) -> Engine:
-    """The engine that a worker runs. `on_events` is told when a run has left events to be sent."""
+    """The engine that a worker runs. `on_events` is told when a run has left events to be sent.
+
+    Without `grants` a connection that needs one cannot be opened.
+    """
 
     fingerprinter = Fingerprinter(keyring.fingerprint_key)
 
     def opened(connection: ConnectionRecord) -> Calendar:
+        access = None
+        if connection.grant_id is not None and grants is not None:
+            access = grants.access(connection.provider, connection.grant_id)
         return open_calendar(
             connection.provider,
             connection.calendar_id,
@@ -47,6 +55,7 @@ def build_engine(
             fingerprinter=fingerprinter,
             now=db.now,
             confined=connection.mode == TEST_MODE,
+            access=access,
         )
 
     reader = Reader(
