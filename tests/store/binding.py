@@ -37,8 +37,10 @@ from calendarsync.store.tenancy import ACCOUNT, MODE, OF_ACCOUNT, OF_INSTALLATIO
 CALLER = frozenset(
     {
         "accounts",
+        "authorizations",
         "clock",
         "connections",
+        "delegations",
         "idempotency",
         "keys",
         "logs",
@@ -93,6 +95,11 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("keys.find_keys", "api_keys"): "only the key's hash tells whose it is",
     ("keys.tenant_of_key", "api_keys"): "a command names a key by its id alone",
     ("people.accounts_of", "members"): "who signs in may be a member of several accounts",
+    ("authorizations.find_by_link", "authorizations"): "only the link's hash tells whose it is",
+    ("authorizations.find_by_state", "authorizations"): "only the state's hash tells whose it is",
+    ("authorizations.find_by_id", "authorizations"): "only the id in its address tells whose it is",
+    ("authorizations.prune", "authorizations"): "what ran out goes after a while, in all accounts",
+    ("authorizations.prune", "connections"): "what waits for such a link goes with it, in all accounts",
     ("claims.claim_ordered", "pairs"): _ALL,
     ("claims.claim_ordered", "orders"): _ALL,
     ("claims.claim_due", "pairs"): _ALL,

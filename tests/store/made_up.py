@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.domain.event import Problem, Resource
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.domain.rules import Window
 from calendarsync.store import tables
 from calendarsync.store.claims import Claim
 from calendarsync.store.deliveries import Delivery, End
@@ -217,8 +218,11 @@ _BY_KIND: Mapping[Any, Any] = {
     Page: Page(),
     Direction: Direction.A_TO_B,
     Fingerprinter: Fingerprinter(b"k" * 32),
+    Window: Window(NOW, LATER),
 }
 _BY_NAME: Mapping[str, Any] = {
+    "authorization_id": "auth_a",
+    "delegation_id": "dlg_a",
     "pair_id": "pair_held",
     "connection_id": "conn_a",
     "account_id": TENANT.account_id,
@@ -244,6 +248,7 @@ _BY_NAME: Mapping[str, Any] = {
     "end": End(delivered=True, attempt={}, response_encrypted=None, next_attempt_at=None),
     "before": NOW,
     "reason": "gone",
+    "floating": "Europe/Berlin",
     "changed": [_LINK],
     "gone": [_LINK],
     "beside": beside(_PAIR_RECORD),
@@ -262,6 +267,12 @@ _BY_NAME: Mapping[str, Any] = {
 _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "accounts.claim_installation": [{"checks": ["new", "old"]}],
     "accounts.insert_account": [{"account_id": "acct_new"}],
+    "accounts.set_return_urls": [{"return_urls": ["https://app.example.com/connected"]}],
+    "authorizations.insert_authorization": [
+        {"values": _AUTHORIZATION | {"id": "auth_b", "link_hash": "other", "state_hash": "other"}}
+    ],
+    "authorizations.prune": [{"before": LATER + timedelta(days=1)}],
+    "authorizations.take_step": [{"before": ["new"], "values": {"status": "opened"}}],
     "claims.claim_pair": [{"pair_id": "pair_free"}],
     "claims.hold_fast": [{}, {"beside": None}],
     "claims.settle": [
@@ -270,6 +281,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "connections.insert_connection": [{"values": _CONNECTION | {"id": "conn_c", "calendar_key": "key-c"}}],
     "connections.update_connection": [{"values": {"calendar_name": "B"}}],
+    "delegations.insert_delegation": [{"values": _DELEGATION | {"id": "dlg_b"}}],
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
     "deliveries.prune": [{"before": LATER}],

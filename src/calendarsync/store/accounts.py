@@ -72,6 +72,12 @@ async def set_plan(connection: AsyncConnection, account_id: str, plan: str) -> N
     await connection.execute(change.values(plan=plan, trial_ends_at=None))
 
 
+async def set_return_urls(connection: AsyncConnection, account_id: str, return_urls: Sequence[str]) -> None:
+    """Where people may be sent back to after they granted access to their calendars."""
+    change = update(accounts).where(accounts.c.id == account_id)
+    await connection.execute(change.values(return_urls=list(return_urls)))
+
+
 async def find_account(connection: AsyncConnection, email_or_id: str) -> RowMapping | None:
     query = select(accounts).where(or_(accounts.c.id == email_or_id, accounts.c.email == email_or_id))
     return (await connection.execute(query)).mappings().one_or_none()

@@ -1,0 +1,82 @@
+"""Links with which people grant access to their calendars, from the making to the end of each.
+
+Only a hash tells whose a link, or the `state` of a provider's answer, is; from there on the tenant binds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.tables import accounts, authorizations, connections
+from calendarsync.store.tenancy import Tenant, owned
+
+NEW, OPENED, REDEEMING, GRANTED, DONE, FAILED = "new", "opened", "redeeming", "granted", "done", "failed"
+"""The `status`: a step leads from one to the next, and of two who take the same step one takes it."""
+
+_WITH_ACCOUNT = select(
+    authorizations, accounts.c.email.label("account_email"), accounts.c.return_urls
+).join_from(authorizations, accounts, accounts.c.id == authorizations.c.account_id)
+_AT_ONCE = 500
+
+
+async def insert_authorization(
+    connection: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]
+) -> None:
+    await connection.execute(insert(authorizations).values(**values, **tenant.values()))
+
+
+async def find_by_link(connection: AsyncConnection, hashes: Sequence[str]) -> RowMapping | None:
+    """The authorization whose link has one of `hashes`, with its account's `account_email` and `return_urls`."""
+    return await _find(connection, authorizations.c.link_hash.in_(hashes))
+
+
+async def find_by_state(connection: AsyncConnection, hashes: Sequence[str]) -> RowMapping | None:
+    """The same for the `state` that a provider sends back."""
+    return await _find(connection, authorizations.c.state_hash.in_(hashes))
+
+
+async def find_by_id(connection: AsyncConnection, authorization_id: str) -> RowMapping | None:
+    """The same for one that an address of ours names; that its browser asks, its cookie has to tell."""
+    return await _find(connection, authorizations.c.id == authorization_id)
+
+
+async def take_step(
+    connection: AsyncConnection,
+    tenant: Tenant,
+    authorization_id: str,
+    before: Sequence[str],
+    values: Mapping[str, Any],
+) -> bool:
+    """Whether it was in one of the statuses `before`: it has the new `values` then."""
+    mine = and_(owned(authorizations), authorizations.c.id == authorization_id)
+    change = update(authorizations).where(mine, authorizations.c.status.in_(before)).values(**values)
+    taken = await connection.execute(change.returning(authorizations.c.id), tenant.parameters())
+    return taken.first() is not None
+
+
+async def prune(connection: AsyncConnection, before: datetime) -> int:
+    """Delete some authorizations that ran out before that; how many there were.
+
+    A connection that still waits for its consent goes with the last of them.
+    """
+    old = select(authorizations.c.id, authorizations.c.connection_id)
+    old = old.where(authorizations.c.expires_at < before).limit(_AT_ONCE)
+    rows = (await connection.execute(old.with_for_update(skip_locked=True))).all()
+    if rows:
+        gone = authorizations.c.id.in_([row.id for row in rows])
+        await connection.execute(delete(authorizations).where(gone))
+        others = exists().where(authorizations.c.connection_id == connections.c.id)
+        theirs = connections.c.id.in_({row.connection_id for row in rows})
+        await connection.execute(
+            delete(connections).where(theirs, connections.c.status == "pending", ~others)
+        )
+    return len(rows)
+
+
+async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> RowMapping | None:
+    return (await connection.execute(_WITH_ACCOUNT.where(condition))).mappings().one_or_none()
