@@ -10,7 +10,7 @@ from time import perf_counter
 
 import aiohttp
 
-from calendarsync.sync.apply import WRITES_IN_FLIGHT
+from calendarsync.sync.apply import GROUPS_IN_FLIGHT
 from tests.testbed.dav import DavServer
 
 _REPORT = (
@@ -31,7 +31,7 @@ class Place:
 def _session(server: DavServer) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         auth=aiohttp.BasicAuth(server.username, server.password),
-        connector=aiohttp.TCPConnector(limit=WRITES_IN_FLIGHT),
+        connector=aiohttp.TCPConnector(limit=GROUPS_IN_FLIGHT),
     )
 
 
@@ -47,7 +47,7 @@ async def put_all(place: Place, objects: Mapping[str, bytes]) -> float:
 
     async with _session(place.server) as http:
         started = perf_counter()
-        await asyncio.gather(*(worker(http) for _ in range(WRITES_IN_FLIGHT)))
+        await asyncio.gather(*(worker(http) for _ in range(GROUPS_IN_FLIGHT)))
         return perf_counter() - started
 
 

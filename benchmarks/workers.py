@@ -234,7 +234,7 @@ def worker(db: Database) -> tuple[Worker, Results]:
     reader = Reader(
         db=db,
         refresher=Refresher(db, fingerprinter, "bench"),
-        open_calendar=lambda _: QuietCalendar(),
+        open_calendar=lambda *_: QuietCalendar(),
         now=db.now,
         jitter=lambda: 0.0,
         poll_seconds=_DAY,

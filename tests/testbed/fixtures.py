@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -79,7 +80,9 @@ def empty_installation() -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
         path = Path(folder) / "calendarsync.sqlite3"
-        asyncio.run(migrate(path))
+        # In a thread: an asynchronous fixture that asks for this one by its name has a loop of its own running.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, migrate(path)).result()
         yield path
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.rules import Window
 from calendarsync.jobs.wiring import owner_of
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Calendar
@@ -75,7 +76,7 @@ class Installation:
         )
         self.engine = Engine(reader, Tools(self.keyring.mark_keys, fingerprinter, self.program))
 
-    def _open(self, connection: ConnectionRecord) -> Calendar:
+    def _open(self, connection: ConnectionRecord, window: Window | None) -> Calendar:
         secret = open_credentials(self.keyring, connection.id, connection.credentials_encrypted)
         calendar = open_calendar(
             connection.provider,
@@ -88,6 +89,7 @@ class Installation:
             fingerprinter=self.fingerprinter,
             now=self.clock,
             confined=False,
+            window=window,
         )
         return self.wrap(connection, calendar)
 

@@ -76,6 +76,17 @@ def span(components: Sequence[Component], floating: str) -> tuple[datetime, date
     return min(firsts), None if endless else max(lasts)
 
 
+def may_touch(components: Sequence[Component], first: datetime, last: datetime, floating: str) -> bool:
+    """Whether the span of this reaches into [first, last); True where that cannot be told."""
+    if not components:
+        return True
+    try:
+        start, end = span(components, floating)
+    except RecurrenceError:
+        return True
+    return start < last and (end is None or end > first or start == end == first)
+
+
 def validate(components: Sequence[Component]) -> Problem | None:
     """What makes this recurrence set unusable, decided without a clock and without laying it out."""
     for component in components:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from calendarsync import __version__
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.rules import Window
 from calendarsync.grants import Grants
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Calendar
@@ -40,7 +41,7 @@ def build_engine(
 
     fingerprinter = Fingerprinter(keyring.fingerprint_key)
 
-    def opened(connection: ConnectionRecord) -> Calendar:
+    def opened(connection: ConnectionRecord, window: Window | None) -> Calendar:
         access = None
         if connection.grant_id is not None and grants is not None:
             access = grants.access(connection.provider, connection.grant_id)
@@ -56,6 +57,7 @@ def build_engine(
             now=db.now,
             confined=connection.mode == TEST_MODE,
             access=access,
+            window=window,
         )
 
     reader = Reader(

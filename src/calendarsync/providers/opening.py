@@ -16,6 +16,9 @@ from calendarsync.providers.tokens import Access
 from calendarsync.store.database import Database
 from calendarsync.store.tenancy import Tenant
 
+READ_BY_WINDOW = frozenset({"microsoft"})
+"""Providers that give the events of a span of time, and no others."""
+
 
 def open_calendar(
     provider: str,

@@ -28,6 +28,8 @@ from calendarsync.domain.event import (
 )
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.origin import read_mark
+from calendarsync.domain.recurrence import may_touch
+from calendarsync.domain.rules import Window
 from calendarsync.store.tables import connections, index
 
 _CHUNK = 500
@@ -61,6 +63,29 @@ async def unreadable_ids(db: AsyncConnection, connection_id: str) -> list[str]:
         )
     )
     return list(rows.scalars())
+
+
+async def ids_within(
+    db: AsyncConnection, connection_id: str, ids: Collection[str], window: Window, floating: str | None
+) -> list[str]:
+    """Those of `ids` whose last known times touch the window, and those whose times are not known, sorted.
+
+    `floating` is the zone of the calendar's floating times.
+    """
+    shapes: dict[str, list[Component]] = {}
+    listed = sorted(ids)
+    for start in range(0, len(listed), _CHUNK):
+        chunk = listed[start : start + _CHUNK]
+        rows = await db.execute(
+            select(index.c.resource_id, index.c.uid, index.c.shape).where(
+                index.c.connection_id == connection_id, index.c.resource_id.in_(chunk)
+            )
+        )
+        for row in rows:
+            known = shapes.setdefault(row.resource_id, [])
+            known += [component_of(row.uid, row.shape)] if row.shape else []
+    zone = floating or "UTC"
+    return [each for each in listed if may_touch(shapes.get(each, ()), window.first, window.last, zone)]
 
 
 async def load_entries(

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.domain.rules import Rules
 from calendarsync.store.claims import Claim
 from calendarsync.store.tables import accounts, connections, pairs
 
@@ -116,6 +117,14 @@ async def carries_full_pair(db: AsyncConnection, connection_id: str) -> bool:
         or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id),
     )
     return (await db.execute(statement.limit(1))).first() is not None
+
+
+async def load_rules(db: AsyncConnection, connection_id: str) -> list[Rules]:
+    """The rules of every pair that the connection is in."""
+    statement = select(pairs.c.sync_mode, pairs.c.options).where(
+        or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id)
+    )
+    return [Rules.from_options(row.sync_mode, row.options) for row in await db.execute(statement)]
 
 
 async def update_connection(db: AsyncConnection, connection_id: str, **values: Any) -> None:

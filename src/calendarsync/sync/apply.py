@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Content, Resource
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Link, LinkState
+from calendarsync.domain.origin import copy_id
 from calendarsync.providers.base import (
     Calendar,
     Changed,
+    IdDead,
     IdTaken,
     ProviderError,
     Refused,
@@ -32,10 +35,17 @@ from calendarsync.sync.report import Operation
 
 _log = structlog.get_logger(__name__)
 
-WRITES_IN_FLIGHT = 8
+GROUPS_IN_FLIGHT = 8
+"""How many groups of writes are under way at once: single writes, or as many as a provider takes together."""
+
 _CHUNK = 128
 _NOTE_AFTER = 50
 _OUTAGES = 3
+_DEAD_IDS = 16
+"""How many used up ids of one copy are passed by in one run."""
+
+
+_Ready = tuple[Write, Mapping[str, Content]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class Applier:
         self._outcome = Outcome()
         self._incomplete: set[str] = set()
         self._waiting: deque[Write] = deque()
-        self._ready: deque[tuple[Write, Mapping[str, Content]]] = deque()
+        self._ready: deque[_Ready] = deque()
         self._taking = asyncio.Lock()
         self._answered: list[tuple[Write, Resource | None]] = []
         self._outages: list[Unavailable] = []
@@ -104,11 +114,7 @@ class Applier:
 
     async def _note_intentions(self, plan: FlowPlan) -> None:
         """Links stand before their copies are written, so that no crash leaves a copy that nobody knows."""
-        pending = [
-            replace(write.link, state=LinkState.PENDING, written_hash=None, copy_hash=None)
-            for write in plan.writes
-            if type(write) is Create
-        ]
+        pending = [_pending(write.link) for write in plan.writes if type(write) is Create]
         kept = [keep.link for keep in plan.keeps]
         forgotten = [forget.link for forget in plan.forgets]
         if not (pending or kept or forgotten):
@@ -122,7 +128,7 @@ class Applier:
 
     async def _write_all(self, writes: Sequence[Write]) -> None:
         self._waiting.extend(writes)
-        workers = min(WRITES_IN_FLIGHT, len(writes))
+        workers = min(GROUPS_IN_FLIGHT, -(-len(writes) // self._target.calendar.batch_size))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -134,9 +140,8 @@ class Applier:
 
     async def _work(self) -> None:
         try:
-            while self._outcome.error is None and (item := await self._take()) is not None:
-                write, contents = item
-                await self._one(write, contents)
+            while self._outcome.error is None and (group := await self._take()):
+                await self._together(group)
                 if len(self._answered) >= _NOTE_AFTER:
                     await self._note_answers()
         except ProviderError as error:
@@ -146,13 +151,21 @@ class Applier:
         if self._outcome.error is None:
             self._outcome.error, self._outcome.blamed = error, side.connection
 
-    async def _take(self) -> tuple[Write, Mapping[str, Content]] | None:
-        """The next write with the texts that it needs; texts are fetched for many writes at once."""
+    async def _together(self, group: Sequence[_Ready]) -> None:
+        """Hand over writes at the same moment; each comes to its end, whatever becomes of the others."""
+        writing = (self._one(write, contents) for write, contents in group)
+        failed = [end for end in await asyncio.gather(*writing, return_exceptions=True) if end is not None]
+        if failed:
+            raise failed[0]
+
+    async def _take(self) -> Sequence[_Ready]:
+        """The next writes with the texts that they need; texts are fetched for many writes at once."""
+        size = self._target.calendar.batch_size
         async with self._taking:
-            while not self._ready and self._waiting and self._outcome.error is None:
+            while len(self._ready) < size and self._waiting and self._outcome.error is None:
                 count = min(_CHUNK, len(self._waiting))
                 await self._prepare([self._waiting.popleft() for _ in range(count)])
-            return self._ready.popleft() if self._ready else None
+            return [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
 
     async def _prepare(self, chunk: Sequence[Write]) -> None:
         contents = self._source.contents
@@ -196,11 +209,11 @@ class Applier:
 
     async def _one(self, write: Write, contents: Mapping[str, Content]) -> None:
         try:
-            resource = await self._send(write, contents)
+            write, resource = await self._send(write, contents)
         except (Changed, ResourceGone, IdTaken) as conflict:
             self._outcome.again = True
             self._fail(write, conflict.code)
-        except Refused as refusal:
+        except (Refused, IdDead) as refusal:
             self._fail(write, refusal.code)
         except Unavailable as outage:
             # A server may break on one event alone; when it breaks on several in a row, it is out of order.
@@ -217,15 +230,33 @@ class Applier:
             self._outages.clear()
             self._answered.append((write, resource))
 
-    async def _send(self, write: Write, contents: Mapping[str, Content]) -> Resource | None:
+    async def _send(self, write: Write, contents: Mapping[str, Content]) -> tuple[Write, Resource | None]:
+        """The write as it was done in the end, and what stands there then."""
         calendar = self._target.calendar
         if isinstance(write, Delete):
             await calendar.delete(write.copy.id, write.copy.version)
-            return None
-        copy = render(write.wanted, write.link, self._flow.scene.rules, contents, self._mark_keys[0])
+            return write, None
         if isinstance(write, Update):
-            return await calendar.update(write.copy.id, write.copy.version, copy)
-        return await calendar.create(copy)
+            copy = self._render(write, contents)
+            return write, await calendar.update(write.copy.id, write.copy.version, copy)
+        for _ in range(_DEAD_IDS):
+            try:
+                return write, await calendar.create(self._render(write, contents))
+            except IdDead:
+                write = await self._move_on(write)
+        return write, await calendar.create(self._render(write, contents))
+
+    def _render(self, write: Create, contents: Mapping[str, Content]) -> Copy:
+        return render(write.wanted, write.link, self._flow.scene.rules, contents, self._mark_keys[0])
+
+    async def _move_on(self, write: Create) -> Create:
+        """The next generation, stored before anything is written under its id (rule 3)."""
+        link = write.link
+        next_id = copy_id(link.origin, link.target_calendar, link.generation + 1)
+        moved = replace(link, generation=link.generation + 1, copy_id=next_id)
+        async with self._hold.write() as db:
+            await links.save_links(db, self._pair_id, [_pending(moved)])
+        return replace(write, link=moved)
 
     def _fail(self, write: Write, code: str) -> None:
         key = (write.event_id, write.original)
@@ -283,3 +314,8 @@ class Applier:
                 self._flow.direction, write.event_id, write.original, write.action, write.reason, copy_id
             )
         )
+
+
+def _pending(link: Link) -> Link:
+    """As it stands before its copy's first write."""
+    return replace(link, state=LinkState.PENDING, written_hash=None, copy_hash=None)

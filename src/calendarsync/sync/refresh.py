@@ -11,7 +11,7 @@ import structlog
 
 from calendarsync.domain.event import Content, Resource
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.providers.base import Batch, Calendar
+from calendarsync.providers.base import Batch, Calendar, Reading
 from calendarsync.store import index
 from calendarsync.store.database import Database
 from calendarsync.store.schedule import ConnectionRecord, carries_full_pair, update_connection
@@ -99,15 +99,37 @@ class Refresher:
         reading = await calendar.read(last.cursor, known, writer.write, full=full)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
-        if reading.listed is not None:
+        if reading.listed is not None or reading.doubted:
             versions = await known()
-            missing = versions.keys() - reading.listed
-            emptied = bool(missing) and not reading.listed and len(versions) >= EMPTIED
-            await writer.write(Batch(removed=list(missing)), emptied_at=now if emptied else None)
+            gone = await self._gone(connection, calendar, reading, versions, writer)
+            emptied = bool(gone) and reading.listed == frozenset() and len(versions) >= EMPTIED
+            await writer.write(Batch(removed=gone), emptied_at=now if emptied else None)
         memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
         if connection.cursor is not None and memory == last:
             return connection.cursor, writer.wrote
         return memory.dump(), writer.wrote
+
+    async def _gone(
+        self,
+        connection: ConnectionRecord,
+        calendar: Calendar,
+        reading: Reading,
+        versions: Mapping[str, str | None],
+        writer: _IndexWriter,
+    ) -> list[str]:
+        """The known ids that this reading proves deleted (rule 26).
+
+        Where it covered a span of time alone, what has left that span is looked at by its id, and found again.
+        """
+        listed = reading.listed if reading.listed is not None else versions.keys()
+        missing = (versions.keys() - listed) | (reading.doubted & versions.keys())
+        if reading.covered is None or not missing:
+            return sorted(missing)
+        async with self.db.read() as db:
+            inside = await index.ids_within(db, connection.id, missing, reading.covered, connection.timezone)
+        found = await calendar.fetch(inside)
+        await writer.write(Batch(changed=[each for each in found if each.version != versions[each.id]]))
+        return sorted(set(inside) - {each.id for each in found})
 
 
 @dataclass(slots=True)

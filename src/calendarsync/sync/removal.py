@@ -11,7 +11,7 @@ from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
 from calendarsync.store.schedule import PairRecord
-from calendarsync.sync.apply import WRITES_IN_FLIGHT, Side
+from calendarsync.sync.apply import GROUPS_IN_FLIGHT, Side
 from calendarsync.sync.finish import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.report import Operation
@@ -85,7 +85,7 @@ class Remover:
         ending: Ending,
     ) -> list[Link]:
         """Delete or unmark the copies; those that had changed meanwhile, or were refused, are left."""
-        places = asyncio.Semaphore(WRITES_IN_FLIGHT)
+        places = asyncio.Semaphore(GROUPS_IN_FLIGHT * side.calendar.batch_size)
         remaining: list[Link] = []
         errors: list[ProviderError] = []
         action = "keep" if pair.removal == "keep" else "delete"

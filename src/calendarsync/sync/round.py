@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.domain.rules import Window
 from calendarsync.providers.base import (
     Calendar,
     NotAuthorized,
@@ -17,6 +18,7 @@ from calendarsync.providers.base import (
     Unavailable,
     Unreachable,
 )
+from calendarsync.providers.opening import READ_BY_WINDOW
 from calendarsync.store.connections import get_connection
 from calendarsync.store.database import Database
 from calendarsync.store.outbox import emit
@@ -26,6 +28,7 @@ from calendarsync.store.schedule import (
     held_back_until,
     hold_back_grant,
     load_connection,
+    load_rules,
     note_failure,
     note_reading,
     of_grant,
@@ -68,7 +71,7 @@ class Reader:
 
     db: Database
     refresher: Refresher
-    open_calendar: Callable[[ConnectionRecord], Calendar]
+    open_calendar: Callable[[ConnectionRecord, Window | None], Calendar]
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     poll_seconds: float
@@ -186,8 +189,9 @@ class Round:
         return Side(connection, calendar, contents)
 
     async def _open(self, connection: ConnectionRecord, hold: Hold) -> Calendar:
+        window = await self._window(connection) if connection.provider in READ_BY_WINDOW else None
         try:
-            calendar = self._reader.open_calendar(connection)
+            calendar = self._reader.open_calendar(connection, window)
         except ProviderError as error:
             raise await self._fail(connection, error, hold) from error
         except (ValueError, LookupError) as error:
@@ -195,6 +199,13 @@ class Round:
             raise await self._fail(connection, problem, hold) from error
         self._calendars[connection.id] = calendar
         return calendar
+
+    async def _window(self, connection: ConnectionRecord) -> Window:
+        """The span of time that the pairs of a connection need of it together."""
+        now = self._reader.now()
+        async with self._reader.db.read() as db:
+            windows = [rules.window(now) for rules in await load_rules(db, connection.id)]
+        return Window(min(each.first for each in windows), max(each.last for each in windows))
 
     async def _fail(self, connection: ConnectionRecord, error: ProviderError, hold: Hold) -> ConnectionFailed:
         failed = self._failed[connection.id] = ConnectionFailed(connection, error)

@@ -1,0 +1,220 @@
+"""Calendars that show a span of time alone (rule 26), that use ids up (rule 3), and that take writes in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from calendarsync.domain.copy import Copy
+from calendarsync.domain.event import Resource
+from calendarsync.domain.rules import Window
+from calendarsync.providers.base import Batch, Calendar, IdDead, Known, Reading, Unavailable
+from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.store.tables import links
+from tests.sync.helpers import done, fill
+from tests.testbed.events import event
+from tests.testbed.memory import MemoryCalendar
+from tests.testbed.memory_desk import MemoryDesk
+
+MARCH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+
+
+@dataclass
+class MarchCalendar(MemoryCalendar):
+    """It lists what begins in March alone, and calls removed what has left it, as Graph's delta does."""
+
+    async def read(
+        self,
+        cursor: str | None,
+        known: Known,
+        on_batch: Callable[[Batch], Awaitable[None]],
+        *,
+        full: bool = False,
+    ) -> Reading:
+        removed: set[str] = set()
+
+        async def within(batch: Batch) -> None:
+            outside = [each.id for each in batch.changed if not self._begins_in_march(each)]
+            removed.update(batch.removed, outside)
+            await on_batch(Batch(changed=[each for each in batch.changed if each.id not in outside]))
+
+        reading = await super().read(cursor, known, within, full=full)
+        listed = reading.listed
+        if listed is not None:
+            listed = frozenset(name for name in listed if self._begins_in_march(self._resource(name)))
+        return replace(reading, listed=listed, covered=MARCH, doubted=frozenset(removed))
+
+    @staticmethod
+    def _begins_in_march(resource: Resource) -> bool:
+        return MARCH.first <= resource.components[0].start.instant("Europe/Berlin") < MARCH.last
+
+
+@dataclass
+class ShuttingCalendar(MemoryCalendar):
+    """It never gives an id twice, as Google does not."""
+
+    used: set[str] = field(default_factory=set)
+
+    async def create(self, copy: Copy) -> Resource:
+        name = f"{copy.id}.ics"
+        if name in self.used and name not in self.store.resources:
+            raise IdDead("used up")
+        self.used.add(name)
+        return await super().create(copy)
+
+
+def _opening(
+    at: MemoryDesk, kind: type[MemoryCalendar], name: str, made: list[MemoryCalendar] | None = None
+) -> Callable[[ConnectionRecord, Calendar], Calendar]:
+    """Open calendar `name` as a `kind`; as one for the whole test where `made` is given to keep it."""
+    plain = at.app.wrap
+
+    def open_(connection: ConnectionRecord, calendar: Calendar) -> Calendar:
+        opened = plain(connection, calendar)
+        assert isinstance(opened, MemoryCalendar)
+        if connection.id != at.connections[name]:
+            return opened
+        again = kind(opened.store, opened.owner, opened.faults)
+        if made is None:
+            return again
+        if not made:
+            made.append(again)
+        return made[0]
+
+    return open_
+
+
+@pytest.fixture
+async def march(at_memory: MemoryDesk) -> MemoryDesk:
+    """Calendar a shows March alone; the pair copies the whole year."""
+    at_memory.app.wrap = _opening(at_memory, MarchCalendar, "a")
+    return at_memory
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_rule_26_an_event_that_left_the_span_is_found_by_its_id(march: MemoryDesk, full: bool) -> None:
+    at = march
+    at.store("a").put("moves.ics", event("moves", "20260310T090000", "20260310T100000"))
+    at.store("a").put("goes.ics", event("goes", "20260311T090000", "20260311T100000"))
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    at.store("a").put("moves.ics", event("moves", "20260610T090000", "20260610T100000"))
+    at.store("a").delete("goes.ics")
+    report = await at.app.run(pair, full=full)
+    assert sorted(done(report)) == [("delete", "source_deleted"), ("update", "source_changed")]
+    (slot,) = at.busy("b", MARCH.first, datetime(2027, 1, 1, tzinfo=UTC))
+    assert slot[0] == datetime(2026, 6, 10, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_rule_26_what_is_outside_the_span_is_not_even_asked_for(march: MemoryDesk, full: bool) -> None:
+    """It was there, it is known, and no reading of March says anything of it, though it is gone."""
+    at = march
+    at.store("a").put("far.ics", event("far", "20260310T090000", "20260310T100000"))
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    at.store("a").put("far.ics", event("far", "20260610T090000", "20260610T100000"))
+    await at.app.sync(pair)
+    at.store("a").delete("far.ics")
+    report = await at.app.run(pair, full=full)
+    assert (report.status, done(report)) == ("success", [])
+    assert report.provider_requests == 2
+
+
+async def test_rule_3_an_id_that_is_used_up_moves_the_generation_on(at_memory: MemoryDesk) -> None:
+    at = at_memory
+    at.app.wrap = _opening(at, ShuttingCalendar, "b", [])
+    at.store("a").put("one.ics", event("one"))
+    pair = await at.pair(direction="a_to_b")
+    names = []
+    for generation in range(3):
+        await at.app.sync(pair)
+        names += list(at.store("b").resources)
+        async with at.app.db.read() as db:
+            link = (await db.execute(select(links))).one()
+        assert (link.generation, f"{link.copy_id}.ics", link.state) == (generation, names[-1], "live")
+        at.store("a").delete("one.ics")
+        await at.app.sync(pair)
+        assert at.store("b").resources == {}
+        at.store("a").put("one.ics", event("one"))
+    assert len(set(names)) == 3
+
+
+async def test_rule_3_a_generation_is_stored_before_anything_is_written_under_it(
+    at_memory: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = at_memory
+    stored: list[tuple[str, bool]] = []
+
+    async def create(self: MemoryCalendar, copy: Copy) -> Resource:
+        async with at.app.db.read() as db:
+            link = (await db.execute(select(links))).one()
+        stored.append((link.state, link.copy_id == copy.id))
+        if len(stored) < 3:
+            raise IdDead("used up")
+        raise Unavailable("cut off", retry_after=1)
+
+    monkeypatch.setattr(MemoryCalendar, "create", create)
+    at.store("a").put("one.ics", event("one"))
+    pair = await at.pair(direction="a_to_b")
+    assert (await at.app.run(pair)).status == "failed"
+    assert stored == [("pending", True)] * 3
+
+
+async def test_an_id_that_is_never_free_fails_its_event_alone(
+    at_memory: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = at_memory
+    create = MemoryCalendar.create
+
+    async def refusing(self: MemoryCalendar, copy: Copy) -> Resource:
+        if copy.master.start.local.day == 3:
+            raise IdDead("used up")
+        return await create(self, copy)
+
+    monkeypatch.setattr(MemoryCalendar, "create", refusing)
+    fill(at, 3)
+    report = await at.app.run(await at.pair(direction="a_to_b"))
+    assert (report.status, report.events_created) == ("partial", 2)
+    assert ("skip", "id_dead") in done(report)
+
+
+@dataclass
+class BatchingCalendar(MemoryCalendar):
+    """It notes how many writes are handed over at the same moment."""
+
+    batch_size: int = 20
+    together: list[int] = field(default_factory=list)
+    _waiting: int = 0
+
+    async def create(self, copy: Copy) -> Resource:
+        self._waiting += 1
+        if self._waiting == 1:
+            asyncio.get_running_loop().call_soon(self._note)
+        await asyncio.sleep(0)
+        return await super().create(copy)
+
+    def _note(self) -> None:
+        self.together.append(self._waiting)
+        self._waiting = 0
+
+
+async def test_writes_are_handed_over_in_groups(at_memory: MemoryDesk, tmp_path: Path) -> None:
+    at = at_memory
+    made: list[MemoryCalendar] = []
+    at.app.wrap = _opening(at, BatchingCalendar, "b", made)
+    for number in range(250):
+        at.store("a").put(f"{number}.ics", event(f"uid-{number}", title=f"Event {number}"))
+    report = await at.app.sync(await at.pair(direction="a_to_b", sync_mode="full"))
+    assert report.events_created == 250
+    (calendar,) = made
+    assert isinstance(calendar, BatchingCalendar)
+    assert sum(calendar.together) == 250
+    assert len(at.store("b").resources) == 250
+    assert len(calendar.together) <= 13, calendar.together
