@@ -127,7 +127,7 @@ class Refresher:
             return sorted(missing)
         async with self.db.read() as db:
             inside = await index.ids_within(db, connection.id, missing, reading.covered, connection.timezone)
-        found = await calendar.fetch(inside)
+        found = await calendar.fetch(inside) if inside else []
         await writer.write(Batch(changed=[each for each in found if each.version != versions[each.id]]))
         return sorted(set(inside) - {each.id for each in found})
 
