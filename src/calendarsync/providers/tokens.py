@@ -15,7 +15,10 @@ class Tokens(Protocol):
 
     @property
     def user(self) -> str | None:
-        """Whose calendars are meant where the token does not say it: with Microsoft's application permission."""
+        """Whose calendars are meant where the token does not say it: with Microsoft's application permission.
+
+        It is known once `access_token` has answered; before, it is None.
+        """
 
     async def access_token(self, *, rejected: str | None = None) -> str:
         """A bearer token (RFC 6750) that is good for a minute at least.
