@@ -32,7 +32,9 @@ class Copy:
     """A whole copy: a single event, or a series' master with its overrides.
 
     `id` is the derived id (iCalendar UID and resource name); `mark` the value of our property; `reminders`
-    are minutes before the start; `color` is a CSS3 colour name (RFC 7986 section 5.9).
+    are minutes before the start; `color` is a CSS3 colour name (RFC 7986 section 5.9). `draft` is the mark to
+    write while only a part of the copy is there, where one write cannot hold all of it: it is ours, and says
+    of no source that it was written from it, so that whoever meets it writes the copy again.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Copy:
     overrides: tuple[CopyComponent, ...] = ()
     reminders: tuple[int, ...] = ()
     color: str | None = None
+    draft: str = ""
 
     def __repr__(self) -> str:
         return f"Copy({self.id})"

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
+UNFINISHED = "0" * 32
+"""Stands for the fingerprint in the mark of a copy that is not whole yet."""
+
 _VERSION = "1"
 _DERIVED = re.compile(r"cs[0-9a-v]{32}")
 _MARK = re.compile(r"1;[0-9a-f]{40};[0-9]{1,9};[0-9a-f]{32,64};[0-9a-f]{32}")

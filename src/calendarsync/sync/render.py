@@ -8,7 +8,7 @@ from dataclasses import replace
 from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Content
 from calendarsync.domain.link import Link
-from calendarsync.domain.origin import write_mark
+from calendarsync.domain.origin import UNFINISHED, write_mark
 from calendarsync.domain.rules import TITLE_PLACEHOLDER, Detail, Rules
 from calendarsync.sync.wanted import Part, Wanted
 
@@ -22,9 +22,14 @@ def render(
 ) -> Copy:
     """The copy to write. `contents` are the source's, by component, and may be empty for a block."""
     master, *overrides = (_component(part, rules, contents) for part in wanted.parts)
+    mark, draft = (
+        write_mark(mark_key, link.origin, link.generation, fingerprint, link.target_calendar)
+        for fingerprint in (wanted.written_hash, UNFINISHED)
+    )
     return Copy(
         id=link.copy_id,
-        mark=write_mark(mark_key, link.origin, link.generation, wanted.written_hash, link.target_calendar),
+        mark=mark,
+        draft=draft,
         master=master,
         overrides=tuple(overrides),
         reminders=rules.reminders if wanted.parts[0].detail is Detail.FULL else (),
