@@ -16,6 +16,8 @@ import pytest
 from calendarsync.store.database import Database
 from tests.testbed.cyrus import cyrus_server, missing
 from tests.testbed.dav import DavServer
+from tests.testbed.google import Model as GoogleModel
+from tests.testbed.google import running as running_google
 from tests.testbed.postgresql import OwnServer, PostgresqlServer, postgresql_missing, run_postgresql
 from tests.testbed.radicale import radicale_server
 from tests.testbed.xandikos import xandikos_server
@@ -60,6 +62,26 @@ def own_server(name: str) -> Iterator[DavServer]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=_MEMORY)))
         start = radicale_server if name == "radicale" else xandikos_server
         yield stack.enter_context(start(folder / name))
+
+
+@pytest.fixture(scope="session")
+def google_server() -> Iterator[GoogleModel]:
+    """A model of Google Calendar that all tests of this process share; tests take `google_model`."""
+    with running_google() as model:
+        yield model
+
+
+@pytest.fixture
+def google_model(google_server: GoogleModel) -> Iterator[GoogleModel]:
+    """A model of Google Calendar in its usual mood. A request or answer that Google does not describe fails the test.
+
+    Each test makes an account of its own: `google_model.account()`.
+    """
+    google_server.forget()
+    yield google_server
+    violations = list(google_server.violations)
+    google_server.forget()
+    assert not violations, "\n".join(violations)
 
 
 def server_named(request: pytest.FixtureRequest, name: str) -> DavServer:

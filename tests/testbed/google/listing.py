@@ -1,0 +1,199 @@
+"""Reading events: list, instances and get; paging, sync tokens and filters.
+
+Reference of events.list and guide "Synchronize resources efficiently": a sync token comes on the last page, dates
+from the first page's request, and yields what changed since, deletions included. A listing that began with `timeMin`
+or `timeMax` has one too; syncs by it are not kept to that range and may not name it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from . import errors, instances, times
+from .calls import Answer, Call
+from .errors import ApiError, invalid
+from .filters import Filter
+from .rendering import render
+from .state import Calendar, Entry, new_id, stamp
+
+_NOT_WITH_SYNC_TOKEN = (
+    "iCalUID", "orderBy", "privateExtendedProperty", "q", "sharedExtendedProperty", "timeMin", "timeMax",
+    "updatedMin",
+)  # fmt: skip
+# A listing restricted by these is no state that a sync could go on from (assumed: the reference gives no list).
+_WITHOUT_SYNC = frozenset(
+    {"iCalUID", "orderBy", "privateExtendedProperty", "q", "sharedExtendedProperty", "updatedMin"}
+)
+_PER_PAGE = frozenset({"pageToken", "prettyPrint", "alt", "quotaUser"})
+
+
+class Pages:
+    """Page tokens that were given out, and what remains to be given for each."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[str, list[dict[str, Any]], str | None]] = {}
+
+    def keep(self, call: Call, items: list[dict[str, Any]], sync_token: str | None) -> str:
+        token = f"page_{new_id(20)}"
+        self._waiting[token] = (_query(call), items, sync_token)
+        return token
+
+    def of(self, call: Call, token: str) -> tuple[list[dict[str, Any]], str | None]:
+        """What remains. Raises 400 for a token that is unknown, or comes with another query than the first page's."""
+        found = self._waiting.get(token)
+        if found is None or found[0] != _query(call):
+            raise invalid("Invalid page token value.", "pageToken")
+        return found[1], found[2]
+
+    def forget(self) -> None:
+        self._waiting.clear()
+
+
+def _query(call: Call) -> str:
+    kept = {name: values for name, values in call.query.items() if name not in _PER_PAGE}
+    return json.dumps([call.user.email, call.arguments, kept], sort_keys=True)
+
+
+def get(call: Call) -> Answer:
+    calendar = call.calendar()
+    entry = instances.find(calendar, call.arguments["eventId"])
+    zone = call.text("timeZone")
+    limit = call.number("maxAttendees", 0) or None
+    body = render(calendar, call.user, entry, zone=zone, max_attendees=limit)
+    headers = {"ETag": body["etag"]}
+    if call.header("If-None-Match") == body["etag"]:
+        return Answer(304, None, headers)
+    return Answer(200, body, headers)
+
+
+def list_(call: Call, pages: Pages) -> Answer:
+    calendar = call.calendar("freeBusyReader")
+    page_token = call.text("pageToken")
+    if page_token:
+        return _page(call, calendar, pages, *pages.of(call, page_token))
+    sync_token = call.text("syncToken")
+    if call.text("orderBy") == "startTime" and not call.flag("singleEvents"):
+        raise ApiError(
+            400, "badRequest", "The requested ordering is not available for the particular query.",
+            location=("parameter", "orderBy"),
+        )  # fmt: skip
+    wanted = Filter.of(call)
+    entries = _since(call, calendar, sync_token) if sync_token else list(calendar.entries.values())
+    changes = sync_token is not None or wanted.updated_min is not None
+    found = [each for each in _form(call, calendar, entries, changes) if wanted.admits(calendar, each)]
+    items = _rendered(call, calendar, _ordered(call, calendar, found))
+    resumable = not _WITHOUT_SYNC & call.query.keys()
+    return _page(call, calendar, pages, items, _token(calendar) if resumable else None)
+
+
+def _since(call: Call, calendar: Calendar, token: str) -> list[Entry]:
+    """What changed since a sync token. Raises 400 where the query may not come with one, 410 where it has expired."""
+    if any(name in call.query for name in _NOT_WITH_SYNC_TOKEN):
+        raise invalid("Sync token cannot be used with other query restrictions.", "syncToken")
+    if call.text("showDeleted") == "false":
+        raise invalid("Sync token cannot be used with showDeleted=false.", "showDeleted")
+    try:
+        epoch, number = token.removesuffix("=").split(".")
+        since = int(number)
+    except ValueError:
+        raise errors.full_sync_required() from None
+    if epoch != calendar.epoch or not calendar.oldest_token <= since <= calendar.change:
+        raise errors.full_sync_required()
+    return [entry for entry in calendar.entries.values() if entry.change > since]
+
+
+def _token(calendar: Calendar) -> str:
+    return f"{calendar.epoch}.{calendar.change}="
+
+
+def _form(call: Call, calendar: Calendar, entries: list[Entry], changes: bool) -> Iterable[Entry]:
+    """Series as masters and exceptions, or as single instances; deleted events where they are wanted."""
+    deleted = changes or call.flag("showDeleted")
+    single = call.flag("singleEvents")
+    for entry in entries:
+        if instances.dead(calendar, entry):
+            hole = instances.cancelled_instance(calendar, entry) and not single
+            if (deleted and not (single and entry.recurring and not changes)) or hole:
+                yield entry
+        elif not single:
+            yield entry
+        elif entry.recurring:
+            yield from (each for each in instances.expand(calendar, entry) if not each.cancelled)
+        elif calendar.master(entry) is None or changes:
+            yield entry  # what has a living master comes with it
+
+
+def _ordered(call: Call, calendar: Calendar, found: list[Entry]) -> list[Entry]:
+    order = call.text("orderBy")
+    if order == "startTime":
+        return sorted(found, key=lambda each: times.instant(each.event["start"], calendar.timezone))
+    if order == "updated":
+        return sorted(found, key=lambda each: str(each.event["updated"]))
+    return found
+
+
+def _rendered(call: Call, calendar: Calendar, found: Iterable[Entry]) -> list[dict[str, Any]]:
+    bare = not call.flag("showDeleted")
+    limit = call.number("maxAttendees", 0) or None
+    zone = call.text("timeZone")
+    return [render(calendar, call.user, each, zone=zone, bare=bare, max_attendees=limit) for each in found]
+
+
+def _page(
+    call: Call, calendar: Calendar, pages: Pages, items: list[dict[str, Any]], sync_token: str | None
+) -> Answer:
+    size = min(call.number("maxResults", 250), 2500, call.world.habits.page_limit)
+    body: dict[str, Any] = {
+        "kind": "calendar#events",
+        "etag": f'"p{calendar.change}{calendar.epoch}"',
+        "summary": calendar.summary,
+        "description": "",
+        "updated": stamp(calendar.updated),
+        "timeZone": call.text("timeZone") or calendar.timezone,
+        "accessRole": calendar.role(call.user),
+        "defaultReminders": [],
+        "items": items[:size],
+    }
+    if len(items) > size:
+        body["nextPageToken"] = pages.keep(call, items[size:], sync_token)
+    elif sync_token is not None:
+        body["nextSyncToken"] = sync_token
+    return Answer(200, body, {"ETag": body["etag"]})
+
+
+def list_instances(call: Call, pages: Pages) -> Answer:
+    calendar = call.calendar()
+    page_token = call.text("pageToken")
+    if page_token:
+        return _page(call, calendar, pages, *pages.of(call, page_token))
+    master = calendar.entries.get(call.arguments["eventId"])
+    if master is None:
+        raise errors.not_found()
+    if not master.recurring:
+        raise invalid("The requested event is not a recurring event.", "eventId")
+    wanted = Filter.of(call)
+    shown = call.flag("showDeleted")
+    found = [
+        each
+        for each in instances.expand(calendar, master)
+        if (shown or not instances.dead(calendar, each))
+        and wanted.admits(calendar, each)
+        and _starts(call, calendar, each)
+    ]
+    found.sort(key=lambda each: times.instant(each.event["start"], calendar.timezone))
+    return _page(call, calendar, pages, _rendered(call, calendar, found), None)
+
+
+def _starts(call: Call, calendar: Calendar, entry: Entry) -> bool:
+    """Whether it is the instance that `originalStart` names, as a date or a moment."""
+    wanted = call.text("originalStart")
+    if wanted is None:
+        return True
+    original = entry.event["originalStartTime"]
+    if times.is_date(original):
+        return bool(original["date"] == wanted)
+    moment: datetime = times.instant(original, calendar.timezone)
+    return "T" in wanted and moment == times.parse_timestamp(wanted, "originalStart")
