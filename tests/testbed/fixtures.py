@@ -18,6 +18,7 @@ from tests.testbed.cyrus import cyrus_server, missing
 from tests.testbed.dav import DavServer
 from tests.testbed.google import Model as GoogleModel
 from tests.testbed.google import running as running_google
+from tests.testbed.microsoft import Model as MicrosoftModel
 from tests.testbed.postgresql import OwnServer, PostgresqlServer, postgresql_missing, run_postgresql
 from tests.testbed.radicale import radicale_server
 from tests.testbed.xandikos import xandikos_server
@@ -73,7 +74,7 @@ def google_server() -> Iterator[GoogleModel]:
 
 @pytest.fixture
 def google_model(google_server: GoogleModel) -> Iterator[GoogleModel]:
-    """A model of Google Calendar in its usual mood. A request or answer that Google does not describe fails the test.
+    """A model of Google Calendar; a request or answer that is not as Google describes it fails the test.
 
     Each test makes an account of its own: `google_model.account()`.
     """
@@ -148,3 +149,21 @@ def database_url(request: pytest.FixtureRequest) -> str:
         url: str = request.getfixturevalue("postgresql_database")
         return url
     return f"sqlite:///{request.getfixturevalue('quick_folder') / 'calendarsync.sqlite3'}"
+
+
+@pytest.fixture(scope="session")
+def microsoft_server() -> Iterator[MicrosoftModel]:
+    """A model of Microsoft Graph, for all tests of the session; a test makes its own accounts."""
+    model = MicrosoftModel().start()
+    yield model
+    model.stop()
+
+
+@pytest.fixture
+def microsoft_model(microsoft_server: MicrosoftModel) -> Iterator[MicrosoftModel]:
+    """The model of Microsoft Graph; a request or answer that breaks Graph's own description fails the test."""
+    microsoft_server.reset()
+    yield microsoft_server
+    found = list(microsoft_server.violations)
+    microsoft_server.reset()
+    assert found == []
