@@ -103,13 +103,17 @@ class Refused(ProviderError):
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredCalendar:
-    """`id` is the provider's own: for CalDAV the collection's URL. `timezone` is an IANA key or None."""
+    """`id` is the provider's own: for CalDAV the collection's URL. `timezone` is an IANA key or None.
+
+    `primary`: it is the one that the account itself stands for (Google's `primary`, Graph's `isDefaultCalendar`).
+    """
 
     id: str
     name: str
     read_only: bool
     timezone: str | None
     owner_addresses: tuple[str, ...] = ()
+    primary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
