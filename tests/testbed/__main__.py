@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m testbed", description="Serve a model of a provider on loopback."
-    )
+    parser = argparse.ArgumentParser(prog="python -m testbed", description=__doc__)
     parser.add_argument("provider", choices=("google", "microsoft"))
     parser.add_argument("--port", type=int, default=0, help="any free one by default")
     parser.add_argument(
@@ -17,10 +16,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     package = importlib.import_module(f"{__package__}.{given.provider}")
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         package.serve(given.port, given.token)
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from .state import Seen, User, World
 
 @dataclass
 class Request:
-    """An HTTP request, or a part of a batch. `target` is its undecoded path and query; header names in lower case."""
+    """An HTTP request, or a part of a batch. `target` is its undecoded path and query; headers in lower case."""
 
     http: str
     target: str
@@ -90,6 +90,7 @@ class Api:
                 body = self._read(method, query, request)
                 user = self.world.user(_token(request))
                 _check_scope(user, method)
+                self.world.spend(user)
                 fault = self.world.faults.meet(method.id, user.email, arguments.get("calendarId"))
                 call = Call(self.world, user, arguments, query, body, request.headers)
                 answer = self._done(method, call, fault)

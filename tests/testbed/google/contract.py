@@ -1,8 +1,9 @@
 """Google's own description of its API, held against each request and each answer.
 
-The discovery document lies inside PyPI `google-api-python-client`. What it says in words alone is written down here:
-the values of `Event.status` and the like, that `id` and `iCalUID` exclude each other, and which fields every answer
-has. A request may leave the offset out of a `dateTime` that has a `timeZone` beside it; a patch may carry nulls.
+The discovery document lies inside PyPI `google-api-python-client`. What it says in words alone is written down
+here: the values of `Event.status` and the like, that `id` and `iCalUID` exclude each other, and which fields every
+answer has. A request may leave the offset out of a `dateTime` that has a `timeZone` beside it; a patch may carry
+nulls.
 """
 
 from __future__ import annotations
@@ -36,17 +37,8 @@ _ALWAYS = {
     "Channel": ("kind", "id", "resourceId", "resourceUri", "expiration"),
 }
 _LIVING = (
-    "htmlLink",
-    "created",
-    "updated",
-    "creator",
-    "organizer",
-    "start",
-    "end",
-    "iCalUID",
-    "sequence",
-    "eventType",
-)
+    "htmlLink", "created", "updated", "creator", "organizer", "start", "end", "iCalUID", "sequence", "eventType",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +52,10 @@ class Method:
     takes: str | None
     gives: str | None
     scopes: frozenset[str]
+
+    def unknowns(self) -> int:
+        """How many segments of the path are parameters: the fewer, the better a match."""
+        return sum(each.startswith("{") for each in self.template)
 
     def arguments(self, http: str, segments: list[str]) -> dict[str, str] | None:
         """The path's parameters, where this is the method that a request calls."""
@@ -124,20 +120,20 @@ class Contract:
     def _read(self, found: dict[str, Any]) -> list[Method]:
         methods = []
         for resource in found.values():
-            for each in resource.get("methods", {}).values():
-                methods.append(
-                    Method(
-                        each["id"],
-                        each["httpMethod"],
-                        (*self._service, *each["path"].split("/")),
-                        self._common | each.get("parameters", {}),
-                        each.get("request", {}).get("$ref"),
-                        each.get("response", {}).get("$ref"),
-                        frozenset(each.get("scopes", ())),
-                    )
-                )
+            methods += [self._method(each) for each in resource.get("methods", {}).values()]
             methods += self._read(resource.get("resources", {}))
         return methods
+
+    def _method(self, described: dict[str, Any]) -> Method:
+        return Method(
+            described["id"],
+            described["httpMethod"],
+            (*self._service, *described["path"].split("/")),
+            self._common | described.get("parameters", {}),
+            described.get("request", {}).get("$ref"),
+            described.get("response", {}).get("$ref"),
+            frozenset(described.get("scopes", ())),
+        )
 
     def _schema(self, owner: str, described: dict[str, Any], side: Side, name: str = "") -> dict[str, Any]:
         if "$ref" in described:
@@ -270,9 +266,9 @@ def _event_rules(method: Method, event: dict[str, Any]) -> list[str]:
             event.get("recurrence") or not _OFFSET.fullmatch(time["dateTime"])
         ):
             faults.append(f"{name} lacks timeZone")
-    for line in event.get("recurrence") or ():
-        if str(line).upper().startswith(("DTSTART", "DTEND")):
-            faults.append("recurrence holds DTSTART or DTEND")
+    lines = [str(line).upper() for line in event.get("recurrence") or ()]
+    if any(line.startswith(("DTSTART", "DTEND")) for line in lines):
+        faults.append("recurrence holds DTSTART or DTEND")
     return faults
 
 

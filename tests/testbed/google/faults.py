@@ -32,8 +32,8 @@ class Fault:
     outer request of a batch, whose parts are calls of their own. `email` and `calendar`: whose call, on which id.
     `status` and `reason`: the error that is answered; None leaves the answer as it is.
     `after`: the call takes effect, then the error is answered. `retry_after`: seconds for that header.
-    `delay`: seconds before the answer. `torn`: the answer breaks off after so many bytes. The last two apply to
-    whole HTTP requests, not to a part of a batch.
+    `delay`: seconds before the answer. `torn`: the answer breaks off after so many bytes. `dropped`: the
+    connection closes with no answer at all. These three are for whole HTTP requests, not for a part of a batch.
     """
 
     status: int | None = None
@@ -45,12 +45,13 @@ class Fault:
     retry_after: float | None = None
     delay: float = 0.0
     torn: int | None = None
+    dropped: bool = False
     times: int = 1
     met: int = 0
 
     def error(self) -> ApiError | None:
         if self.status is None:
-            return None
+            return limit("rateLimitExceeded") if self.dropped and not self.after else None
         if self.reason in LIMITS:
             return limit(self.reason, self.status, self.retry_after)
         usual, message = _REASONS[self.status]

@@ -9,7 +9,7 @@ from typing import Any
 from . import times
 from .calls import Call
 from .errors import ApiError
-from .instances import expand
+from .instances import spans
 from .state import Calendar, Entry
 
 _SEARCHED = ("summary", "description", "location")
@@ -64,15 +64,14 @@ class Filter:
         )
 
     def _in_range(self, calendar: Calendar, entry: Entry) -> bool:
-        """Starts before `timeMax`, ends after `timeMin`; a series by its first and last instances."""
+        """Starts before `timeMax`, ends after `timeMin`; a series if any of its instances does."""
         if self.time_min is None and self.time_max is None:
             return True
-        return any(self._overlaps(calendar, each) for each in _spans(calendar, entry))
-
-    def _overlaps(self, calendar: Calendar, span: tuple[times.Time, times.Time]) -> bool:
-        start, end = (times.instant(each, calendar.timezone) for each in span)
-        before = self.time_max is None or start < self.time_max
-        return before and (self.time_min is None or end > self.time_min)
+        return any(
+            (self.time_max is None or start < self.time_max)
+            and (self.time_min is None or end > self.time_min)
+            for start, end in spans(calendar, entry)
+        )
 
     def _mentions(self, event: dict[str, Any]) -> bool:
         text = " ".join(str(event.get(name, "")) for name in _SEARCHED)
@@ -94,11 +93,3 @@ def _pairs(call: Call, name: str) -> tuple[tuple[str, str], ...]:
 def _holds(event: dict[str, Any], audience: str, pairs: tuple[tuple[str, str], ...]) -> bool:
     held = event.get("extendedProperties", {}).get(audience, {})
     return all(held.get(name) == value for name, value in pairs)
-
-
-def _spans(calendar: Calendar, entry: Entry) -> list[tuple[times.Time, times.Time]]:
-    if not entry.recurring:
-        return [(entry.event["start"], entry.event["end"])]
-    return [
-        (each.event["start"], each.event["end"]) for each in expand(calendar, entry) if not each.cancelled
-    ]

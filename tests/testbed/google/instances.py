@@ -64,11 +64,11 @@ def _original(master: Entry, suffix: str) -> Time | None:
     start: Time = master.event["start"]
     try:
         if times.is_date(start):
-            return {"date": datetime.strptime(suffix, "%Y%m%d").date().isoformat()}
-        moment = datetime.strptime(suffix, "%Y%m%dT%H%M%SZ")
+            return {"date": datetime.fromisoformat(suffix).date().isoformat()}
+        moment = datetime.fromisoformat(suffix)
     except ValueError:
         return None
-    return times.normal({"dateTime": f"{moment.isoformat()}Z", "timeZone": start["timeZone"]}, "UTC", "start")
+    return times.normal({"dateTime": moment.isoformat(), "timeZone": start["timeZone"]}, "UTC", "start")
 
 
 def instance(master: Entry, original: Time) -> Entry:
@@ -94,6 +94,29 @@ def expand(calendar: Calendar, master: Entry) -> Iterator[Entry]:
         suffix = times.suffix(original)
         yield replaced.pop(suffix) if suffix in replaced else instance(master, original)
     yield from replaced.values()
+
+
+def spans(calendar: Calendar, entry: Entry) -> Iterator[tuple[datetime, datetime]]:
+    """From when to when an event takes place; a series by all its instances that are not cancelled."""
+    if not entry.recurring:
+        yield _span(calendar, entry.event)
+        return
+    replaced = {}
+    for exception in calendar.exceptions(entry.id):
+        if GONE not in exception.event:
+            replaced[times.suffix(exception.event["originalStartTime"])] = exception
+            if not exception.cancelled:
+                yield _span(calendar, exception.event)
+    lasts = times.length(entry.event["start"], entry.event["end"])
+    for original in recurrence.occurrences(entry.event):
+        if times.suffix(original) not in replaced:
+            start = times.instant(original, calendar.timezone)
+            yield start, start + lasts
+
+
+def _span(calendar: Calendar, event: dict[str, Any]) -> tuple[datetime, datetime]:
+    start, end = (times.instant(event[name], calendar.timezone) for name in ("start", "end"))
+    return start, end
 
 
 def same_series_after(before: dict[str, Any], after: dict[str, Any]) -> bool:

@@ -1,8 +1,8 @@
 """Reading events: list, instances and get; paging, sync tokens and filters.
 
 Reference of events.list and guide "Synchronize resources efficiently": a sync token comes on the last page, dates
-from the first page's request, and yields what changed since, deletions included. A listing that began with `timeMin`
-or `timeMax` has one too; syncs by it are not kept to that range and may not name it.
+from the first page's request, and yields what changed since, deletions included. A listing that began with
+`timeMin` or `timeMax` has one too; syncs by it are not kept to that range and may not name it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Pages:
         return token
 
     def of(self, call: Call, token: str) -> tuple[list[dict[str, Any]], str | None]:
-        """What remains. Raises 400 for a token that is unknown, or comes with another query than the first page's."""
+        """What remains. Raises 400 for a token that is unknown, or comes with another query."""
         found = self._waiting.get(token)
         if found is None or found[0] != _query(call):
             raise invalid("Invalid page token value.", "pageToken")
@@ -90,7 +90,7 @@ def list_(call: Call, pages: Pages) -> Answer:
 
 
 def _since(call: Call, calendar: Calendar, token: str) -> list[Entry]:
-    """What changed since a sync token. Raises 400 where the query may not come with one, 410 where it has expired."""
+    """What changed since a sync token. Raises 400 for what may not come with one, 410 where it has expired."""
     if any(name in call.query for name in _NOT_WITH_SYNC_TOKEN):
         raise invalid("Sync token cannot be used with other query restrictions.", "syncToken")
     if call.text("showDeleted") == "false":

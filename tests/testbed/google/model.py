@@ -16,9 +16,10 @@ from .channels import Channel, Notice
 from .faults import Fault, Faults
 from .rendering import render
 from .server import Server
-from .state import Calendar, Habits, Mail, Seen, User, World, new_id
+from .state import SCOPE, Calendar, Habits, Mail, Seen, User, World, new_id
 
 DEFAULT_TOKEN = "test-token"
+LEAST_SCOPES = ("calendar.events", "calendar.calendarlist.readonly")
 DEFAULT_EMAIL = "ann@example.com"
 
 
@@ -43,19 +44,22 @@ class Account:
         return self._user.refresh_token
 
     def rotate(self) -> str:
-        """Another access token; the one from before is answered 401 from now on."""
+        """Another access token; those from before are answered 401 from now on."""
         with self._world.lock:
-            self._user.token = f"ya29.{new_id()}"
-        return self._user.token
+            self._user.tokens.clear()
+            return self._user.new_token()
 
     def revoke(self) -> None:
         """The person takes the access back: each token is answered 401."""
         self._user.revoked = True
 
+    def grant(self) -> None:
+        """The person grants access again: the same tokens are good."""
+        self._user.revoked = False
+
     def restrict(self, *scopes: str) -> None:
         """The grant has these scopes alone, whole or by their last part, such as `calendar.readonly`."""
-        prefix = "https://www.googleapis.com/auth/"
-        self._user.scopes = frozenset(each if "/" in each else prefix + each for each in scopes)
+        self._user.scopes = frozenset(each if "/" in each else SCOPE + each for each in scopes)
 
 
 class Model:
@@ -141,10 +145,12 @@ class Model:
     # People and calendars
 
     def account(self, email: str | None = None) -> Account:
-        """Somebody new, with a token and a primary calendar of their own."""
+        """Somebody new, with a token of the least scopes and a primary calendar of their own."""
         with self._world.lock:
             email = (email or f"person-{new_id(10)}@example.com").lower()
-            return Account(self._world, self._world.add_user(email, f"ya29.{new_id()}"))
+            made = Account(self._world, self._world.add_user(email, f"ya29.{new_id(40)}"))
+            made.restrict(*LEAST_SCOPES)
+            return made
 
     def make_calendar(self, account: Account, name: str = "Work", timezone: str = "Europe/Berlin") -> str:
         """A fresh secondary calendar; its id."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from heapq import merge
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,35 +28,59 @@ HORIZON = timedelta(days=10 * 366)  # Google expands series without an end for s
 
 
 def occurrences(master: dict[str, Any]) -> Iterator[Time]:
-    """The original start of each instance of a series, in order, until it ends or `HORIZON` after now is reached."""
+    """The original start of each instance of a series, in order, until `HORIZON` after now or its start."""
     start: Time = master["start"]
-    for local in _Series(start, master["recurrence"]).starts():
-        if times.is_date(start):
-            yield {"date": local.date().isoformat()}
+    for moment in _moments(master):
+        if moment.tzinfo is None:
+            yield {"date": moment.date().isoformat()}
         else:
-            moment = local.replace(tzinfo=times.zone(start["timeZone"]))
-            yield times.moved({"dateTime": moment.isoformat(), "timeZone": start["timeZone"]}, timedelta(0))
+            yield {"dateTime": moment.isoformat(), "timeZone": start["timeZone"]}
 
 
 def occurs(master: dict[str, Any], original: Time) -> bool:
     """Whether a series has an instance that starts then."""
-    wanted = times.suffix(original)
-    for found in occurrences(master):
-        if times.suffix(found) == wanted:
-            return True
-        if times.suffix(found)[:8] > wanted[:8] and len(times.suffix(found)) == len(wanted):
-            return False
-    return False
+    return times.suffix(original) in _suffixes(*_key(master))
 
 
 def check(master: dict[str, Any]) -> None:
     """Raises 400 for a recurrence that cannot be read, or that leaves no instance."""
-    if next(occurrences(master), None) is None:
+    if not _moments(master):
         raise invalid("Recurring event has no instances.")
 
 
+def _key(master: dict[str, Any]) -> tuple[str, str | None, tuple[str, ...], date]:
+    start: Time = master["start"]
+    text = start["date"] if times.is_date(start) else start["dateTime"]
+    return text, start.get("timeZone"), tuple(master["recurrence"]), datetime.now(UTC).date()
+
+
+def _moments(master: dict[str, Any]) -> tuple[datetime, ...]:
+    return _expanded(*_key(master))
+
+
+@lru_cache(maxsize=1024)
+def _expanded(text: str, zone: str | None, lines: tuple[str, ...], today: date) -> tuple[datetime, ...]:
+    """The starts of a series: aware, or naive where it is all-day."""
+    start: Time = {"date": text} if zone is None else {"dateTime": text, "timeZone": zone}
+    found = _Series(start, lines).starts(today)
+    if zone is None:
+        return tuple(found)
+    # Through UTC and back, so that a time that the clocks skip becomes the one that they show instead.
+    return tuple(
+        each.replace(tzinfo=times.zone(zone)).astimezone(UTC).astimezone(times.zone(zone)) for each in found
+    )
+
+
+@lru_cache(maxsize=1024)
+def _suffixes(text: str, zone: str | None, lines: tuple[str, ...], today: date) -> frozenset[str]:
+    moments = _expanded(text, zone, lines, today)
+    return frozenset(
+        f"{each:%Y%m%d}" if zone is None else f"{each.astimezone(UTC):%Y%m%dT%H%M%SZ}" for each in moments
+    )
+
+
 class _Series:
-    def __init__(self, start: Time, lines: list[str]) -> None:
+    def __init__(self, start: Time, lines: tuple[str, ...]) -> None:
         self._dates = times.is_date(start)
         self._zone = ZoneInfo("UTC") if self._dates else times.zone(start["timeZone"])
         self._start = self._local_start(start)
@@ -103,10 +128,10 @@ class _Series:
         return rule
 
     def _local_until(self, found: re.Match[str]) -> str:
-        day = datetime.strptime(found[1], "%Y%m%d")
+        day = datetime.fromisoformat(found[1])
         if found[2] is None or self._dates:
             return f"UNTIL={day:%Y%m%d}T235959"
-        moment = datetime.strptime(found[1] + found[2], "%Y%m%dT%H%M%S")
+        moment = datetime.fromisoformat(found[1] + found[2])
         if found[3]:
             moment = moment.replace(tzinfo=UTC).astimezone(self._zone).replace(tzinfo=None)
         return f"UNTIL={moment:%Y%m%dT%H%M%S}"
@@ -116,9 +141,9 @@ class _Series:
             raise ApiError(400, "invalid", "Invalid recurrence rule.")
         try:
             if re.fullmatch(r"\d{8}", text):
-                day = datetime.strptime(text, "%Y%m%d")
+                day = datetime.fromisoformat(text)
                 return day if self._dates else None
-            local = datetime.strptime(text.removesuffix("Z"), "%Y%m%dT%H%M%S")
+            local = datetime.fromisoformat(text.removesuffix("Z"))
         except ValueError:
             raise invalid("Invalid recurrence rule.") from None
         if self._dates:
@@ -126,8 +151,8 @@ class _Series:
         zone = ZoneInfo("UTC") if text.endswith("Z") else times.zone(named) if named else self._zone
         return local.replace(tzinfo=zone).astimezone(self._zone).replace(tzinfo=None)
 
-    def starts(self) -> Iterator[datetime]:
-        last = max(datetime.combine(date.today(), time()), self._start) + HORIZON
+    def starts(self, today: date) -> Iterator[datetime]:
+        last = max(datetime.combine(today, time()), self._start) + HORIZON
         streams: list[Iterable[datetime]] = [[self._start], *self._rules, sorted(self._more)]
         excluded = self._excluded | {
             each for rule in self._excluded_rules for each in rule.between(self._start, last, inc=True)

@@ -14,6 +14,7 @@ from .channels import Channels
 from .contract import Contract
 from .errors import ApiError
 from .faults import Fault
+from .oauth import Tokens
 from .state import Seen, World
 
 _BATCH = "/batch/calendar/v3"
@@ -27,12 +28,16 @@ class Server:
         self.world = world
         self.channels = Channels(world)
         self.api = Api(world, Contract(), self.channels)
+        self.tokens = Tokens(world)
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int) -> int:
         """Listen; the port that was taken, for 0 means any."""
         app = web.Application(client_max_size=_LARGEST)
         app.router.add_post(_BATCH, self._batch)
+        app.router.add_get("/o/oauth2/v2/auth", self._consent)
+        app.router.add_post("/token", self._token)
+        app.router.add_post("/revoke", self._revoke)
         app.router.add_route("*", "/{path:.*}", self._single)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -40,6 +45,7 @@ class Server:
         site = web.TCPSite(self._runner, "127.0.0.1", port)
         await site.start()
         taken: int = self._runner.addresses[0][1]
+        self.tokens.issuer = f"http://127.0.0.1:{taken}"
         return taken
 
     async def stop(self) -> None:
@@ -70,6 +76,18 @@ class Server:
         self.world.seen.append(Seen("batch", _BATCH, {}, None, 200))
         return await _delivered(request, 200, {"Content-Type": kind}, body, fault)
 
+    async def _consent(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": self.tokens.consent(request.raw_path)})
+
+    async def _token(self, request: web.Request) -> web.StreamResponse:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        status, body = self.tokens.token(form)
+        return web.json_response(body, status=status)
+
+    async def _revoke(self, request: web.Request) -> web.StreamResponse:
+        status, body = self.tokens.revoke(str((await request.post()).get("token", "")))
+        return web.json_response(body, status=status)
+
 
 async def _sent(request: web.Request, answer: Answer, fault: Fault | None) -> web.StreamResponse:
     headers = dict(answer.headers)
@@ -86,6 +104,9 @@ async def _delivered(
     """Hand the answer over, late or torn as the fault wants."""
     if fault is not None and fault.delay:
         await asyncio.sleep(fault.delay)
+    if fault is not None and fault.dropped:
+        assert request.transport is not None
+        request.transport.close()
     if fault is None or fault.torn is None:
         return web.Response(status=status, headers=headers, body=body)
     response = web.StreamResponse(status=status, headers=headers)

@@ -6,6 +6,7 @@ Every write of an event takes the calendar's next change number. Sync tokens nam
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from . import errors
 from .faults import Faults
 
 ROLES = ("freeBusyReader", "reader", "writer", "owner")
-CALENDAR = "https://www.googleapis.com/auth/calendar"
+SCOPE = "https://www.googleapis.com/auth/"
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 
 
@@ -29,14 +30,23 @@ class User:
     """Somebody with a Google account; `email` is also the id of the primary calendar."""
 
     email: str
-    token: str
-    refresh_token: str = field(default_factory=lambda: new_id(40))
-    scopes: frozenset[str] = frozenset({CALENDAR})
-    stale_tokens: set[str] = field(default_factory=set)
+    token: str  # the newest one; those in `tokens` are good as well
+    refresh_token: str = field(default_factory=lambda: f"1//{new_id(40)}")
+    scopes: frozenset[str] = frozenset({f"{SCOPE}calendar"})
+    tokens: set[str] = field(default_factory=set)
     revoked: bool = False
+    calls: deque[datetime] = field(default_factory=deque)  # of the last minute
     listed: dict[str, int] = field(default_factory=dict)  # calendar id to change number of its list entry
     list_changes: int = 0
     unlisted: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tokens.add(self.token)
+
+    def new_token(self) -> str:
+        self.token = f"ya29.{new_id(40)}"
+        self.tokens.add(self.token)
+        return self.token
 
 
 @dataclass
@@ -50,7 +60,7 @@ class Entry:
 
     @property
     def cancelled(self) -> bool:
-        return self.event["status"] == "cancelled"
+        return str(self.event["status"]) == "cancelled"
 
     @property
     def master_id(self) -> str | None:
@@ -118,12 +128,21 @@ class Habits:
     `retimed`: what becomes of the exceptions of a series when its times change: "drop" those whose original start
     no longer exists, "reset" them all, or "keep" them all as they are.
     `revival`: whether an update may bring a deleted event back ("allow"), or is answered 403 ("refuse").
+    `follow`: whether a change of a series reaches what its exceptions have in common with it; else they stay whole.
     `page_limit`: the most items that a page holds, whatever was asked for; Google may send short pages.
+    `calls_per_minute`: of one user, in any minute (guide "Manage quotas"); beyond that 403 `userRateLimitExceeded`.
+    `consent`, `unticked`, `delegation`: what the person answers, which permissions they leave out (such as
+    `calendar.events`), and whether the organisation lets the service account speak for its people.
     """
 
     retimed: Literal["drop", "reset", "keep"] = "drop"
+    follow: bool = False
     revival: Literal["allow", "refuse"] = "allow"
     page_limit: int = 2500
+    calls_per_minute: int | None = None
+    consent: Literal["grant", "deny"] = "grant"
+    unticked: tuple[str, ...] = ()
+    delegation: Literal["allow", "refuse"] = "allow"
 
 
 class World:
@@ -165,9 +184,19 @@ class World:
     def user(self, token: str) -> User:
         """Whose access token it is. Raises 401."""
         for user in self.users:
-            if user.token == token and not user.revoked:
+            if token in user.tokens and not user.revoked:
                 return user
         raise errors.invalid_credentials()
+
+    def spend(self, user: User) -> None:
+        """Count a call. Raises 403 where the user made too many in the last minute."""
+        now = self.now()
+        while user.calls and user.calls[0] <= now - timedelta(minutes=1):
+            user.calls.popleft()
+        limit = self.habits.calls_per_minute
+        if limit is not None and len(user.calls) >= limit:
+            raise errors.limit("userRateLimitExceeded")
+        user.calls.append(now)
 
     def add_user(self, email: str, token: str) -> User:
         user = User(email, token)
@@ -195,7 +224,7 @@ class World:
             user.unlisted[calendar_id] = user.list_changes
 
     def calendar(self, user: User, calendar_id: str, needed: str = "reader") -> Calendar:
-        """The calendar, if the user may do with it what takes a role. Raises 404 where they may not see it, or 403."""
+        """The calendar, if the user may do with it what takes a role. Raises 404 where they see none, or 403."""
         found = self.calendars.get(user.email if calendar_id == "primary" else calendar_id)
         role = found.role(user) if found else None
         if found is None or role is None:
@@ -218,7 +247,9 @@ class World:
         calendar.change += 1
         now = self.tick()
         calendar.updated = now
-        event["updated"] = stamp(now)
+        known = calendar.entries.get(event_id)
+        if known is None or not _only_reminders(known.event, event):
+            event["updated"] = stamp(now)
         event.setdefault("created", f"{now:%Y-%m-%dT%H:%M:%S}.000Z")
         entry = Entry(event_id, event, calendar.change, int(now.timestamp() * 1000))
         calendar.entries.pop(event_id, None)  # the order of entries is the order of changes
@@ -226,6 +257,12 @@ class World:
         for tell in self.watchers:
             tell(calendar)
         return entry
+
+
+def _only_reminders(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """ "Updating event reminders will not cause `updated` to change." """
+    names = (before.keys() | after.keys()) - {"updated"}
+    return {name for name in names if before.get(name) != after.get(name)} == {"reminders"}
 
 
 def stamp(moment: datetime) -> str:

@@ -27,7 +27,7 @@ def zone(name: str) -> ZoneInfo:
 
 
 def parse_timestamp(text: str, parameter: str) -> datetime:
-    """A query parameter that has to carry an offset, to the second: "milliseconds may be provided but are ignored"."""
+    """A query parameter, which has to carry an offset; "milliseconds may be provided but are ignored"."""
     found = _RFC3339.fullmatch(text)
     if found is None or found[2] is None:
         raise ApiError(400, "badRequest", "Bad Request", location=("parameter", parameter))

@@ -113,7 +113,7 @@ def _attendee(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _properties(given: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """Guide "Extended properties": keys over 44 characters are dropped, values cut at 1024, at most 300 and 32 kB."""
+    """Guide "Extended properties": keys over 44 characters are dropped, values cut at 1024, 300 in 32 kB."""
     kept = {}
     for audience in ("private", "shared"):
         pairs = {

@@ -55,9 +55,14 @@ def id_of_uid(uid: str) -> str:
 
 def _taken(calendar: Calendar, event_id: str, uid: str) -> bool:
     """A deleted event keeps its id, and its iCalUID, for good."""
-    return event_id in calendar.entries or any(
-        entry.event["iCalUID"] == uid and entry.master_id is None for entry in calendar.entries.values()
-    )
+    return event_id in calendar.entries or _with_uid(calendar, uid) is not None
+
+
+def _with_uid(calendar: Calendar, uid: str) -> Entry | None:
+    for entry in calendar.entries.values():
+        if entry.event["iCalUID"] == uid and entry.master_id is None:
+            return entry
+    return None
 
 
 def _fresh(call: Call, calendar: Calendar, given: dict[str, Any]) -> dict[str, Any]:
@@ -86,14 +91,10 @@ def import_(call: Call) -> Answer:
     if given.get("eventType", "default") != "default":
         raise invalid("Only events of the default type can be imported.", "eventType")
     event = _fresh(call, calendar, given) | {"iCalUID": uid, "sequence": given.get("sequence", 0)}
-    if given.get("organizer", {}).get("email"):
-        event["organizer"] = {
-            name: given["organizer"][name] for name in ("email", "displayName") if name in given["organizer"]
-        }
-    known = next(
-        (each for each in calendar.entries.values() if each.event["iCalUID"] == uid and not each.master_id),
-        None,
-    )
+    organizer = given.get("organizer", {})
+    if organizer.get("email"):
+        event["organizer"] = {name: organizer[name] for name in ("email", "displayName") if name in organizer}
+    known = _with_uid(calendar, uid)
     if known is not None:
         values.check_sequence(known.event["sequence"], event["sequence"])
         event["created"] = known.event["created"]
@@ -180,6 +181,8 @@ def _written(
     entry = call.world.put(calendar, event_id, event)
     if kept is not None and not instances.same_series_after(kept, event):
         retiming.settle_exceptions(call.world, calendar, entry)
+    if kept is not None:
+        retiming.follow(call.world, calendar, entry, kept)
     invitations.spread(call, calendar, entry, kept)
     return _answer(call, calendar, entry)
 
