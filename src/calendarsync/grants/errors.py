@@ -11,6 +11,7 @@ from calendarsync.providers.base import (
     ProviderError,
     RateLimited,
     Unavailable,
+    Unreachable,
 )
 
 Kind = Literal[
@@ -35,6 +36,7 @@ _AS_PROVIDER_ERROR: dict[Kind, type[ProviderError]] = {
     "missing_scope": MissingScope,
     "app_forbidden": AppForbidden,
     "rate_limited": RateLimited,
+    "unreachable": Unreachable,
 }
 
 

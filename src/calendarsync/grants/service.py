@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
+from calendarsync.grants.asking import TokenAnswer, ask, post_form
+from calendarsync.grants.delegation import ask_as_delegate
+from calendarsync.grants.delegation_keys import open_key
+from calendarsync.grants.errors import GrantError
+from calendarsync.grants.refreshing import GrantTokens, Tools
+from calendarsync.grants.registrations import GOOGLE, MICROSOFT, NAMES, is_registered, registration
+from calendarsync.grants.storing import TokenSet, open_tokens
 from calendarsync.net import HttpClient
-from calendarsync.providers.base import Unavailable
+from calendarsync.observability import get_logger
 from calendarsync.providers.tokens import Access, Tokens
-from calendarsync.secrets import Keyring
+from calendarsync.secrets import Keyring, SecretError
 from calendarsync.settings import Settings
 from calendarsync.store.database import Database
+from calendarsync.store.grant_tokens import GrantRecord, is_granted
+
+log = get_logger(__name__)
 
 
 class Grants:
@@ -31,35 +43,76 @@ class Grants:
         self._http = http
         self._settings = settings
         self._now = now or db.now
+        self._tools = Tools(db, keyring, self._ask, self._now)
+        self._tokens: dict[str, GrantTokens] = {}
 
     def configured(self, provider: str) -> bool:
         """Whether this installation is registered with the provider: people can grant it access."""
-        settings = self._settings
-        if provider == "google":
-            return bool(settings.google_client_id and settings.google_client_secret)
-        if provider == "microsoft":
-            return bool(settings.microsoft_client_id and settings.microsoft_client_secret)
-        return False
+        return is_registered(self._settings, provider)
 
     def tokens(self, grant_id: str) -> Tokens:
         """The tokens of a grant; nothing is looked up yet."""
-        return _Tokens(grant_id)
+        if grant_id not in self._tokens:
+            self._tokens[grant_id] = GrantTokens(grant_id, self._tools)
+        return self._tokens[grant_id]
 
     def access(self, provider: str, grant_id: str) -> Access:
         """What a calendar of a grant is opened with. Raises LookupError for a provider without grants."""
-        urls = {"google": self._settings.google_api_url, "microsoft": self._settings.microsoft_api_url}
+        urls = {GOOGLE: self._settings.google_api_url, MICROSOFT: self._settings.microsoft_api_url}
         if provider not in urls:
             raise LookupError(f"no grants of provider {provider!r}")
         return Access(self.tokens(grant_id), urls[provider])
 
+    async def revoke(self, grant: Mapping[str, Any]) -> None:
+        """Give a grant back whose row, as it was, has been deleted; what cannot be given back is left to run out.
+
+        Google's revocation ends all that the person has granted to this installation, so it is only asked for what
+        nobody holds a grant of any more (developers.google.com/identity/protocols/oauth2/web-server, "Token
+        revocation"). Microsoft has no such call, and an organisation's delegation is the organisation's to end.
+        """
+        if grant["provider"] != GOOGLE or grant["delegation_id"] is not None:
+            return
+        async with self._db.read() as db:
+            if await is_granted(db, GOOGLE, grant["subject_hash"]):
+                return
+        try:
+            tokens = open_tokens(self._keyring, grant["id"], grant["credentials_encrypted"])
+            form = {"token": tokens.refresh_token or ""}
+            url = f"{self._settings.google_token_url}/revoke"
+            await post_form(self._http, NAMES[GOOGLE], url, form, now=self._now)
+        except (GrantError, SecretError) as error:
+            log.info("a grant was not given back", grant=grant["id"], reason=str(error))
+
     async def close(self) -> None:
         """Wait for the refreshes on their way: an answer that nobody stores would be a grant lost."""
+        await asyncio.gather(*(each.close() for each in self._tokens.values()))
 
+    async def _ask(self, record: GrantRecord, tokens: TokenSet) -> TokenAnswer:
+        if record.delegation_id is not None and record.delegation_encrypted is not None:
+            return await self._ask_as_delegate(record, record.delegation_id, record.delegation_encrypted)
+        registered = registration(self._settings, record.provider)
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": registered.client_id,
+            "client_secret": registered.client_secret,
+            "refresh_token": tokens.refresh_token or "",
+        }
+        answer = await ask(
+            self._http, registered.name, registered.token_url, form, use="refresh", now=self._now
+        )
+        if answer.scopes is not None and registered.missing(answer.scopes):
+            raise GrantError(
+                "missing_scope",
+                f"A permission was withdrawn at {registered.name}. Connect it anew, with all boxes ticked.",
+            )
+        return answer
 
-class _Tokens:
-    def __init__(self, grant_id: str) -> None:
-        self.grant = grant_id
-        self.user: str | None = None
-
-    async def access_token(self, *, rejected: str | None = None) -> str:
-        raise Unavailable("The grant cannot be used yet.")
+    async def _ask_as_delegate(self, record: GrantRecord, delegation_id: str, sealed: bytes) -> TokenAnswer:
+        try:
+            key = open_key(self._keyring, record.provider, delegation_id, sealed)
+        except SecretError:
+            raise GrantError(
+                "misconfigured",
+                "The delegation's key was encrypted with a secret that this installation does not have any more.",
+            ) from None
+        return await ask_as_delegate(self._http, self._settings, key, record.email, now=self._now)

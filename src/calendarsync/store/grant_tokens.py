@@ -1,0 +1,92 @@
+"""Grants as those see them who need their tokens: read by id, and refreshed under a lease.
+
+A refresh token may be good for one use (RFC 6749 section 6), so of all workers one spends it: the one that holds
+the grant's lease. Every set of tokens has a generation; what was made of an older one is not written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.grants import ACTIVE, EXPIRED
+from calendarsync.store.tables import delegations, grants
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """`delegation_encrypted` is what an organisation gave, where it is its grant."""
+
+    id: str
+    provider: str
+    email: str
+    status: str
+    generation: int
+    credentials_encrypted: bytes
+    delegation_id: str | None
+    delegation_encrypted: bytes | None
+
+
+_GRANT = (
+    select(
+        *(grants.c.id, grants.c.provider, grants.c.email, grants.c.status, grants.c.generation),
+        *(grants.c.credentials_encrypted, grants.c.delegation_id),
+        delegations.c.credentials_encrypted.label("delegation_encrypted"),
+    )
+    .join_from(grants, delegations, delegations.c.id == grants.c.delegation_id, isouter=True)
+    .where(grants.c.id == bindparam("grant_id"))
+)
+
+
+async def load_grant(db: AsyncConnection, grant_id: str) -> GrantRecord | None:
+    row = (await db.execute(_GRANT, {"grant_id": grant_id})).one_or_none()
+    return None if row is None else GrantRecord(*row)
+
+
+async def lease(db: AsyncConnection, grant_id: str, generation: int, now: datetime, until: datetime) -> bool:
+    """Whether the caller may spend the refresh token of that generation, `until` then."""
+    free = or_(grants.c.leased_until.is_(None), grants.c.leased_until <= now)
+    return await _change(db, and_(_at(grant_id, generation), free), leased_until=until)
+
+
+async def give_back(db: AsyncConnection, grant_id: str, generation: int, until: datetime) -> None:
+    """End a lease that led to nothing; one that another has taken meanwhile stays."""
+    await _change(db, and_(_at(grant_id, generation), grants.c.leased_until == until), leased_until=None)
+
+
+async def write_tokens(
+    db: AsyncConnection, grant_id: str, generation: int, credentials_encrypted: bytes
+) -> bool:
+    """Put the next generation in the place of the one that was spent. False where it had moved on already."""
+    return await _change(
+        db,
+        _at(grant_id, generation),
+        credentials_encrypted=credentials_encrypted,
+        status=ACTIVE,
+        generation=generation + 1,
+        leased_until=None,
+    )
+
+
+async def note_death(db: AsyncConnection, grant_id: str, generation: int) -> bool:
+    """Nothing more is asked with this generation. False where there is a later one, which may be alive."""
+    return await _change(db, _at(grant_id, generation), status=EXPIRED, leased_until=None)
+
+
+async def is_granted(db: AsyncConnection, provider: str, subject_hash: str) -> bool:
+    """Whether anybody, in any account, holds a grant of that person."""
+    query = select(grants.c.id).where(grants.c.provider == provider, grants.c.subject_hash == subject_hash)
+    return (await db.execute(query.limit(1))).first() is not None
+
+
+def _at(grant_id: str, generation: int) -> ColumnElement[bool]:
+    return and_(grants.c.id == grant_id, grants.c.generation == generation)
+
+
+async def _change(db: AsyncConnection, condition: ColumnElement[bool], **values: Any) -> bool:
+    change = update(grants).where(condition).values(**values).returning(grants.c.id)
+    return (await db.execute(change)).first() is not None
