@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .faults import Fault, Faults, Habits
+from .faults import Fault, Faults
+from .habits import Habits
 from .model import Account, Model, serve
 from .state import Mail, Seen
 

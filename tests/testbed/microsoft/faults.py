@@ -1,10 +1,9 @@
-"""Faults on command, and the choices where Graph's behaviour is not documented or varies."""
+"""Faults on command: what the next matching requests meet instead of, or after, what they asked for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Literal
 
 from .errors import ApiError
 
@@ -84,35 +83,3 @@ class Faults:
                     fault.met += 1
                     return fault
         return None
-
-
-@dataclass
-class Habits:
-    """How this model behaves where the documentation is silent or the service is known to vary.
-
-    `in_flight`, `requests`, `seconds`: the limits of one mailbox (throttling-limits: 4 at a time, 10,000 in 10
-    minutes). `page`: rows of a page of delta where none are asked for. `page_limit`: the most, whatever is asked.
-    `repeats`: how many rows of each round of delta come twice. `masters`: whether a round shows the row of a
-    series' master beside those of its instances.
-    `lost_token`: how a delta token that is not known any more is answered. `churn`: how often an event's changeKey
-    changes by itself after each create (Exchange works on a new item for a while). `lag`: rounds of delta that a
-    change is missing from before it shows (delta-query-overview: "Processing delays").
-    `transaction_after_delete`: whether a transactionId of a deleted event makes a new event, or is refused (409).
-    `transaction_in_delta`: whether rows of delta show the transactionId. `subscription_minutes`: the longest life
-    of a subscription. `retries`: seconds before each further attempt to deliver a notice (Graph tries for 4 hours).
-    """
-
-    in_flight: int = 4
-    requests: int = 10_000
-    seconds: int = 600
-    page: int = 50
-    page_limit: int = 1000
-    repeats: int = 0
-    masters: bool = True
-    lost_token: Literal["gone", "syncStateNotFound", "syncStateInvalid"] = "gone"
-    churn: int = 0
-    lag: int = 0
-    transaction_after_delete: Literal["allow", "refuse"] = "allow"
-    transaction_in_delta: bool = True
-    subscription_minutes: int = 10_080
-    retries: tuple[float, ...] = (0.2, 1.0)

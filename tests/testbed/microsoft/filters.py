@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 from .errors import ApiError, bad_request
+from .extended import extended_id
 from .series import View
 from .zones import instant
 
@@ -38,7 +39,7 @@ def extended(text: str) -> Test | None:
     if named is None:
         raise _refused()
     wanted = _value_test(named[2].strip(), name)
-    key = named[1].replace("''", "'")
+    key = extended_id(named[1].replace("''", "'"))
 
     def test(view: View) -> bool:
         value = view.properties.get(key)

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from . import writing
 from .contract import Contract
-from .faults import Faults, Habits
+from .faults import Faults
+from .habits import Habits
 from .ids import event_id, find
 from .notices import Notice
 from .server import Server

@@ -5,6 +5,7 @@ Each function takes a `Call` and gives an `Answer`; the pages that it follows ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,13 @@ from .state import Calendar
 from .zones import instant
 
 _LONGEST_VIEW = 1825
+_ORDERS: dict[str, Callable[[View], Any]] = {
+    "start/dateTime": lambda view: view.start.utc,
+    "end/dateTime": lambda view: view.end.utc,
+    "subject": lambda view: view.fields.get("subject", ""),
+    "createdDateTime": lambda view: view.event.created,
+    "lastModifiedDateTime": lambda view: view.event.modified,
+}
 
 
 @dataclass
@@ -197,9 +205,20 @@ def _event_answer(call: Call, view: View, status: int) -> Answer:
 
 def _events_page(call: Call, views: list[View]) -> Answer:
     shown = shape(call.request)
-    page, link = _cut(call, views)
+    page, link = _cut(call, _ordered(call, views))
     rows = [event_json(call.world, view, call.request, shown) for view in page]
     return Answer(200, _context(call, "events") | {"value": rows} | link)
+
+
+def _ordered(call: Call, views: list[View]) -> list[View]:
+    """$orderby by start, end, subject or the times of creation and change. Raises 400."""
+    text = call.request.option("$orderby")
+    if text is None:
+        return views
+    name, _, direction = text.strip().partition(" ")
+    if name not in _ORDERS or direction.strip() not in ("", "asc", "desc"):
+        raise errors.bad_request("ErrorInvalidProperty", f"The property '{name}' does not support ordering.")
+    return sorted(views, key=_ORDERS[name], reverse=direction.strip() == "desc")
 
 
 def _page(call: Call, rows: list[dict[str, Any]], what: str) -> Answer:

@@ -1,7 +1,8 @@
 """Recurrence patterns: what they must hold, and the days on which they fall.
 
-Source: https://learn.microsoft.com/graph/api/resources/recurrencepattern and recurrencerange. That the last day
-of a shorter month stands for day 29 to 31 is Exchange's rule (MS-OXOCAL), not written on Graph's pages.
+Sources: https://learn.microsoft.com/graph/api/resources/recurrencepattern, recurrencerange and
+outlook-schedule-recurring-events. That the last day of a shorter month stands for day 29 to 31 is how Outlook shows
+such series, and written on no page of Graph's.
 """
 
 from __future__ import annotations
@@ -47,12 +48,18 @@ def check(recurrence: dict[str, Any], first: date) -> None:
 
 
 def _check_pattern(pattern: dict[str, Any]) -> None:
+    """Properties that the type does not use are looked at all the same (outlook-schedule-recurring-events)."""
     kind = str(pattern.get("type", "")).casefold()
     if kind not in _REQUIRED:
         raise _refused("The recurrence pattern has no type.")
     missing = [name for name in _REQUIRED[kind] if not pattern.get(name)]
     if missing:
         raise _refused(f"The recurrence pattern lacks {missing[0]}.")
+    given = [*(pattern.get("daysOfWeek") or ()), pattern.get("firstDayOfWeek") or "sunday"]
+    if any(str(day).casefold() not in _DAYS for day in given):
+        raise _refused("A day of the recurrence pattern is none of the week.")
+    if str(pattern.get("index") or "first").casefold() not in _POSITIONS:
+        raise _refused("The index of the recurrence pattern is none of the five.")
     bounds = {"interval": (1, 999), "dayOfMonth": (1, 31), "month": (1, 12)}
     for name, (low, high) in bounds.items():
         needed = name == "interval" or name in _REQUIRED[kind]
@@ -89,6 +96,15 @@ def days(recurrence: dict[str, Any]) -> Iterator[date]:
 
 
 def _pattern_days(pattern: dict[str, Any], start: date) -> Iterator[date]:
+    """Intervals of months and years count from the first day that fits, wherever the range starts: the first
+    Thursday of every other month from 29 August is one in September (outlook-schedule-recurring-events)."""
+    if pattern["type"].casefold() not in ("daily", "weekly") and pattern["interval"] > 1:
+        first = next(_days_from(pattern | {"interval": 1}, start), None)
+        return iter(()) if first is None else _days_from(pattern, first)
+    return _days_from(pattern, start)
+
+
+def _days_from(pattern: dict[str, Any], start: date) -> Iterator[date]:
     kind, interval = pattern["type"].casefold(), pattern["interval"]
     if kind == "absolutemonthly":
         return _absolute(start, interval, pattern["dayOfMonth"], start.month)

@@ -62,13 +62,21 @@ def event_json(world: World, view: View, request: Request, shape: Shape) -> dict
             {"id": name, "value": text} for name, text in view.properties.items() if name in shape.properties
         ]
         whole |= {"singleValueExtendedProperties": shown} if shown else {}
-    if shape.exceptions is not None and view.type == "seriesMaster":
+    if (
+        shape.exceptions is not None
+        and view.type == "seriesMaster"
+        and _selected("exceptionOccurrences", shape)
+    ):
         whole["exceptionOccurrences"] = [
             event_json(world, View(view.event, day), request, shape.exceptions)
             for day in sorted(view.event.exceptions)
         ]
     links = _links(view.event.calendar, request)
     return {"@odata.etag": etag(view)} | whole | links
+
+
+def _selected(name: str, shape: Shape) -> bool:
+    return shape.select is None or name.casefold() in {one.casefold() for one in shape.select}
 
 
 def _whole(view: View, request: Request) -> dict[str, Any]:

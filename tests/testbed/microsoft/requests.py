@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from .errors import bad_request
+from .extended import extended_id
 from .state import Grant
 
 _PREFERENCE = re.compile(r"([A-Za-z][\w.\-]*)\s*=\s*(\"[^\"]*\"|[^\s,;]*)")
@@ -110,7 +111,7 @@ def _shape(select: str | None, expand: str | None) -> Shape:
             if not asked:
                 message = "The $expand of singleValueExtendedProperties needs a $filter on id."
                 raise bad_request("ErrorInvalidUrlQuery", message)
-            found.properties = {one.replace("''", "'") for one in asked}
+            found.properties = {extended_id(one.replace("''", "'")) for one in asked}
         elif name.casefold() == "exceptionoccurrences":
             found.exceptions = _shape(options.get("$select", select), options.get("$expand"))
         else:

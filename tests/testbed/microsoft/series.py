@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from . import errors, recurrence
@@ -139,8 +140,19 @@ def visible(event: Event, start: datetime, end: datetime) -> list[View]:
     return [View(event)] if View(event).overlaps(start, end) else []
 
 
-def check_neighbours(event: Event, day: date, start: Moment) -> None:
-    """Raises 400 where an instance would move to the day of the one before or after it, or past them.
+def check_apart(event: Event) -> None:
+    """Raises 400 where instances of a series overlap one another, as far as the first hundreds show."""
+    before: View | None = None
+    for day in islice(days(event), 400):
+        view = View(event, day)
+        if before is not None and before.end.utc > view.start.utc:
+            message = "One occurrence of the recurring calendar item overlaps with another occurrence."
+            raise errors.bad_request("ErrorOccurrenceTimeSpanTooBig", message)
+        before = view
+
+
+def check_neighbours(event: Event, day: date, start: Moment, end: Moment) -> None:
+    """Raises 400 where an instance would move to the day of the one before or after it, past them or into them.
 
     Source: https://learn.microsoft.com/graph/api/event-update ("an occurrence cannot be moved to or before the day
     of the previous occurrence, and cannot be moved to or after the day of the following occurrence"). Which day
@@ -148,17 +160,27 @@ def check_neighbours(event: Event, day: date, start: Moment) -> None:
     cancelled one does not count.
     """
     new = start.within(event.start.zone).local.date()
+    others = [View(event, other) for other in _around(event, day)]
+    for other in others:
+        stands = other.start.within(event.start.zone).local.date()
+        assert other.day is not None
+        if other.day < day and (new <= stands or other.end.utc > start.utc):
+            raise _crossing()
+        if other.day > day and (new >= stands or end.utc > other.start.utc):
+            raise _crossing()
+
+
+def _around(event: Event, day: date) -> Iterator[date]:
+    """The instances next to one, by their original days."""
     before: date | None = None
     for other in days(event):
-        stands = View(event, other).start.within(event.start.zone).local.date()
-        if other < day:
-            before = stands
-        elif other > day:
-            if new >= stands:
-                raise _crossing()
+        if other > day:
+            yield other
             break
-    if before is not None and new <= before:
-        raise _crossing()
+        if other < day:
+            before = other
+    if before is not None:
+        yield before
 
 
 def _crossing() -> errors.ApiError:

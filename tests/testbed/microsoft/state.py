@@ -16,7 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 from . import errors
-from .faults import Faults, Habits
+from .faults import Faults
+from .habits import Habits
 from .zones import Moment
 
 SCOPES = frozenset({"Calendars.ReadWrite", "MailboxSettings.Read", "User.Read"})

@@ -107,6 +107,7 @@ class Subscriptions:
     async def _create(self, request: Request) -> Answer:
         body = request.body if isinstance(request.body, dict) else {}
         found = self._read(request, body)
+        self._check_duplicate(found)
         for url in filter(None, (found.url, found.lifecycle_url)):
             if not await self._notifier.validate(url):
                 message = (
@@ -115,6 +116,17 @@ class Subscriptions:
                 raise errors.bad_request("ValidationError", message)
         self.active[found.id] = found
         return self._answer(request, found, 201)
+
+    def _check_duplicate(self, found: Subscription) -> None:
+        """Raises 409: "the same values for changeType and resource as an existing subscription"."""
+        key = found.mailbox, found.calendar, found.kinds, found.grant
+        same = [
+            one for one in self._living().values() if (one.mailbox, one.calendar, one.kinds, one.grant) == key
+        ]
+        if same and self._world.habits.duplicates == "refuse":
+            raise errors.ApiError(
+                409, "InvalidRequest", "A subscription to the same changes is there already."
+            )
 
     def _read(self, request: Request, body: dict[str, Any]) -> Subscription:
         kinds = frozenset(str(body.get("changeType", "")).casefold().replace(" ", "").split(","))

@@ -5,12 +5,14 @@ Sources: https://learn.microsoft.com/graph/api/calendar-post-events, event-updat
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from . import errors, recurrence
+from .extended import extended_id
 from .ids import event_id
-from .series import View, check_neighbours, days
+from .series import View, check_apart, check_neighbours, days
 from .state import Calendar, Event, Mail, Override, World, change_key
 from .zones import Moment, parse
 
@@ -76,23 +78,20 @@ def update(world: World, view: View, body: dict[str, Any]) -> None:
 
 
 def _update_event(event: Event, body: dict[str, Any]) -> None:
-    merged = event.fields | fields(body)
-    start, end = _times(body, View(event))
-    _check_times(start, end, all_day=bool(merged.get("isAllDay")))
-    moved = (start, end) != (event.start, event.end) and (start.utc, end.utc) != (
-        event.start.utc,
-        event.end.utc,
-    )
-    before = event.recurrence
-    event.fields, event.start, event.end = merged, start, end
+    """All of it or, where a part is refused, nothing."""
+    draft = replace(event, properties=dict(event.properties), fields=event.fields | fields(body))
+    draft.start, draft.end = _times(body, View(event))
+    _check_times(draft.start, draft.end, all_day=draft.all_day)
     if "start" in body:
-        event.original_zones = None
-    if "recurrence" in body or (moved and before is not None):
-        set_recurrence(event, body.get("recurrence", _moved_range(event)))
-    if moved or event.recurrence != before:
+        draft.original_zones = None
+    moved = (draft.start.utc, draft.end.utc) != (event.start.utc, event.end.utc)
+    if "recurrence" in body or (moved and event.recurrence is not None):
+        set_recurrence(draft, body.get("recurrence", _moved_range(draft)))
+    if moved or draft.recurrence != event.recurrence:
         # Exchange keeps exceptions by the times that they replace; with other times none of them is left.
-        event.exceptions, event.cancelled = {}, set()
-    _set_properties(event.properties, body)
+        draft.exceptions, draft.cancelled = {}, set()
+    _set_properties(draft.properties, body)
+    vars(event).update(vars(draft))
 
 
 def _moved_range(event: Event) -> dict[str, Any] | None:
@@ -110,8 +109,8 @@ def _update_instance(world: World, view: View, body: dict[str, Any]) -> None:
     start, end = _times(body, view)
     merged = (view.override.fields if view.override else {}) | fields(body)
     _check_times(start, end, all_day=bool((view.event.fields | merged).get("isAllDay")))
-    if "start" in body:
-        check_neighbours(view.event, view.day, start)
+    if "start" in body or "end" in body:
+        check_neighbours(view.event, view.day, start, end)
     properties = dict(view.override.properties) if view.override else {}
     _set_properties(properties, body)
     view.event.exceptions[view.day] = Override(start, end, merged, properties, change_key())
@@ -199,6 +198,10 @@ def set_recurrence(event: Event, value: dict[str, Any] | None) -> None:
     if value is None:
         event.recurrence = None
         return
+    zone = (value.get("range") or {}).get("recurrenceTimeZone") or event.start.zone
+    if zone != event.start.zone and not event.all_day:
+        event.original_zones = event.original_zones or (event.start.zone, event.end.zone)
+        event.start, event.end = event.start.within(zone), event.end.within(zone)
     recurrence.check(value, event.start.local.date())
     first = next(recurrence.days(value), None)
     if first is None:
@@ -208,6 +211,7 @@ def set_recurrence(event: Event, value: dict[str, Any] | None) -> None:
     event.end = Moment(event.end.local + ahead, event.end.zone)
     span = {"recurrenceTimeZone": event.start.zone} | value["range"] | {"startDate": first.isoformat()}
     event.recurrence = {"pattern": _normal_pattern(value["pattern"]), "range": _normal_range(span)}
+    check_apart(event)
 
 
 def _normal_pattern(pattern: dict[str, Any]) -> dict[str, Any]:
@@ -242,12 +246,11 @@ def _normal_range(span: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_properties(properties: dict[str, str], body: dict[str, Any]) -> None:
-    """Extended properties: those named are set, the others stay; null takes one away (assumed)."""
+    """Extended properties: those named are set, the others stay; none can be taken away. Raises 400."""
     for one in body.get("singleValueExtendedProperties") or ():
         if one.get("value") is None:
-            properties.pop(one["id"], None)
-        else:
-            properties[one["id"]] = one["value"]
+            raise errors.bad_request("ErrorInvalidProperty", "An extended property needs a value.")
+        properties[extended_id(one.get("id", ""))] = one["value"]
 
 
 def _mail(world: World, view: View, kind: str) -> None:
