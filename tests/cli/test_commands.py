@@ -38,6 +38,7 @@ COMMANDS = (
     ("worker",),
     ("migrate",),
     ("demo",),
+    ("doctor",),
     ("accounts",),
     ("accounts", "create"),
     ("accounts", "list"),

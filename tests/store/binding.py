@@ -41,6 +41,7 @@ CALLER = frozenset(
         "clock",
         "connections",
         "delegations",
+        "grants",
         "idempotency",
         "keys",
         "logs",
@@ -55,9 +56,12 @@ CALLER = frozenset(
 ENGINE = frozenset(
     {
         *(
+            "channels",
             "claims",
             "deliveries",
+            "grant_tokens",
             "index",
+            "inspection",
             "limits",
             "links",
             "orders",
@@ -89,6 +93,8 @@ IDS: Mapping[Table, Collection[str]] = {
 """What binds a statement of the engine, beside an account and its mode together."""
 
 _ALL = "the schedule claims for all accounts"
+_WATCHED = "who tells of changes is looked after for all accounts"
+_TOLD = "only the name that a provider has for a channel tells whose it is"
 _SENT = "what is due is sent for all accounts"
 _CALENDAR = "a calendar may be connected in several accounts, and their pairs mind each other"
 AT_LARGE: Mapping[tuple[str, str], str] = {
@@ -100,6 +106,12 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("authorizations.find_by_id", "authorizations"): "only the id in its address tells whose it is",
     ("authorizations.prune", "authorizations"): "what ran out goes after a while, in all accounts",
     ("authorizations.prune", "connections"): "what waits for such a link goes with it, in all accounts",
+    ("channels.earliest_look", "connections"): _WATCHED,
+    ("channels.claim_looks", "connections"): _WATCHED,
+    ("channels.look_at_all", "connections"): _WATCHED,
+    ("channels.look_at_all", "pairs"): _WATCHED,
+    ("channels.notified", "channels"): _TOLD,
+    ("channels.notified", "connections"): _TOLD,
     ("claims.claim_ordered", "pairs"): _ALL,
     ("claims.claim_ordered", "orders"): _ALL,
     ("claims.claim_due", "pairs"): _ALL,
@@ -110,7 +122,9 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.copies_of_others", "links"): _CALENDAR,
     ("links.copies_of_others", "pairs"): _CALENDAR,
     ("links.linked_copies", "links"): _CALENDAR,
+    ("inspection.list_grants", "grants"): "whoever runs the installation is told of all",
     ("deliveries.earliest_due", "deliveries"): _SENT,
+    ("grant_tokens.is_granted", "grants"): "at the provider all grants of a person end together",
     ("deliveries.waiting", "deliveries"): _SENT,
     ("deliveries.pull_in", "deliveries"): "a clock that was set back put off the deliveries of all accounts",
     ("deliveries.prune", "webhook_events"): "what is kept no longer goes, in all accounts",
