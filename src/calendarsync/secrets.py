@@ -53,7 +53,8 @@ class Keyring:
         self._current_cipher = next(iter(self._ciphers))
         self._api_key_keys = _derive_all(installation_secrets, "api key")
         self._session_keys = _derive_all(installation_secrets, "session")
-        self._grant_key = _derive(installation_secrets[0], "grant")
+        self._channel_keys = _derive_all(installation_secrets, "channel")
+        self._grant_keys = _derive_all(installation_secrets, "grant")
         self._subject_key = _derive(installation_secrets[0], "limit subject")
         self._request_key = _derive(installation_secrets[0], "request")
 
@@ -66,6 +67,10 @@ class Keyring:
         head = _FORMAT + self._current_cipher
         sealed = self._ciphers[self._current_cipher].encrypt(nonce, plain, head + context.encode())
         return head + nonce + sealed
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was encrypted with the newest secret."""
+        return sealed.startswith(_FORMAT + self._current_cipher)
 
     def decrypt(self, sealed: bytes, context: str) -> bytes:
         """The inverse of `encrypt`. Raises SecretError: another secret, another context, or damage."""
@@ -95,9 +100,21 @@ class Keyring:
         """All hashes under which `token` may be stored, the current one first."""
         return tuple(hmac.new(key, token.encode(), hashlib.sha256).hexdigest() for key in self._session_keys)
 
+    def channel_hash(self, token: str) -> str:
+        """What is stored of what a provider has to send along with a notice: 64 characters of hex."""
+        return self.channel_hashes(token)[0]
+
+    def channel_hashes(self, token: str) -> tuple[str, ...]:
+        """All hashes under which `token` may be stored, the current one first."""
+        return tuple(hmac.new(key, token.encode(), hashlib.sha256).hexdigest() for key in self._channel_keys)
+
     def grant_hash(self, text: str) -> str:
         """A keyed name for a server and a user there; it tells neither."""
-        return hmac.new(self._grant_key, text.encode(), hashlib.sha256).hexdigest()
+        return self.grant_hashes(text)[0]
+
+    def grant_hashes(self, text: str) -> tuple[str, ...]:
+        """All names under which they may be known, the current one first."""
+        return tuple(hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in self._grant_keys)
 
     def subject_hash(self, kind: str, text: str) -> str:
         """A keyed name for whom a limit counts, such as a client's address; it tells nothing of `text`."""

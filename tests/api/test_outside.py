@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,6 @@ from starlette.types import Message
 from calendarsync.api import openapi
 from calendarsync.api.app import create_app, openapi_document
 from calendarsync.api.middleware import RequestContext
-from calendarsync.api.services import Services
 from calendarsync.settings import Settings
 from tests.api.client import Client
 from tests.api.routes import check_error, check_request_id
@@ -122,18 +122,7 @@ async def test_the_docs_need_nothing_from_elsewhere(world: World) -> None:
 
 async def test_a_secure_installation_says_so(world: World) -> None:
     settings = Settings(public_url="https://calendar.example.com/")
-    services = world.services
-    secure = Services(
-        services.db,
-        services.keyring,
-        settings,
-        services.http,
-        services.runner,
-        services.wake,
-        services.now,
-        services.outbox,
-        services.grants,
-    )
+    secure = replace(world.services, settings=settings)
     answer = await Client(create_app(secure)).get("/health")
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
     assert "strict-transport-security" not in (await Client(world.app).get("/health")).headers

@@ -19,7 +19,11 @@ from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope
 from calendarsync.api.app import create_app
 from calendarsync.api.services import Services
 from calendarsync.grants import Grants
+from calendarsync.jobs.bursts import Bursts
+from calendarsync.jobs.channels import Channels
+from calendarsync.jobs.notices import Notices
 from calendarsync.jobs.outbox import Outbox
+from calendarsync.jobs.pushing import push_of
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.net import HttpClient
 from calendarsync.settings import Settings
@@ -177,8 +181,12 @@ async def build(database_url: str, networks: str = "127.0.0.0/8") -> World:
     runner = FakeRunner(db)
     http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
     outbox, grants = Outbox(db, Wakeups(db)), Grants(db, keyring, http, settings)
+    bursts = Bursts(db, Wakeups(db))
+    channels = Channels(db, keyring, push_of(settings, http, grants, now=db.now), on_gap=bursts.add)
     built = Services(
         *(db, keyring, settings, http, runner, runner.wake, lambda: clock[0], outbox, grants),
+        notices=Notices(db, keyring, bursts),
+        channels=channels,
         wait_seconds=0.1,
     )
     account_id = await create_account(db, "you@example.com", now=clock[0])

@@ -13,7 +13,11 @@ from calendarsync.accounts.keys import Mode, create_key
 from calendarsync.api.app import create_app
 from calendarsync.api.services import Services
 from calendarsync.grants import Grants
+from calendarsync.jobs.bursts import Bursts
+from calendarsync.jobs.channels import Channels
+from calendarsync.jobs.notices import Notices
 from calendarsync.jobs.outbox import Outbox
+from calendarsync.jobs.pushing import push_of
 from calendarsync.settings import Settings
 from calendarsync.store.tables import connections, pairs
 from tests.api.client import Client
@@ -33,10 +37,14 @@ def client_of(at: MemoryDesk, scheduled: Workplace, database_url: str) -> Connec
     settings = Settings(
         database_url=database_url, secret_key=SecretStr("a secret that only tests know and nobody else")
     )
+    grants, bursts = Grants(app.db, app.keyring, app.http, settings), Bursts(app.db, scheduled.wakeups)
+    push = push_of(settings, app.http, grants, now=app.clock)
     services = Services(
         *(app.db, app.keyring, settings, app.http, scheduled.runner, scheduled.worker.wake, app.clock),
         Outbox(app.db, scheduled.wakeups),
-        Grants(app.db, app.keyring, app.http, settings),
+        grants,
+        Notices(app.db, app.keyring, bursts),
+        Channels(app.db, app.keyring, push, on_gap=bursts.add),
     )
 
     async def connect(mode: Mode) -> Client:

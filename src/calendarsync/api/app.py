@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from calendarsync import __version__
-from calendarsync.api import docs, documents, errors, health, metrics, v1
+from calendarsync.api import docs, documents, errors, health, metrics, push, v1
 from calendarsync.api.admission import admit_at_no_route
 from calendarsync.api.middleware import RequestContext
 from calendarsync.api.services import Services
@@ -49,6 +49,7 @@ def _bare_app() -> FastAPI:
     app.include_router(v1.make_router())
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(push.router)
     app.include_router(_document_router(app))
     errors.install(app, admit_at_no_route)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calendarsync import __version__
 from calendarsync.api.services import ServicesParam
+from calendarsync.jobs.pushing import state_of_push
 from calendarsync.observability import describe_exception, get_logger
 from calendarsync.store.database import DatabaseUnavailable, SchemaOutdated
 
@@ -27,6 +28,10 @@ class Health(BaseModel):
     reason: str | None = Field(description="Why the database cannot be used; null where it can.")
     schedule_late_seconds: float | None = Field(
         description="How far the schedule is behind; null where it does not run in this process."
+    )
+    push: str = Field(
+        description="`on` where Google and Microsoft can tell of changes; else `off`, a colon and the reason.",
+        examples=["on"],
     )
 
 
@@ -57,7 +62,12 @@ async def health(services: ServicesParam, response: Response) -> Health:
         response.status_code = 503
     state: Literal["ok", "error"] = "ok" if reason is None else "error"
     return Health(
-        status=state, version=__version__, database=state, reason=reason, schedule_late_seconds=lateness
+        status=state,
+        version=__version__,
+        database=state,
+        reason=reason,
+        schedule_late_seconds=lateness,
+        push=state_of_push(services.settings),
     )
 
 

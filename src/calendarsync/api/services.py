@@ -13,6 +13,8 @@ from fastapi import Depends, Request
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.limits import Gate
 from calendarsync.grants import Grants
+from calendarsync.jobs.channels import Channels
+from calendarsync.jobs.notices import Notices
 from calendarsync.jobs.process import Process
 from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
@@ -80,6 +82,8 @@ class Services:
     now: Callable[[], datetime]
     outbox: Outbox
     grants: Grants
+    notices: Notices
+    channels: Channels
     wait_seconds: float = 25.0
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,6 +122,8 @@ def services_for(process: Process, settings: Settings) -> Services:
         now=process.db.now,
         outbox=process.outbox,
         grants=process.grants,
+        notices=process.notices,
+        channels=process.channels,
         metrics=process.metrics,
     )
 

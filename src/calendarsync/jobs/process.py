@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from calendarsync.accounts.installation import open_installation
 from calendarsync.grants import Grants
+from calendarsync.jobs.bursts import Bursts
+from calendarsync.jobs.channels import Channels
 from calendarsync.jobs.deliveries import Deliverer, client_for_receivers
+from calendarsync.jobs.notices import Notices
 from calendarsync.jobs.outbox import Outbox
+from calendarsync.jobs.pushing import push_of
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
 from calendarsync.jobs.wakeups import Wakeups
@@ -34,6 +38,8 @@ class Process:
     runner: Runner
     outbox: Outbox
     grants: Grants
+    notices: Notices
+    channels: Channels
     worker: Worker | None
 
     def wake(self) -> None:
@@ -61,6 +67,9 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
         ):
             wakeups, results, metrics = Wakeups(db), Results(db), Metrics()
             grants = Grants(db, keyring, http, settings)
+            bursts = Bursts(db, wakeups)
+            push = push_of(settings, http, grants, now=db.now)
+            channels = Channels(db, keyring, push, on_gap=bursts.add)
             poll = float(settings.poll_interval_seconds)
             worker = None
             if schedule or db.backend == "sqlite":
@@ -69,13 +78,31 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                     db, keyring, http, poll_seconds=poll, on_events=deliverer.wake, grants=grants
                 )
                 worker = Worker(
-                    db, engine, wakeups, results, deliverer=deliverer, poll_seconds=poll, metrics=metrics
+                    db,
+                    engine,
+                    wakeups,
+                    results,
+                    deliverer=deliverer,
+                    poll_seconds=poll,
+                    channels=channels,
+                    metrics=metrics,
                 )
                 await worker.start(schedule=schedule)
             try:
-                runner, outbox = Runner(db, wakeups, results), Outbox(db, wakeups)
-                yield Process(db, keyring, http, metrics, runner, outbox, grants, worker)
+                yield Process(
+                    db,
+                    keyring,
+                    http,
+                    metrics,
+                    runner=Runner(db, wakeups, results),
+                    outbox=Outbox(db, wakeups),
+                    grants=grants,
+                    notices=Notices(db, keyring, bursts),
+                    channels=channels,
+                    worker=worker,
+                )
             finally:
+                await bursts.stop()
                 if worker is not None:
                     await worker.stop()
                 await results.stop()

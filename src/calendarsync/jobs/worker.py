@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import structlog
 
+from calendarsync.jobs.channels import Channels
 from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.handover import from_json, to_json
 from calendarsync.jobs.outbox import WEBHOOKS_DUE
@@ -48,7 +49,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Runs pairs, each under a claim, and delivers webhooks.
+    """Runs pairs, each under a claim, delivers webhooks, and keeps channels where there are any to be kept.
 
     Any number of workers share a PostgreSQL database; SQLite has one.
     """
@@ -62,6 +63,7 @@ class Worker:
         *,
         deliverer: Deliverer,
         poll_seconds: float,
+        channels: Channels | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self._db = db
@@ -69,6 +71,7 @@ class Worker:
         self._wakeups = wakeups
         self._deliverer = deliverer
         self._tidy = Tidy(db)
+        self._channels = channels
         self._poll = timedelta(seconds=poll_seconds)
         self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics())
         self._scheduling = self._clock_minded = False
@@ -94,6 +97,9 @@ class Worker:
             _again_and_again(deliverer.look, deliverer.woken, TICK_SECONDS, self._is_stopping),
             _again_and_again(tidy.look, tidy.woken, TIDY_SECONDS, self._is_stopping),
         ]
+        if self._channels is not None:
+            channels = self._channels
+            loops.append(_again_and_again(channels.look, channels.woken, TICK_SECONDS, self._is_stopping))
         if schedule:
             loops.append(_again_and_again(self._tick, self._woken, TICK_SECONDS, self._is_stopping))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -107,8 +113,12 @@ class Worker:
         self._asked.set()
         self._deliverer.wake()
         self._tidy.woken.set()
+        draining = [self._runs.drain(DRAIN_SECONDS), self._deliverer.drain(DRAIN_SECONDS)]
+        if self._channels is not None:
+            self._channels.woken.set()
+            draining.append(self._channels.drain(DRAIN_SECONDS))
         await end_tasks(others, _END_SECONDS)
-        await asyncio.gather(self._runs.drain(DRAIN_SECONDS), self._deliverer.drain(DRAIN_SECONDS))
+        await asyncio.gather(*draining)
         await end_tasks(keeping, 0.0)
         giving_back = asyncio.gather(self._runs.give_back_all(), self._deliverer.give_back_all())
         with suppress(TimeoutError):

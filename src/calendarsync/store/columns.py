@@ -35,3 +35,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 def references(table: str) -> ForeignKey:
     """A foreign key whose row goes with its parent."""
     return ForeignKey(f"{table}.id", ondelete="CASCADE")
+
+
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""A due time that has come, whatever the clock says."""

@@ -10,7 +10,8 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import ORDERS_CHANNEL, notify, upsert
-from calendarsync.store.tables import orders, pairs
+from calendarsync.store.ids import new_id
+from calendarsync.store.tables import connections, orders, pairs
 from calendarsync.store.tenancy import Tenant, owned
 
 _OF_PAIRS = (
@@ -30,6 +31,34 @@ _PAIR = (
     select(pairs.c.id)
     .where(owned(pairs), pairs.c.id == bindparam("of_pair"))
     .with_for_update(read=True, key_share=True)
+)
+_PLACED_AT_ONCE = 500
+_a, _b = connections.alias("a"), connections.alias("b")
+_ends = bindparam("connection_ids", expanding=True)
+_ACTIVE_ON = (
+    select(
+        pairs.c.id,
+        pairs.c.account_id,
+        pairs.c.mode,
+        _a.c.not_before.label("a_not_before"),
+        _b.c.not_before.label("b_not_before"),
+    )
+    .join(_a, _a.c.id == pairs.c.connection_a_id)
+    .join(_b, _b.c.id == pairs.c.connection_b_id)
+    .where(
+        or_(pairs.c.connection_a_id.in_(_ends), pairs.c.connection_b_id.in_(_ends)),
+        pairs.c.status == "active",
+        pairs.c.removal.is_(None),
+        _a.c.status != "expired",
+        _b.c.status != "expired",
+    )
+    .order_by(pairs.c.id)
+    .with_for_update(of=pairs, read=True, key_share=True)
+)
+_PULL_IN = (
+    update(pairs)
+    .where(pairs.c.id == bindparam("of_pair"), pairs.c.due_at > bindparam("at", type_=pairs.c.due_at.type))
+    .values(due_at=bindparam("at", type_=pairs.c.due_at.type))
 )
 _FINISH = (
     update(orders)
@@ -62,6 +91,42 @@ async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) 
     ).returning(orders.c.sync_id)
     sync_id: str = (await db.execute(joined, {**values, **tenant.values()})).scalar_one()
     return sync_id
+
+
+async def place_on(db: AsyncConnection, connection_ids: Sequence[str], trigger: str, now: datetime) -> bool:
+    """Order a run of every active pair on these connections that can run; whether any order is new.
+
+    One that waits to be taken up serves as well. A pair whose provider asked for a pause runs when that is over.
+    """
+    wanted = []
+    for pair in (await db.execute(_ACTIVE_ON, {"connection_ids": connection_ids})).all():
+        pauses = [end for end in (pair.a_not_before, pair.b_not_before) if end is not None and end > now]
+        if pauses:
+            await db.execute(_PULL_IN, {"of_pair": pair.id, "at": max(pauses)})
+        else:
+            wanted.append(_routine(pair, trigger, now))
+    placed = False
+    for start in range(0, len(wanted), _PLACED_AT_ONCE):
+        new = upsert(db, orders).values(wanted[start : start + _PLACED_AT_ONCE])
+        new = new.on_conflict_do_nothing(
+            index_elements=[orders.c.pair_id, orders.c.dry_run], index_where=orders.c.generation.is_(None)
+        )
+        placed |= bool((await db.execute(new.returning(orders.c.sync_id))).all())
+    return placed
+
+
+def _routine(pair: Any, trigger: str, now: datetime) -> dict[str, Any]:
+    return {
+        "sync_id": new_id("sync_run"),
+        "account_id": pair.account_id,
+        "mode": pair.mode,
+        "pair_id": pair.id,
+        "trigger": trigger,
+        "full": False,
+        "confirm": False,
+        "dry_run": False,
+        "created_at": now,
+    }
 
 
 async def open_orders(db: AsyncConnection, pair_ids: Sequence[str]) -> Sequence[Any]:

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.paging import Page, Slice, read_page
-from calendarsync.store.tables import pairs
+from calendarsync.store.tables import connections, pairs
 from calendarsync.store.tenancy import Tenant, owned
 
 CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
@@ -30,8 +31,10 @@ def _on(connection_id: str) -> ColumnElement[bool]:
 async def insert_pairs(
     connection: AsyncConnection, tenant: Tenant, values: Sequence[Mapping[str, Any]]
 ) -> None:
+    """Their connections' providers are to tell of changes, where they can."""
     if values:
         await connection.execute(insert(pairs), [{**each, **tenant.values()} for each in values])
+        await _look_at_channels(connection, tenant, [each["id"] for each in values])
 
 
 def making(tenant: Tenant) -> int:
@@ -119,6 +122,24 @@ async def update_pairs(
     for start in range(0, len(pair_ids), _CHUNK):
         these = pairs.c.id.in_(pair_ids[start : start + _CHUNK])
         change = update(pairs).where(owned(pairs), these).values(**values)
+        await connection.execute(change, tenant.parameters())
+        if "status" in values:
+            await _look_at_channels(connection, tenant, pair_ids[start : start + _CHUNK])
+
+
+async def _look_at_channels(connection: AsyncConnection, tenant: Tenant, pair_ids: Sequence[str]) -> None:
+    """What their connections are used for has changed (store/channels.py)."""
+    of_these = (owned(pairs), pairs.c.id.in_(pair_ids))
+    ends = (
+        select(pairs.c.connection_a_id)
+        .where(*of_these)
+        .union(select(pairs.c.connection_b_id).where(*of_these))
+    )
+    told = and_(owned(connections), connections.c.grant_id.is_not(None), connections.c.id.in_(ends))
+    # In one order: others may look at the same ones.
+    lock = select(connections.c.id).where(told).order_by(connections.c.id).with_for_update()
+    if (await connection.execute(lock, tenant.parameters())).first() is not None:
+        change = update(connections).where(told).values(watch_at=AT_ONCE)
         await connection.execute(change, tenant.parameters())
 
 

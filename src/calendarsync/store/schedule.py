@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, or_, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.rules import Rules
 from calendarsync.store.claims import Claim
+from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.tables import accounts, connections, pairs
 
 
@@ -141,12 +142,16 @@ async def note_failure(db: AsyncConnection, connection: ConnectionRecord, **valu
     await db.execute(update(connections).where(_same_credentials(connection)).values(**values))
 
 
+# What it is used for has changed: its channels are to be looked at (store/channels.py).
+_look_if_watched = case((connections.c.watched_until.is_not(None), AT_ONCE), else_=connections.c.watch_at)
+
+
 async def expire(db: AsyncConnection, connection: ConnectionRecord) -> bool:
     """These credentials are dead; whether that is news. Of several who find it out, one is told so."""
     statement = (
         update(connections)
         .where(_same_credentials(connection), connections.c.status != "expired")
-        .values(status="expired")
+        .values(status="expired", watch_at=_look_if_watched)
         .returning(connections.c.id)
     )
     return (await db.execute(statement)).first() is not None
@@ -227,6 +232,9 @@ async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
             .where(connections.c.id.in_((pair.connection_a_id, pair.connection_b_id)), earlier)
             .values(last_synced_at=pair.last_synced_at)
         )
+    ends = connections.c.id.in_((pair.connection_a_id, pair.connection_b_id))
+    watched = connections.c.watched_until.is_not(None)
+    await db.execute(update(connections).where(ends, watched).values(watch_at=AT_ONCE))
     await db.execute(update(pairs).where(beside(pair)).values(quiet_state=None))
 
 

@@ -160,7 +160,7 @@ connections = Table(
     Column("not_before", UtcDateTime),
     # With Google and Microsoft the grant that it is read with. Not a foreign key: it is looked up under a lock.
     Column("grant_id", String(40)),
-    # When its subscription to changes is to be looked at; None where it needs none.
+    # When its channels are to be looked at; None while there is nothing to be done about them.
     Column("watch_at", UtcDateTime),
     # Until when the provider tells us of changes.
     Column("watched_until", UtcDateTime),
