@@ -194,7 +194,7 @@ def _component(event: Node, uid: str, resolve: ZoneResolver, owner: frozenset[st
         duration=duration,
         recurrence_id=recurrence_id,
         this_and_future=this_and_future,
-        recurrence=_recurrence(event, resolve) if recurrence_id is None else None,
+        recurrence=recurrence_of(event, resolve) if recurrence_id is None else None,
         transparent=transparent,
         status=status,
         response=response,
@@ -249,7 +249,7 @@ def _recurrence_id(event: Node, resolve: ZoneResolver) -> tuple[EventTime | None
     return _time(found, resolve, Problem.BAD_RECURRENCE), future
 
 
-def _recurrence(event: Node, resolve: ZoneResolver) -> Recurrence | None:
+def recurrence_of(event: Node, resolve: ZoneResolver) -> Recurrence | None:
     rrules = tuple(quirks.rule_text(found.value) for found in event.all("RRULE"))
     exrules = tuple(quirks.rule_text(found.value) for found in event.all("EXRULE"))
     rdates = tuple(

@@ -1,0 +1,53 @@
+"""One call of the Calendar API, before it is known whether it goes by itself or in a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+PATH = "/calendar/v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`path` begins behind `PATH`, its parts quoted. `if_match` is an ETag (guide "Get specific versions")."""
+
+    method: str
+    path: str = field(repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    if_match: str | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query."""
+        query = urlencode(self.query, quote_via=quote)
+        return f"{PATH}{self.path}?{query}" if query else f"{PATH}{self.path}"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        types = {} if self.body is None else {"Content-Type": "application/json; charset=UTF-8"}
+        return types if self.if_match is None else {**types, "If-Match": self.if_match}
+
+    @property
+    def content(self) -> bytes:
+        """The body as ASCII, on one line; empty where there is none."""
+        return b"" if self.body is None else json.dumps(self.body).encode()
+
+
+def events_path(calendar_id: str) -> str:
+    return f"/calendars/{quote(calendar_id, safe='')}/events"
+
+
+def object_of(body: bytes) -> Mapping[str, Any] | None:
+    """The JSON object that a body holds; an empty one for no body, None for anything else."""
+    if not body.strip():
+        return {}
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None

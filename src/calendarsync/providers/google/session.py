@@ -1,0 +1,123 @@
+"""Requests to Google's servers with one grant's tokens, and what their failures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from calendarsync.net import HttpClient, NetError, Response
+from calendarsync.providers.base import Unavailable
+from calendarsync.providers.caldav.concurrency import aside
+from calendarsync.providers.failures import no_answer
+from calendarsync.providers.google.calls import Call, object_of
+from calendarsync.providers.google.errors import Answer, raise_for_account
+from calendarsync.providers.google.multipart import CONTENT_TYPE, read_batch, write_batch
+from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
+from calendarsync.providers.tokens import Tokens
+
+AT_ONCE = 4
+"""Requests of one grant under way at once: Google counts by person, and answers 403 to those in a hurry."""
+
+MAX_BYTES = 64 * 1024 * 1024  # a page of 2,500 events with long descriptions
+TIMEOUT_SECONDS = 60.0
+_BATCH_PATH = "/batch/calendar/v3"
+
+
+class Session:
+    """`requests` counts HTTP requests; a batch is one."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        tokens: Tokens,
+        *,
+        api_url: str,
+        now: Callable[[], datetime],
+        limiter: Limiter = OF_THIS_PROCESS,
+    ) -> None:
+        self.requests = 0
+        self.now = now
+        self._client = client
+        self._tokens = tokens
+        self._api_url = api_url.rstrip("/")
+        self._limiter = limiter
+
+    async def send(self, call: Call) -> Answer:
+        """Make one call. Raises what the answer says of the grant, the app or the service, and no other error.
+
+        That is NotAuthorized, MissingScope, AppForbidden, RateLimited, Unavailable, Unreachable, NotACalendar.
+        """
+        response = await self._request(call.method, call.target, call.headers, call.content or None)
+        data = await aside(len(response.body), lambda: object_of(response.body))
+        if data is None and 200 <= response.status < 300:
+            raise _unreadable()
+        answer = Answer(response.status, data or {}, response.headers)
+        raise_for_account(answer, self.now())
+        return answer
+
+    async def send_all(self, calls: Sequence[Call]) -> Sequence[Answer | Unavailable]:
+        """Make the calls in one request; Unavailable stands for an answer that is missing.
+
+        An answer may be any error: calls in a batch fail each by itself. What fails all of them is raised. Calls
+        that are answered 401 were not carried out; they are made once more with another token.
+        """
+        token = await self._tokens.access_token()
+        answers = await self._batch(token, calls)
+        rejected = [
+            place
+            for place, answer in enumerate(answers)
+            if isinstance(answer, Answer) and answer.status == 401
+        ]
+        if rejected:
+            token = await self._tokens.access_token(rejected=token)
+            again = await self._batch(token, [calls[place] for place in rejected])
+            for place, answer in zip(rejected, again, strict=True):
+                answers[place] = answer
+        return answers
+
+    async def _batch(self, token: str, calls: Sequence[Call]) -> list[Answer | Unavailable]:
+        body = await aside(len(calls) * 4096, lambda: write_batch(list(calls)))
+        headers = {"Content-Type": CONTENT_TYPE}
+        response = await self._once("POST", _BATCH_PATH, headers, body, token)
+        if response.status == 401:
+            return [Answer(401)] * len(calls)
+        if response.status != 200:
+            raise_for_account(
+                Answer(response.status, object_of(response.body) or {}, response.headers), self.now()
+            )
+            raise Unavailable("Google Calendar did not understand the request.")
+        kind = response.headers.get("Content-Type", "")
+        found = await aside(len(response.body), lambda: read_batch(kind, response.body))
+        return [found.get(place) or _unreadable() for place in range(len(calls))]
+
+    async def _request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
+    ) -> Response:
+        token = await self._tokens.access_token()
+        response = await self._once(method, target, headers, body, token)
+        if response.status == 401:
+            token = await self._tokens.access_token(rejected=token)
+            response = await self._once(method, target, headers, body, token)
+        return response
+
+    async def _once(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, token: str
+    ) -> Response:
+        async with self._limiter.slots(self._tokens.grant, AT_ONCE):
+            self.requests += 1
+            try:
+                return await self._client.request(
+                    method,
+                    f"{self._api_url}{target}",
+                    headers={"Authorization": f"Bearer {token}", **headers},
+                    body=body,
+                    max_bytes=MAX_BYTES,
+                    timeout_seconds=TIMEOUT_SECONDS,
+                    follow_redirects=False,
+                )
+            except NetError as error:
+                raise no_answer(error) from None
+
+
+def _unreadable() -> Unavailable:
+    return Unavailable("Google Calendar's answer broke off.")
