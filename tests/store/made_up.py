@@ -16,6 +16,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.domain.rules import Window
 from calendarsync.store import tables
+from calendarsync.store.channels import ChannelRecord
 from calendarsync.store.claims import Claim
 from calendarsync.store.deliveries import Delivery, End
 from calendarsync.store.logs import LogFilter, Place
@@ -43,6 +44,13 @@ _CONNECTION: dict[str, Any] = {
     "status": "active",
     "created_at": NOW,
     "index_version": 0,
+}
+_GRANTED: dict[str, Any] = {
+    "id": "conn_b",
+    "provider": "google",
+    "calendar_key": "key-b",
+    "grant_id": "grant_a",
+    "not_before": NOW + timedelta(minutes=1),
 }
 _PAIR: dict[str, Any] = {
     "id": "pair_held",
@@ -150,6 +158,10 @@ _GRANT: dict[str, Any] = {
     "generation": 1,
     "created_at": NOW,
 }
+_NEW_GRANT = {name: value for name, value in _GRANT.items() if name != "generation"} | {
+    "id": "grant_b",
+    "subject_hash": "other",
+}
 _AUTHORIZATION: dict[str, Any] = {
     "id": "auth_a",
     "provider": "google",
@@ -214,6 +226,7 @@ _BY_KIND: Mapping[Any, Any] = {
     Claim: _HELD,
     PairRecord: _PAIR_RECORD,
     ConnectionRecord: _CONNECTION_RECORD,
+    ChannelRecord: ChannelRecord("chn_new", "remote", LATER, NOW),
     LogFilter: LogFilter(NOW),
     Page: Page(),
     Direction: Direction.A_TO_B,
@@ -222,6 +235,7 @@ _BY_KIND: Mapping[Any, Any] = {
 }
 _BY_NAME: Mapping[str, Any] = {
     "authorization_id": "auth_a",
+    "grant_id": "grant_a",
     "delegation_id": "dlg_a",
     "pair_id": "pair_held",
     "connection_id": "conn_a",
@@ -257,10 +271,16 @@ _BY_NAME: Mapping[str, Any] = {
     "pair_ids": ["pair_free"],
     "account_ids": [TENANT.account_id],
     "connection_ids": ["conn_a"],
+    "calendar_keys": ["key-a"],
+    "channel_ids": ["chn_a"],
+    "names": ["chn_a"],
+    "providers": ["google"],
+    "watch_at": LATER,
     "lock": True,
     "keep": True,
     "ids": ["event"],
     "hashes": ["hash"],
+    "credentials_encrypted": b"sealed",
     "scopes": ["logs:read"],
 }
 # Where neither the kind nor the name of a parameter is enough, or one call does not reach every statement.
@@ -273,6 +293,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "authorizations.prune": [{"before": LATER + timedelta(days=1)}],
     "authorizations.take_step": [{"before": ["new"], "values": {"status": "opened"}}],
+    "channels.notified": [{"provider": "google"}, {"provider": "microsoft"}],
     "claims.claim_pair": [{"pair_id": "pair_free"}],
     "claims.hold_fast": [{}, {"beside": None}],
     "claims.settle": [
@@ -285,6 +306,9 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
     "deliveries.prune": [{"before": LATER}],
+    "grants.find_grant": [{"provider": "google", "subject_hashes": ["subject"]}],
+    "grants.insert_grant": [{"values": _NEW_GRANT}],
+    "grants.renew_grant": [{"values": {"scopes": ["openid"]}}],
     "idempotency.take": [{"values": _TAKEN}, {"values": _TAKEN | {"key_hash": "free"}}],
     "idempotency.change": [{"values": {"status": 200}}],
     "index.store_resources": [{"resources": [Resource("event", "1", "uid", (), problem=Problem.UNREADABLE)]}],
@@ -296,6 +320,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"after": None},
         {"wanted": LogFilter(NOW, LATER, "pair_held", "sync_0", "success"), "after": Place(LATER, "log_1")},
     ],
+    "orders.place_on": [{}, {"now": LATER}],
     "orders.place": [{"values": _ORDER | {"sync_id": "sync_2"}}],
     "paging.read_page": [
         {
@@ -348,8 +373,8 @@ async def fill(db: AsyncConnection) -> None:
         (tables.members, _MEMBER | {"created_at": NOW}),
         (tables.sessions, _SESSION),
         (tables.api_keys, _KEY | TENANT.values()),
-        (tables.connections, _CONNECTION | TENANT.values()),
-        (tables.connections, _CONNECTION | TENANT.values() | {"id": "conn_b", "calendar_key": "key-b"}),
+        (tables.connections, _CONNECTION | TENANT.values() | {"watch_at": NOW}),
+        (tables.connections, _CONNECTION | TENANT.values() | _GRANTED),
         (tables.pairs, _PAIR | TENANT.values()),
         (tables.pairs, _PAIR | TENANT.values() | _FREE),
         (tables.pairs, _PAIR | TENANT.values() | _LAPSED),

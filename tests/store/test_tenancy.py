@@ -38,6 +38,7 @@ OF_NEITHER = {
     "dialects": "its statements name no table",
     "postgresql": "it executes nothing",
     "postgresql_migration": "it makes the tables",
+    "reencryption": "it goes through all rows, and shows nobody what is in them",
 }
 """Modules that take a connection, and serve neither callers nor the engine."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from calendarsync import __version__
-from calendarsync.cli import accounts, demo, doctor, keys, migrate, onboard, serve, webhooks, worker
+from calendarsync.cli import accounts, demo, doctor, keys, migrate, onboard, secrets, serve, webhooks, worker
 
 app = typer.Typer(
     help="Keeps several calendars in step: self-hosted, private by design, with a REST API.",
@@ -42,4 +42,5 @@ app.command("doctor")(doctor.doctor)
 app.command("onboard")(onboard.onboard)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(webhooks.app, name="webhooks")

@@ -65,7 +65,7 @@ async def delegated_grant(
         tenant,
         keyring,
         provider=provider,
-        subject_hash=keyring.grant_hash(f"{provider}\ndelegated\n{delegation_id}\n{email}"),
+        subject_hashes=keyring.grant_hashes(f"{provider}\ndelegated\n{delegation_id}\n{email}"),
         tokens=TokenSet(),
         values={
             "email": email,

@@ -31,9 +31,9 @@ class Granted:
     usable_until: datetime
     refresh_token: str = field(repr=False)
 
-    def subject_hash(self, keyring: Keyring) -> str:
-        """Who it is, as it is stored; equal for the same person's later grants."""
-        return keyring.grant_hash(f"{self.provider}\n{self.identity.subject}")
+    def subject_hashes(self, keyring: Keyring) -> tuple[str, ...]:
+        """Who it is, as it may be stored, the current form first; equal for the same person's later grants."""
+        return keyring.grant_hashes(f"{self.provider}\n{self.identity.subject}")
 
 
 def new_verifier() -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+
+from sqlalchemy import RowMapping
 
 from calendarsync.grants.asking import TokenAnswer, ask, post_form
 from calendarsync.grants.delegation import ask_as_delegate
@@ -20,7 +21,9 @@ from calendarsync.providers.tokens import Access, Tokens
 from calendarsync.secrets import Keyring, SecretError
 from calendarsync.settings import Settings
 from calendarsync.store.database import Database
-from calendarsync.store.grant_tokens import GrantRecord, is_granted
+from calendarsync.store.grant_tokens import GrantRecord, is_granted, load_delegation
+from calendarsync.store.grants import drop_if_unused
+from calendarsync.store.tenancy import Tenant
 
 log = get_logger(__name__)
 
@@ -63,17 +66,27 @@ class Grants:
             raise LookupError(f"no grants of provider {provider!r}")
         return Access(self.tokens(grant_id), urls[provider])
 
-    async def revoke(self, grant: Mapping[str, Any]) -> None:
-        """Give a grant back whose row, as it was, has been deleted; what cannot be given back is left to run out.
+    async def end_if_unused(self, tenant: Tenant, grant_id: str) -> None:
+        """Drop a grant that no connection is read with any more, and give it back to the provider.
 
-        Google's revocation ends all that the person has granted to this installation, so it is only asked for what
-        nobody holds a grant of any more (developers.google.com/identity/protocols/oauth2/web-server, "Token
-        revocation"). Microsoft has no such call, and an organisation's delegation is the organisation's to end.
+        What cannot be given back is left to run out. In no transaction.
+        """
+        async with self._db.write_as(tenant) as connection:
+            dropped = await drop_if_unused(connection, tenant, grant_id)
+        if dropped is not None:
+            self._tokens.pop(grant_id, None)
+            await self._give_back(dropped)
+
+    async def _give_back(self, grant: RowMapping) -> None:
+        """At Google, and only for whom nobody else here holds a grant: it ends all that the person has granted to us.
+
+        developers.google.com/identity/protocols/oauth2/web-server, "Revoking a token". Microsoft has no such call,
+        and an organisation's delegation is the organisation's to end.
         """
         if grant["provider"] != GOOGLE or grant["delegation_id"] is not None:
             return
         async with self._db.read() as db:
-            if await is_granted(db, GOOGLE, grant["subject_hash"]):
+            if await is_granted(db, GOOGLE, grant["subject_hash"], grant["email"]):
                 return
         try:
             tokens = open_tokens(self._keyring, grant["id"], grant["credentials_encrypted"])
@@ -88,8 +101,8 @@ class Grants:
         await asyncio.gather(*(each.close() for each in self._tokens.values()))
 
     async def _ask(self, record: GrantRecord, tokens: TokenSet) -> TokenAnswer:
-        if record.delegation_id is not None and record.delegation_encrypted is not None:
-            return await self._ask_as_delegate(record, record.delegation_id, record.delegation_encrypted)
+        if record.delegation_id is not None:
+            return await self._ask_as_delegate(record, record.delegation_id)
         registered = registration(self._settings, record.provider)
         form = {
             "grant_type": "refresh_token",
@@ -107,8 +120,12 @@ class Grants:
             )
         return answer
 
-    async def _ask_as_delegate(self, record: GrantRecord, delegation_id: str, sealed: bytes) -> TokenAnswer:
+    async def _ask_as_delegate(self, record: GrantRecord, delegation_id: str) -> TokenAnswer:
+        async with self._db.read() as db:
+            sealed = await load_delegation(db, delegation_id)
         try:
+            if sealed is None:  # it went since the grant, which goes with it, was read
+                raise GrantError("expired", "The organisation's delegation has been removed here.")
             key = open_key(self._keyring, record.provider, delegation_id, sealed)
         except SecretError:
             raise GrantError(

@@ -67,7 +67,7 @@ async def store_grant(
         tenant,
         keyring,
         provider=granted.provider,
-        subject_hash=granted.subject_hash(keyring),
+        subject_hashes=granted.subject_hashes(keyring),
         tokens=tokens,
         values={"email": granted.identity.email, "scopes": list(granted.scopes)},
         now=now,
@@ -80,26 +80,31 @@ async def put_grant(
     keyring: Keyring,
     *,
     provider: str,
-    subject_hash: str,
+    subject_hashes: Sequence[str],
     tokens: TokenSet,
     values: Mapping[str, Any],
     now: datetime,
 ) -> str:
     """The same for any grant. `values` are the row's other columns."""
-    known = await store.find_grant(connection, tenant, provider, subject_hash)
+    known = await store.find_grant(connection, tenant, provider, subject_hashes)
     if known is not None:
         grant_id = str(known["id"])
         # Locks in the order of store/grants.py.
-        revived = await revive(connection, tenant, keyring, grant_id, now=now)
+        revived = await _revive(connection, tenant, keyring, grant_id, subject_hashes[0], now=now)
         sealed = seal_tokens(keyring, grant_id, tokens)
-        if await store.renew_grant(connection, tenant, grant_id, {**values, "credentials_encrypted": sealed}):
+        if await store.renew_grant(
+            connection,
+            tenant,
+            grant_id,
+            {**values, "subject_hash": subject_hashes[0], "credentials_encrypted": sealed},
+        ):
             return grant_id
         assert not revived  # who deletes a grant has deleted its connections before
     grant_id = new_id("grant")
     row = {
         "id": grant_id,
         "provider": provider,
-        "subject_hash": subject_hash,
+        "subject_hash": subject_hashes[0],
         "status": store.ACTIVE,
         "credentials_encrypted": seal_tokens(keyring, grant_id, tokens),
         "created_at": now,
@@ -109,8 +114,14 @@ async def put_grant(
     return grant_id
 
 
-async def revive(
-    connection: AsyncConnection, tenant: Tenant, keyring: Keyring, grant_id: str, *, now: datetime
+async def _revive(
+    connection: AsyncConnection,
+    tenant: Tenant,
+    keyring: Keyring,
+    grant_id: str,
+    grant_hash: str,
+    *,
+    now: datetime,
 ) -> Sequence[str]:
     """Everything that is connected with the grant goes on, and is due; the connections' ids.
 
@@ -120,5 +131,7 @@ async def revive(
     ids = await store.mark_due(connection, tenant, grant_id, now)
     for connection_id in ids:
         sealed = seal_credentials(keyring, connection_id, {})
-        await store.revive_connection(connection, tenant, connection_id, sealed)
+        await store.revive_connection(
+            connection, tenant, connection_id, grant_hash=grant_hash, credentials_encrypted=sealed
+        )
     return ids

@@ -19,8 +19,6 @@ from calendarsync.store.tables import delegations, grants
 
 @dataclass(frozen=True, slots=True)
 class GrantRecord:
-    """`delegation_encrypted` is what an organisation gave, where it is its grant."""
-
     id: str
     provider: str
     email: str
@@ -28,23 +26,24 @@ class GrantRecord:
     generation: int
     credentials_encrypted: bytes
     delegation_id: str | None
-    delegation_encrypted: bytes | None
 
 
-_GRANT = (
-    select(
-        *(grants.c.id, grants.c.provider, grants.c.email, grants.c.status, grants.c.generation),
-        *(grants.c.credentials_encrypted, grants.c.delegation_id),
-        delegations.c.credentials_encrypted.label("delegation_encrypted"),
-    )
-    .join_from(grants, delegations, delegations.c.id == grants.c.delegation_id, isouter=True)
-    .where(grants.c.id == bindparam("grant_id"))
-)
+_GRANT = select(
+    *(grants.c.id, grants.c.provider, grants.c.email, grants.c.status, grants.c.generation),
+    *(grants.c.credentials_encrypted, grants.c.delegation_id),
+).where(grants.c.id == bindparam("grant_id"))
 
 
 async def load_grant(db: AsyncConnection, grant_id: str) -> GrantRecord | None:
     row = (await db.execute(_GRANT, {"grant_id": grant_id})).one_or_none()
     return None if row is None else GrantRecord(*row)
+
+
+async def load_delegation(db: AsyncConnection, delegation_id: str) -> bytes | None:
+    """What an organisation gave, encrypted."""
+    query = select(delegations.c.credentials_encrypted).where(delegations.c.id == delegation_id)
+    sealed: bytes | None = (await db.execute(query)).scalar_one_or_none()
+    return sealed
 
 
 async def lease(db: AsyncConnection, grant_id: str, generation: int, now: datetime, until: datetime) -> bool:
@@ -77,9 +76,10 @@ async def note_death(db: AsyncConnection, grant_id: str, generation: int) -> boo
     return await _change(db, _at(grant_id, generation), status=EXPIRED, leased_until=None)
 
 
-async def is_granted(db: AsyncConnection, provider: str, subject_hash: str) -> bool:
-    """Whether anybody, in any account, holds a grant of that person."""
-    query = select(grants.c.id).where(grants.c.provider == provider, grants.c.subject_hash == subject_hash)
+async def is_granted(db: AsyncConnection, provider: str, subject_hash: str, email: str) -> bool:
+    """Whether anybody, in any account, holds a grant of that person; its hash may be of another secret."""
+    same = or_(grants.c.subject_hash == subject_hash, grants.c.email == email)
+    query = select(grants.c.id).where(grants.c.provider == provider, same)
     return (await db.execute(query.limit(1))).first() is not None
 
 

@@ -22,11 +22,11 @@ ACTIVE, EXPIRED = "active", "expired"
 
 
 async def find_grant(
-    connection: AsyncConnection, tenant: Tenant, provider: str, subject_hash: str
+    connection: AsyncConnection, tenant: Tenant, provider: str, subject_hashes: Sequence[str]
 ) -> RowMapping | None:
-    """The grant of somebody, by what the provider says who it is."""
+    """The grant of somebody, by the names under which who the provider says it is may be stored."""
     query = select(grants).where(
-        owned(grants), grants.c.provider == provider, grants.c.subject_hash == subject_hash
+        owned(grants), grants.c.provider == provider, grants.c.subject_hash.in_(subject_hashes)
     )
     return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
 
@@ -83,7 +83,12 @@ async def connections_of(connection: AsyncConnection, tenant: Tenant, grant_id: 
 
 
 async def revive_connection(
-    connection: AsyncConnection, tenant: Tenant, connection_id: str, credentials_encrypted: bytes
+    connection: AsyncConnection,
+    tenant: Tenant,
+    connection_id: str,
+    *,
+    grant_hash: str,
+    credentials_encrypted: bytes,
 ) -> None:
     """It goes on where it stood, if it had come to a stop; what its earlier tokens led to counts no longer."""
     stopped = connections.c.status.in_(("expired", "error"))
@@ -93,6 +98,7 @@ async def revive_connection(
         last_error_code=None,
         last_error_message=None,
         not_before=None,
+        grant_hash=grant_hash,
         credentials_encrypted=credentials_encrypted,
     )
     await connection.execute(change, tenant.parameters())
