@@ -30,9 +30,10 @@ async def watch(
     now: Callable[[], datetime],
     expires_at: datetime | None = None,
 ) -> Channel:
-    """Open a channel to `address`, an https URL. Its notices carry `channel_id` (at most 64 characters) and `token`.
+    """Open a channel to `address`, an https URL. Notices carry `channel_id` (at most 64 characters) and `token`.
 
-    `expires_at` is asked for; what Google grants may be sooner, and is what is returned. Raises NotAuthorized, CalendarNotFound, Forbidden, Refused, RateLimited, Unavailable.
+    `expires_at` is asked for; Google may end it sooner, and what is returned says when. Raises NotAuthorized,
+    CalendarNotFound, Forbidden, Refused, RateLimited, Unavailable.
     """
     session = Session(client, tokens, api_url=api_url, now=now)
     body: dict[str, str] = {"id": channel_id, "type": "web_hook", "address": address, "token": token}
