@@ -176,8 +176,8 @@ class Series:
         if self.master is None:
             return
         reach = self._reach()
-        after = _moved(first.astimezone(UTC).replace(tzinfo=None), -reach)
-        before = _moved(last.astimezone(UTC).replace(tzinfo=None), reach)
+        after = moved(first.astimezone(UTC).replace(tzinfo=None), -reach)
+        before = moved(last.astimezone(UTC).replace(tzinfo=None), reach)
         seen: set[datetime] = set()
         is_hole = self._holes(after, before)
         for number, (local, period) in enumerate(self._locals(after, before)):
@@ -241,7 +241,7 @@ class Series:
     ) -> Iterator[datetime]:
         """The local starts that one rule gives between two local times, its UNTIL applied."""
         bound, exact = self._until(rule)
-        slack = _moved(bound, -2 * _DAY)
+        slack = moved(bound, -2 * _DAY)
         try:
             for local in occurrences(rule, self.zero, after, min(before, bound), counts_start=counts_start):
                 if exact is None or local < slack or self.utc(local) <= exact:
@@ -267,7 +267,7 @@ class Series:
             return datetime.combine(until.date(), time.max), None
         if until.tzinfo is None:
             return until, None
-        return _moved(until.replace(tzinfo=None), _DAY), until
+        return moved(until.replace(tzinfo=None), _DAY), until
 
     def _holes(self, after: datetime, before: datetime) -> Callable[[datetime], bool]:
         """Whether an EXRULE takes out a local time, asked in ascending order.
@@ -293,7 +293,7 @@ class Series:
             if rule.endless:
                 return finals, True
             if rule.count is not None:
-                far = _moved(self.zero, LONG)
+                far = moved(self.zero, LONG)
                 counted = self.starts(rule, self.zero, far, counts_start=len(self.rules) == 1)
                 starts = list(islice(counted, MAX_GIVEN))
                 if len(starts) == MAX_GIVEN or not used_up(rule.count, starts):
@@ -307,7 +307,7 @@ class Series:
         bound = self._until(rule)[0]
         back = 32 * _DAY
         while True:
-            begin = _moved(bound, -back)
+            begin = moved(bound, -back)
             starts = list(islice(self.starts(rule, max(begin, self.zero), bound), MAX_GIVEN))
             if starts or begin <= self.zero:
                 return starts
@@ -406,7 +406,7 @@ def _turned(turn: _Turn, local: datetime) -> EventTime:
     return EventTime(moved.date()) if start.all_day else EventTime(moved, start.zone)
 
 
-def _moved(value: datetime, distance: timedelta) -> datetime:
+def moved(value: datetime, distance: timedelta) -> datetime:
     """`value + distance`, kept within the years that datetime knows, with room for any UTC offset."""
     try:
         return min(max(value + distance, _EARLIEST), _LATEST)

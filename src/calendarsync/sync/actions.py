@@ -14,11 +14,15 @@ from calendarsync.sync.wanted import Scene, Skipped, Wanted
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """`link` is as it shall be once the write is answered, but for its `copy_hash`."""
+    """`link` is as it shall be once the write is answered, but for its `copy_hash`.
+
+    `after` names the source resource whose other creates and updates have to be done first (rule 12).
+    """
 
     wanted: Wanted
     link: Link
     reason: str
+    after: str | None = field(default=None, kw_only=True)
     action: ClassVar = "create"
 
     @property
@@ -42,7 +46,7 @@ class Update(Create):
 class Delete:
     """`link` is None for a twin. `exempt` deletions were asked for by the owner's own change (rule 21).
 
-    `after` names the source resource whose new form has to be complete first (rule 12).
+    `after` as in `Create`: the source's new form has to be complete first.
     """
 
     link: Link | None

@@ -103,11 +103,11 @@ class Applier:
     async def apply(self, plan: FlowPlan) -> Outcome:
         """Write all of the plan. Provider errors come back in the outcome; others, ClaimLost too, are raised."""
         await self._note_intentions(plan)
-        first: list[Write] = [write for write in plan.writes if not isinstance(write, Delete)]
-        first += [write for write in plan.deletes if write.after is None]
-        await self._write_all(first)
-        after = [write for write in plan.deletes if write.after is not None]
-        await self._write_all([write for write in after if write.after not in self._incomplete])
+        free = [write for write in plan.writes if write.after is None]
+        await self._write_all(sorted(free, key=lambda write: isinstance(write, Delete)))
+        for kind in (Create, Delete):
+            after = [write for write in plan.writes if write.after is not None and isinstance(write, kind)]
+            await self._write_all([write for write in after if write.after not in self._incomplete])
         if self._outages and not self._outcome.operations:
             self._blame(self._outages[-1], self._target)
         return self._outcome

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.domain.entry import Entry, by_copy_id, ordinary
 from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.holding import Holder
 from calendarsync.domain.link import Direction, LinkState
 from calendarsync.domain.origin import copy_id, looks_derived, origin_of
 from calendarsync.domain.rules import Rules
@@ -106,6 +107,7 @@ async def load_flows(
             floating=source.floating,
             fingerprinter=tools.fingerprinter,
             meetings=_meetings(target, others),
+            holder=Holder.of(target.record.provider),
         )
         flows.append(
             FlowInput(

@@ -36,7 +36,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from calendarsync.domain.entry import Entry, by_copy_id, ordinary
-from calendarsync.domain.event import ORIGINAL_OF_MASTER, Status
+from calendarsync.domain.event import ORIGINAL_OF_MASTER, EventTime, Status
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.origin import MarkKind, copy_id
 from calendarsync.domain.recurrence import RecurrenceError, span
@@ -66,9 +66,11 @@ class _Planner:
             if entry.mark is not None and entry.ours:
                 self.by_origin[entry.mark.origin].append(entry)
         # Source resources by the forms that are wanted of them, and those whose new form is held back.
-        self.whole: set[str] = set()
+        self.whole: dict[str, Wanted] = {}
         self.single: set[str] = set()
         self.held_back: set[str] = set()
+        # Instances, as source resource and key, whose own copies do not stand yet.
+        self.missing: set[tuple[str, str]] = set()
 
     def run(self) -> FlowPlan:
         flow, result = self.flow, self.result
@@ -78,7 +80,7 @@ class _Planner:
             links_of[link.source_resource].append(link)
         unreadable: set[str] = set()
         wanted_keys: set[tuple[str, str]] = set()
-        why_not: dict[str, str] = {}
+        why_not: dict[tuple[str, str], str] = {}
         sources = () if flow.withdrawn else flow.source.values()
         for entry in ordinary(sources, flow.source_copies, flow.kept):
             respected = _respected(links_of[entry.id])
@@ -86,15 +88,19 @@ class _Planner:
             if entry.changed_in > flow.looked_at_version:
                 result.processed.add(entry.id)
             unreadable.update(skip.event_id for skip in decision.skipped if skip.failed)
-            why_not.update((skip.event_id, skip.reason) for skip in decision.skipped)
+            why_not.update(((skip.event_id, skip.original), skip.reason) for skip in decision.skipped)
             self._note_skips(entry, decision.skipped)
             for wanted in decision.wanted:
                 wanted_keys.add((entry.id, wanted.original))
-                (self.single if wanted.original else self.whole).add(entry.id)
+                if wanted.original:
+                    self.single.add(entry.id)
+                else:
+                    self.whole[entry.id] = wanted
                 self._place(wanted, respected)
         for link in flow.links:
             if link.key not in wanted_keys and link.source_resource not in unreadable:
-                self._withdraw(link, why_not.get(link.source_resource))
+                reason = why_not.get(link.key) or why_not.get((link.source_resource, ORIGINAL_OF_MASTER))
+                self._withdraw(link, reason)
         return result
 
     def _decide(self, entry: Entry, respected: tuple[str, ...]) -> Decision:
@@ -144,6 +150,8 @@ class _Planner:
             self.result.vanished.append(link)
             self.result.keeps.append(Keep(_respecting(link, wanted), "skip", "copy_deleted_by_person"))
             self.result.processed.add(wanted.entry.id)
+            if not wanted.original and wanted.entry.id in self.single:
+                self.result.again = True  # with the series go the copies of instances beside it
         elif link.times_hash != wanted.times_hash:
             reason = "wanted_again" if link.times_hash is None else "source_moved"
             self._create_at_free_id(wanted, replace(link, state=LinkState.PENDING), reason)
@@ -314,8 +322,7 @@ class _Planner:
             return
         if source_there and (link.source_resource in self.held_back or self._is_history(copy)):
             return
-        other_form = self.whole if link.source_original else self.single
-        form_changed = link.source_resource in other_form
+        form_changed = self._form_changed(link)
         reason = "source_deleted" if not source_there else "form_changed" if form_changed else why_not
         if flow.withdrawn:
             reason = "direction_changed"
@@ -332,6 +339,16 @@ class _Planner:
             )
         )
 
+    def _form_changed(self, link: Link) -> bool:
+        """Whether another copy of the source shows from now on what this one did."""
+        if not link.source_original:
+            return link.source_resource in self.single
+        series = self.whole.get(link.source_resource)
+        return series is not None and self._key(link.source_original) not in series.holes
+
+    def _key(self, original: str) -> str:
+        return moment_key(EventTime.parse(original), self.flow.scene.floating)
+
     def _is_history(self, copy: Entry) -> bool:
         """Wholly behind the window (rules 7 and 26)."""
         if copy.problem is not None or not copy.components:
@@ -345,12 +362,22 @@ class _Planner:
     def _write(self, write: Write) -> None:
         failure = self.flow.failures.get((write.event_id, write.original))
         self.result.processed.add(write.event_id)
+        if type(write) is Create and write.original:
+            self.missing.add((write.event_id, self._key(write.original)))
         held_back = failure is not None and self.flow.now < failure.retry_at
         if failure is not None and held_back and failure.tried_hash == tried_hash(write, self.flow):
             self.result.skipped.append(Skipped(write.event_id, write.original, failure.code, failed=True))
             self.held_back.add(write.event_id)
-        else:
+        elif not isinstance(write, Update) or not self._opens_hole(write):
             self.result.writes.append(write)
+        elif write.event_id not in self.held_back:
+            self.result.writes.append(replace(write, after=write.event_id))
+
+    def _opens_hole(self, update: Update) -> bool:
+        """Whether a series shows an instance until now whose own copy does not stand yet (rule 12)."""
+        link = self.links.get((update.event_id, update.original))
+        new = set(update.wanted.holes).difference(link.holes if link is not None else ())
+        return any((update.event_id, hole) in self.missing for hole in new)
 
 
 def tried_hash(write: Write, flow: FlowInput) -> str:

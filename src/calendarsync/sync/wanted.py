@@ -1,13 +1,15 @@
 """Which copies a source event should have in the target calendar, and in which form. Pure.
 
-A series is copied in one of two forms (rule 12): as a series with its overrides, where instances that are not
-copied are left out by EXDATE; or, where its rule cannot be held, as single instances within the window.
+A series is copied in one of three forms (rule 12): as a series with its overrides, where instances that are not
+copied are left out by EXDATE; as such a series, with stand-alone copies of the overrides that the target cannot
+hold in it; or, where its rule cannot be held, as single instances within the window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
@@ -22,8 +24,9 @@ from calendarsync.domain.event import (
     Visibility,
 )
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.holding import Holder, hold
 from calendarsync.domain.origin import origin_of
-from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, holdable, occurs_in
+from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, occurs_in, span
 from calendarsync.domain.rules import Detail, Rules, Window
 from calendarsync.domain.times import in_form_of, moment_key, zoned, zoned_rule
 from calendarsync.sync.meetings import Coverage, Meetings
@@ -71,13 +74,18 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
+    """Stand-alone copies come before the series that has holes for them."""
+
     wanted: tuple[Wanted, ...] = ()
     skipped: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all events of one flow have in common. `floating` is the zone of the source's floating times."""
+    """What all events of one flow have in common.
+
+    `floating` is the zone of the source's floating times, `holder` whose calendar the target is.
+    """
 
     source_calendar: str
     rules: Rules
@@ -85,6 +93,7 @@ class Scene:
     floating: str
     fingerprinter: Fingerprinter
     meetings: Meetings = field(default_factory=Meetings)
+    holder: Holder = Holder.ICALENDAR
 
 
 def decide(entry: Entry, scene: Scene, respected: Collection[str] = ()) -> Decision:
@@ -126,7 +135,7 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
             return _nothing(entry, reason)
         if not occurs_in(entry.components, scene.window.first, scene.window.last, scene.floating):
             return _nothing(entry, "outside_window")
-        if holdable(entry.components):
+        if hold(entry.components, scene.holder, scene.floating).series:
             return Decision(wanted=(_series(entry, master, frozenset(), scene),))
 
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
@@ -135,18 +144,62 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
     chosen, skipped = _choose(entry, instances, away, coverage, scene)
     if not chosen:
         return Decision(skipped=skipped or (Skipped(entry.id, ORIGINAL_OF_MASTER, "outside_window"),))
-    if master is not None and scene.rules.why_not(master) is None and _as_series(entry, coverage, chosen):
-        return Decision(wanted=(_series(entry, master, away, scene),), skipped=skipped)
+    # Where an endless series of the target covers a part of ours, holes would have to follow the window; the few
+    # instances that it leaves open are copied singly instead.
+    if (
+        master is not None
+        and scene.rules.why_not(master) is None
+        and not (coverage.endless and coverage.keys)
+    ):
+        wanted = _in_series(entry, master, chosen, away, scene)
+        if wanted:
+            return Decision(wanted, skipped)
     return Decision(wanted=tuple(_instance(entry, instance, scene) for instance in chosen), skipped=skipped)
 
 
-def _as_series(entry: Entry, coverage: Coverage, chosen: Sequence[Instance]) -> bool:
-    """Whether the series form holds here.
+def _in_series(
+    entry: Entry, master: Component, chosen: Sequence[Instance], away: frozenset[str], scene: Scene
+) -> tuple[Wanted, ...]:
+    """The copy as a series, after those of the instances that it cannot hold; none where it cannot be held."""
+    left_out = {
+        key
+        for component in entry.components
+        if (key := _override_key(component, scene)) and scene.rules.why_not(component) is not None
+    }
+    as_shown = [
+        replace(component, visibility=_visibility(component, scene.rules)) for component in entry.components
+    ]
+    holding = hold(as_shown, scene.holder, scene.floating, away | left_out)
+    if not holding.series:
+        return ()
+    alone = [each for each in chosen if _override_key(each.component, scene) in holding.apart]
+    series = _series(entry, master, away | holding.apart, scene)
+    if len(alone) == len(chosen) and not _has_instances(series, scene):
+        return ()
+    return (*(_instance(entry, instance, scene) for instance in alone), series)
 
-    Where an endless series of the target covers a part of ours, holes would have to follow the window; the few
-    instances that it leaves open are copied singly instead.
-    """
-    return holdable(entry.components) and not (coverage.endless and coverage.keys and chosen)
+
+def _override_key(component: Component, scene: Scene) -> str | None:
+    name = component.recurrence_id
+    return None if name is None else moment_key(name, scene.floating)
+
+
+def _has_instances(series: Wanted, scene: Scene) -> bool:
+    """Whether anything is left of a series that has none in the window."""
+    components = [_as_component(part.skeleton) for part in series.parts]
+    first, last = span(components, scene.floating)
+    return last is None or occurs_in(components, first, last + timedelta(seconds=1), scene.floating)
+
+
+def _as_component(skeleton: CopyComponent) -> Component:
+    return Component(
+        uid="",
+        start=skeleton.start,
+        end=skeleton.end,
+        duration=skeleton.duration,
+        recurrence_id=skeleton.recurrence_id,
+        recurrence=skeleton.recurrence,
+    )
 
 
 def _choose(
@@ -184,9 +237,9 @@ def _series(entry: Entry, master: Component, away: frozenset[str], scene: Scene)
     holes = dict.fromkeys(sorted(away))
     overrides: list[Part] = []
     for component in sorted(entry.components, key=lambda component: component.original):
-        if component.recurrence_id is None:
+        key = _override_key(component, scene)
+        if key is None or component.recurrence_id is None:
             continue
-        key = moment_key(component.recurrence_id, scene.floating)
         if key in holes or scene.rules.why_not(component) is not None:
             holes[key] = None
             continue
