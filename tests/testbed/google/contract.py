@@ -137,12 +137,11 @@ class Contract:
 
     def _schema(self, owner: str, described: dict[str, Any], side: Side, name: str = "") -> dict[str, Any]:
         if "$ref" in described:
-            reference = {"$ref": f"#/$defs/{described['$ref']}"}
-            return {"anyOf": [reference, {"type": "null"}]} if side == "patch" and name else reference
+            return {"$ref": f"#/$defs/{described['$ref']}"}
         made: dict[str, Any] = {}
         kind = described.get("type", "any")
         if kind != "any":
-            made["type"] = [kind, "null"] if side == "patch" and name else kind
+            made["type"] = [kind, "null"] if side == "patch" else kind
         allowed = described.get("enum") or _VALUES.get((owner, name))
         if allowed:
             made["enum"] = [*allowed, None] if side == "patch" else list(allowed)

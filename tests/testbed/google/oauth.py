@@ -51,8 +51,8 @@ class Tokens:
         asked = {name: given[0] for name, given in parse_qs(urlsplit(target).query).items()}
         back = {"state": asked.get("state", "")}
         with self._world.lock:
-            if self._world.habits.consent == "deny":
-                back["error"] = "access_denied"
+            if self._world.habits.consent != "grant":
+                back["error"] = self._world.habits.consent
             else:
                 code = f"4/{new_id(40)}"
                 hint = asked.get("login_hint", "").lower()
@@ -79,12 +79,11 @@ class Tokens:
             fault = self._world.faults.meet("oauth.token", None, None)
             error = fault.error() if fault else None
             try:
-                if error is not None and fault is not None and not fault.after:
-                    status, body = error.status, error.body()
-                else:
-                    status, body = 200, self._given(kind, form)
+                if error is None or (fault is not None and fault.after):
+                    body = self._given(kind, form)
                 if error is not None:
-                    status, body = error.status, error.body()
+                    raise RefusedError(error.reason, "As ordered.", error.status)
+                status = 200
             except RefusedError as refused:
                 status, body = refused.status, refused.body
             self._world.seen.append(Seen("oauth.token", "/token", {"grant_type": [kind]}, None, status))

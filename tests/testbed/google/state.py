@@ -131,8 +131,9 @@ class Habits:
     `follow`: whether a change of a series reaches what its exceptions have in common with it; else they stay whole.
     `page_limit`: the most items that a page holds, whatever was asked for; Google may send short pages.
     `calls_per_minute`: of one user, in any minute (guide "Manage quotas"); beyond that 403 `userRateLimitExceeded`.
-    `consent`, `unticked`, `delegation`: what the person answers, which permissions they leave out (such as
-    `calendar.events`), and whether the organisation lets the service account speak for its people.
+    `consent`: "grant", or the error that the consent page sends back (`access_denied`, `admin_policy_enforced`).
+    `unticked`: the permissions that the person leaves out, such as `calendar.events`.
+    `delegation`: whether the organisation lets the service account speak for its people.
     """
 
     retimed: Literal["drop", "reset", "keep"] = "drop"
@@ -140,7 +141,7 @@ class Habits:
     revival: Literal["allow", "refuse"] = "allow"
     page_limit: int = 2500
     calls_per_minute: int | None = None
-    consent: Literal["grant", "deny"] = "grant"
+    consent: str = "grant"
     unticked: tuple[str, ...] = ()
     delegation: Literal["allow", "refuse"] = "allow"
 

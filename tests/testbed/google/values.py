@@ -7,17 +7,22 @@ import re
 from typing import Any
 
 from . import errors, recurrence, times
+from .calls import Call
 from .errors import ApiError, invalid
 from .state import Calendar
 
-# Answered by Google, and ignored where a client sends them.
-READ_ONLY = frozenset(
+# What a client may set; what else it sends is ignored.
+_WRITABLE = frozenset(
     {
-        "kind", "etag", "htmlLink", "created", "updated", "creator", "organizer", "id", "iCalUID", "hangoutLink",
-        "locked", "recurringEventId", "originalStartTime", "privateCopy", "endTimeUnspecified",
-        "attendeesOmitted",
+        "anyoneCanAddSelf", "attachments", "attendees", "birthdayProperties", "colorId", "conferenceData",
+        "description", "end", "eventLabelId", "eventType", "extendedProperties", "focusTimeProperties", "gadget",
+        "guestsCanInviteOthers", "guestsCanModify", "guestsCanSeeOtherGuests", "location", "outOfOfficeProperties",
+        "recurrence", "reminders", "sequence", "source", "start", "status", "summary", "transparency", "visibility",
+        "workingLocationProperties",
     }
 )  # fmt: skip
+# What stays as it is unless a call says that its client knows of it.
+_ON_DEMAND = {"conferenceData": "conferenceDataVersion", "attachments": "supportsAttachments"}
 # The values that the discovery document lists in words.
 VALUES: dict[str, tuple[str, ...]] = {
     "status": ("confirmed", "tentative", "cancelled"),
@@ -35,6 +40,19 @@ def client_id(given: str) -> str:
     if not _ID.fullmatch(given):
         raise invalid("Invalid resource id value.")
     return given
+
+
+def writable(call: Call) -> dict[str, Any]:
+    """What of a call's body is taken: what clients may set, conferences and attachments only on demand."""
+    ignored = {name for name, parameter in _ON_DEMAND.items() if call.text(parameter) not in ("1", "true")}
+    return {name: value for name, value in call.given().items() if name in _WRITABLE - ignored}
+
+
+def replaced(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Update semantics: what a client may set is what it sent, or is gone."""
+    stays = {name: value for name, value in kept.items() if name not in _WRITABLE or name in _ON_DEMAND}
+    stays |= {name: kept[name] for name in ("eventType", "sequence")}
+    return stays | copy.deepcopy(given)
 
 
 def merged(kept: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

@@ -66,8 +66,7 @@ def _with_uid(calendar: Calendar, uid: str) -> Entry | None:
 
 
 def _fresh(call: Call, calendar: Calendar, given: dict[str, Any]) -> dict[str, Any]:
-    writable = {name: value for name, value in given.items() if name not in values.READ_ONLY}
-    event = values.completed(calendar, copy.deepcopy(writable))
+    event = values.completed(calendar, copy.deepcopy(values.writable(call)))
     event["sequence"] = values.check_sequence(0, given.get("sequence"))
     event["creator"] = {"email": call.user.email}
     event["organizer"] = {"email": calendar.id}
@@ -90,7 +89,7 @@ def import_(call: Call) -> Answer:
         raise errors.required("Missing iCalUID.")
     if given.get("eventType", "default") != "default":
         raise invalid("Only events of the default type can be imported.", "eventType")
-    event = _fresh(call, calendar, given) | {"iCalUID": uid, "sequence": given.get("sequence", 0)}
+    event = _fresh(call, calendar, given) | {"iCalUID": uid}
     organizer = given.get("organizer", {})
     if organizer.get("email"):
         event["organizer"] = {name: organizer[name] for name in ("email", "displayName") if name in organizer}
@@ -106,18 +105,14 @@ def patch(call: Call) -> Answer:
     calendar = call.calendar("writer")
     entry = instances.find(calendar, call.arguments["eventId"])
     _check_match(call, entry)
-    change = {name: value for name, value in call.given().items() if name not in values.READ_ONLY}
-    return _changed(call, calendar, entry, values.merged(entry.event, change))
+    return _changed(call, calendar, entry, values.merged(entry.event, values.writable(call)))
 
 
 def update(call: Call) -> Answer:
     calendar = call.calendar("writer")
     entry = instances.find(calendar, call.arguments["eventId"])
     _check_match(call, entry)
-    given = {name: value for name, value in call.given().items() if name not in values.READ_ONLY}
-    kept = {name: entry.event[name] for name in values.READ_ONLY if name in entry.event}
-    kept |= {"eventType": entry.event["eventType"], "sequence": entry.event["sequence"]}
-    return _changed(call, calendar, entry, kept | copy.deepcopy(given))
+    return _changed(call, calendar, entry, values.replaced(entry.event, values.writable(call)))
 
 
 def _check_match(call: Call, entry: Entry) -> None:
