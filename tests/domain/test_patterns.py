@@ -33,7 +33,7 @@ def on(month: int, day: int) -> EventTime:
         ("FREQ=MONTHLY;BYMONTHDAY=-1", on(3, 31), Pattern(MONTH_WEEK, days=EVERY_DAY, index=LAST)),
         ("FREQ=MONTHLY;BYMONTHDAY=28,29,30;BYSETPOS=-1", on(3, 30), Pattern(MONTH_DAY, month_day=30)),
         ("FREQ=MONTHLY;BYDAY=1MO", MONDAY, Pattern(MONTH_WEEK, days=(0,), index=1)),
-        ("FREQ=MONTHLY;BYDAY=FR,MO,TU,WE,TH;BYSETPOS=-1", on(3, 31), Pattern(MONTH_WEEK, days=WORKDAYS, index=LAST)),
+        ("FREQ=MONTHLY;BYDAY=FR,MO,TU,WE,TH;BYSETPOS=-1", on(3, 31), Pattern(MONTH_WEEK, days=WORKDAYS, index=-1)),
         ("FREQ=YEARLY", MONDAY, Pattern(YEAR_DAY, month_day=2, month=3)),
         ("FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=31", on(3, 31), Pattern(YEAR_DAY, month_day=31, month=3)),
         ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=28,29;BYSETPOS=-1", LEAP_DAY, Pattern(YEAR_DAY, month_day=29, month=2)),

@@ -8,7 +8,7 @@ instance at its start that its rule does not give, as DTSTART is in RFC 5545.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -85,14 +85,11 @@ def pattern_of(rrule: str, start: EventTime) -> Pattern | None:
     until = None if rule.until is None else _last_day(rule.until, start)
     if pattern is None or (until is not None and until < start.local.date()):
         return None
-    kind, fields = pattern
-    return Pattern(kind, interval=rule.interval, count=rule.count, until=until, **fields)
+    return replace(pattern, interval=rule.interval, count=rule.count, until=until)
 
 
-_Fields = tuple[PatternKind, dict[str, int | tuple[int, ...]]]
-
-
-def _repeating(rule: Rule, start: datetime) -> _Fields | None:
+def _repeating(rule: Rule, start: datetime) -> Pattern | None:
+    """The days alone: neither interval nor end."""
     parts = rule.by.keys() - _CLOCK
     if rule.written_freq == DAILY:
         return _daily(rule, parts)
@@ -109,19 +106,19 @@ def _repeating(rule: Rule, start: datetime) -> _Fields | None:
     return _absolute(rule, parts, month, start)
 
 
-def _daily(rule: Rule, parts: Collection[str]) -> _Fields | None:
+def _daily(rule: Rule, parts: Collection[str]) -> Pattern | None:
     if not parts:
-        return PatternKind.DAILY, {}
+        return Pattern(PatternKind.DAILY)
     if set(parts) == {"byweekday"} and rule.interval == 1:
-        return PatternKind.WEEKLY, {"days": _days(rule), "first_day": rule.wkst}
+        return Pattern(PatternKind.WEEKLY, days=_days(rule), first_day=rule.wkst)
     return None
 
 
-def _weekly(rule: Rule, parts: Collection[str], start: datetime) -> _Fields | None:
+def _weekly(rule: Rule, parts: Collection[str], start: datetime) -> Pattern | None:
     if set(parts) - {"byweekday"}:
         return None
     days = _days(rule) or (start.weekday(),)
-    return PatternKind.WEEKLY, {"days": days, "first_day": rule.wkst}
+    return Pattern(PatternKind.WEEKLY, days=days, first_day=rule.wkst)
 
 
 def _takes_month_of_start(rule: Rule) -> bool:
@@ -129,7 +126,7 @@ def _takes_month_of_start(rule: Rule) -> bool:
     return rule.written_freq == YEARLY and not rule.by.keys() - _CLOCK
 
 
-def _absolute(rule: Rule, parts: Collection[str], month: int | None, start: datetime) -> _Fields | None:
+def _absolute(rule: Rule, parts: Collection[str], month: int | None, start: datetime) -> Pattern | None:
     if set(parts) - {"bymonth", "bymonthday", "bysetpos"}:
         return None
     days = rule.by.get("bymonthday", (start.day,))
@@ -142,13 +139,13 @@ def _absolute(rule: Rule, parts: Collection[str], month: int | None, start: date
     elif len(days) == 1 and 1 <= days[0] <= shortest:
         day = days[0]
     elif days == (-1,):
-        return _kind("relative", month), {"days": EVERY_DAY, "index": LAST, "month": month or 0}
+        return Pattern(_kind("relative", month), days=EVERY_DAY, index=LAST, month=month or 0)
     if day is None:
         return None
-    return _kind("absolute", month), {"month_day": day, "month": month or 0}
+    return Pattern(_kind("absolute", month), month_day=day, month=month or 0)
 
 
-def _relative(rule: Rule, parts: Collection[str], month: int | None) -> _Fields | None:
+def _relative(rule: Rule, parts: Collection[str], month: int | None) -> Pattern | None:
     """BYDAY with one ordinal, or with one BYSETPOS over all its days."""
     if set(parts) - {"bymonth", "byweekday", "bysetpos"}:
         return None
@@ -162,7 +159,7 @@ def _relative(rule: Rule, parts: Collection[str], month: int | None) -> _Fields 
         return None
     if index not in (1, 2, 3, 4, LAST):
         return None
-    return _kind("relative", month), {"days": _days(rule), "index": index, "month": month or 0}
+    return Pattern(_kind("relative", month), days=_days(rule), index=index, month=month or 0)
 
 
 def _kind(way: str, month: int | None) -> PatternKind:

@@ -1,0 +1,76 @@
+"""The paths of one calendar, behind the API's version, and what is asked of an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+from calendarsync.providers.microsoft.stored import MARK
+from calendarsync.providers.microsoft.times import query_time
+
+FIELDS = (
+    "id,changeKey,type,seriesMasterId,originalStart,iCalUId,transactionId,subject,body,start,end,"
+    "originalStartTimeZone,originalEndTimeZone,isAllDay,location,categories,showAs,sensitivity,isCancelled,"
+    "isOrganizer,responseStatus,attendees,recurrence,isReminderOn,reminderMinutesBeforeStart"
+)
+_MARKED = f"$expand=singleValueExtendedProperties($filter=id eq '{MARK}')"
+
+
+class Places:
+    """`user` is whose mailbox it is, None for the one of the person who granted access."""
+
+    def __init__(self, calendar_id: str, user: str | None) -> None:
+        self.mailbox = "/me" if user is None else f"/users/{_quoted(user)}"
+        self.calendar = f"{self.mailbox}/calendars/{_quoted(calendar_id)}"
+        self.events = f"{self.calendar}/events"
+        self._calendar_id = calendar_id
+
+    def event(self, event_id: str, *, select: str | None = None, marked: bool = False) -> str:
+        """One event; with `marked` it shows our property as well (singlevaluelegacyextendedproperty-get)."""
+        options = [f"$select={select}"] if select is not None else []
+        options += [_encoded(_MARKED)] if marked else []
+        path = f"{self.events}/{_quoted(event_id)}"
+        return f"{path}?{'&'.join(options)}" if options else path
+
+    def series(self, event_id: str) -> str:
+        """A master with its exceptions and the instances that were taken out, which come on $select and $expand
+        alone (resources/event). Our property is not asked for beside them: no page shows the two together."""
+        select = f"{FIELDS},exceptionOccurrences,cancelledOccurrences"
+        return f"{self.event(event_id, select=select)}&$expand=exceptionOccurrences"
+
+    def instances(self, event_id: str, first: datetime, last: datetime) -> str:
+        """event-list-instances."""
+        span = f"startDateTime={query_time(first)}&endDateTime={query_time(last)}"
+        return f"{self.event(event_id)}/instances?{span}&$select=id,type,start,originalStart,isAllDay&$top=50"
+
+    def delta(self, first: datetime, last: datetime) -> str:
+        """The first request of a round over a span of time (event-delta)."""
+        span = f"startDateTime={query_time(first)}&endDateTime={query_time(last)}"
+        return f"{self.calendar}/calendarView/delta?{span}"
+
+    def marked(self, start: str) -> str:
+        """Events of the mailbox with our property, whose value begins with `start`."""
+        value = start.replace("'", "''")
+        test = f"ep/id eq '{MARK}' and startswith(ep/value,'{value}')"
+        query = _encoded(f"$filter=singleValueExtendedProperties/Any(ep: {test})")
+        return f"{self.events}?{query}&$select=id,transactionId&$top=1000"
+
+    def holds(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event that was found by its id is in this calendar: an immutable id stays when it moves.
+
+        Where the answer does not name the calendar, the path is trusted.
+        """
+        link = event.get("calendar@odata.navigationLink")
+        _, named, rest = str(link or "").rpartition("/calendars('")
+        return not named or unquote(rest).removesuffix("')") == self._calendar_id
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _encoded(query: str) -> str:
+    """Spaces, colons, slashes and braces; what OData needs stays."""
+    return quote(query, safe="$=()',&;{}")

@@ -1,0 +1,159 @@
+"""Requests to Graph with one grant's tokens, and what their failures mean."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from calendarsync.net import HttpClient, NetError, Response
+from calendarsync.providers.failures import no_answer
+from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
+from calendarsync.providers.microsoft.failures import Answer, incomplete, problem_of
+from calendarsync.providers.tokens import Tokens
+
+VERSION = "/v1.0"
+MAX_BYTES = 64 * 1024 * 1024
+TIMEOUT_SECONDS = 120.0
+AT_ONCE = 4
+"""Requests that one mailbox works on for one app at a time (throttling-limits, "Outlook service limits")."""
+
+ASIDE_BYTES = 128 * 1024
+"""So much of an answer is read within some milliseconds, for which others can wait."""
+
+PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text"'
+"""outlook-immutable-id, event-get. It holds for the request that it stands in: each part of a batch has its own."""
+
+
+class GraphSession:
+    """At most `AT_ONCE` requests of a grant are under way in this process, those inside batches included.
+
+    `api_url` is Graph's base URL, one of a national cloud for instance. `user` is whose mailbox an application's
+    permission is used on (a user principal name); None is the person who granted it. `requests` counts what was
+    sent over HTTP.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        tokens: Tokens,
+        *,
+        api_url: str,
+        now: Callable[[], datetime],
+        user: str | None = None,
+        limiter: Limiter = OF_THIS_PROCESS,
+    ) -> None:
+        self.requests = 0
+        self.user = user
+        self._client = client
+        self._tokens = tokens
+        self._base = api_url.rstrip("/") + VERSION
+        self._now = now
+        self._limiter = limiter
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        prefer: str = PREFER,
+        places: int = 1,
+        denied: Callable[[Answer], bool] = lambda answer: False,
+    ) -> Answer:
+        """Send to `path`, which follows the API's version, or to a link that Graph gave.
+
+        `places` is how many requests it is to the mailbox; `denied` tells of an answer that it refuses the token
+        though its status is no 401. Raises what is wrong with the account, the server or the
+        way to it: NotAuthorized, Forbidden, NoMailbox, RateLimited, Unavailable, Unreachable, NotACalendar.
+        Whatever says something about the thing that was asked for is an answer: 400, 404, 409, 410.
+        """
+        url = path if self.owns(path) else self._base + path
+        headers = {"Accept": "application/json", "Prefer": prefer}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body, separators=(",", ":")).encode()
+        async with self._room(places):
+            token = await self._tokens.access_token()
+            answer = await _read(await self._request(method, url, headers, data, token))
+            if answer.status == 401 or denied(answer):
+                token = await self._tokens.access_token(rejected=token)
+                answer = await _read(await self._request(method, url, headers, data, token))
+        self.check(answer)
+        return answer
+
+    def follows(self, link: object) -> str:
+        """A nextLink or deltaLink, if it leads to where the token may go. Raises Unavailable."""
+        if isinstance(link, str) and self.owns(link):
+            return link
+        raise incomplete()
+
+    def path_of(self, link: object) -> str:
+        """A link as a path, as the parts of a batch have it. Raises Unavailable."""
+        return self.follows(link).removeprefix(self._base)
+
+    def owns(self, link: str) -> bool:
+        """Whether a link leads to the service that this session speaks to."""
+        return link.startswith(self._base + "/")
+
+    def check(self, answer: Answer) -> None:
+        """Raise what an answer, or one part of a batch's, says of the account or the server."""
+        error = problem_of(answer, self._now(), application=self.user is not None)
+        if error is not None:
+            raise error
+
+    async def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, token: str
+    ) -> Response:
+        self.requests += 1
+        try:
+            return await self._client.request(
+                method,
+                url,
+                headers={**headers, "Authorization": f"Bearer {token}"},
+                body=body,
+                max_bytes=MAX_BYTES,
+                timeout_seconds=TIMEOUT_SECONDS,
+                follow_redirects=False,
+            )
+        except NetError as error:
+            raise no_answer(error) from error
+
+    @asynccontextmanager
+    async def _room(self, places: int) -> AsyncIterator[None]:
+        """Wait until that many more requests may be under way.
+
+        One at a time gathers several places: two that had half of theirs each would wait for one another.
+        """
+        grant = f"{self._tokens.grant}\x00{self.user or ''}"
+        slots = self._limiter.slots(grant, AT_ONCE)
+        gathering = self._limiter.slots(f"{grant}\x00gathering", 1)
+        held = 0
+        try:
+            async with gathering:
+                while held < min(places, AT_ONCE):
+                    await slots.acquire()
+                    held += 1
+            yield
+        finally:
+            for _ in range(held):
+                slots.release()
+
+
+async def _read(response: Response) -> Answer:
+    """Raises Unavailable where a success is no JSON object."""
+    body = response.body
+    data: object = {}
+    if body:
+        try:
+            data = json.loads(body) if len(body) <= ASIDE_BYTES else await asyncio.to_thread(json.loads, body)
+        except ValueError:
+            data = None
+    if not isinstance(data, dict):
+        if response.status < 300:
+            raise incomplete()
+        data = {}
+    return Answer(response.status, response.headers, data)
