@@ -10,7 +10,9 @@ from calendarsync.domain.rules import Window
 from calendarsync.net import BasicCredentials, HttpClient
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import CalDavCalendar
+from calendarsync.providers.google import GoogleCalendar
 from calendarsync.providers.ics import FeedAddress, IcsCalendar
+from calendarsync.providers.microsoft import MicrosoftCalendar
 from calendarsync.providers.sandbox import SandboxCalendar
 from calendarsync.providers.tokens import Access
 from calendarsync.store.database import Database
@@ -50,4 +52,12 @@ def open_calendar(
         )
     if provider == "sandbox":
         return SandboxCalendar(db, tenant, calendar_id, owner=owner)
+    if access is not None and provider == "google":
+        return GoogleCalendar(
+            client, access.tokens, calendar_id, api_url=access.api_url, owner=owner, now=now
+        )
+    if access is not None and provider == "microsoft":
+        return MicrosoftCalendar(
+            client, access.tokens, calendar_id, api_url=access.api_url, owner=owner, now=now, window=window
+        )
     raise LookupError(f"no provider {provider!r}")
