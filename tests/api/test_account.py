@@ -44,6 +44,7 @@ async def test_all_that_is_told(world: World, client: Client) -> None:
         "counts": {"connections": 0, "pairs": 0, "webhooks": 0},
         "members": [{"email": "you@example.com", "role": "owner"}],
         "notices": [],
+        "return_urls": [],
         "created_at": "2026-03-28T10:00:00Z",
     }
 

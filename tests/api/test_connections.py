@@ -152,7 +152,7 @@ async def test_the_same_calendar_twice_is_a_conflict(
         ({"password": ""}, {"password"}),
         ({"username": "a\x00b"}, {"username"}),
         ({"email": "nobody"}, {"email"}),
-        ({"provider": "google"}, {"provider"}),
+        ({"provider": "google"}, {"delegated_user", "url", "username", "password"}),
         ({"provider": "ics"}, {"username", "password"}),
         ({"provider": None}, {"provider"}),
         ({"provider": "exchange"}, {"provider"}),

@@ -20,7 +20,7 @@ CONNECTION = {"provider": "caldav", "url": "https://dav.example.com", "username"
         ("password", "", "must be 1 or more characters long"),
         ("username", "x" * 321, "must be 320 or fewer characters long"),
         ("username", None, "must be a string"),
-        ("provider", "outlook", "must be one of 'caldav', 'ics', 'sandbox'"),
+        ("provider", "outlook", "must be one of 'caldav', 'ics', 'sandbox', 'google', 'microsoft'"),
         ("email", "nobody", "must be an address such as you@example.com"),
         ("email", "you@example.com\u2028x y", "must be an address such as you@example.com"),
     ],

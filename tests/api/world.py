@@ -168,19 +168,21 @@ def operation() -> Operation:
     return Operation("a_to_b", "event-1", "", "create", "new", "copy-1")
 
 
-async def build(database_url: str, networks: str = "127.0.0.0/8") -> World:
-    """On a database with a schema, and nothing in it."""
+async def build(database_url: str, networks: str = "127.0.0.0/8", **more: Any) -> World:
+    """On a database with a schema, and nothing in it. `more` are other settings."""
     settings = Settings(
         database_url=database_url,
         secret_key=SecretStr("a secret that only tests know and nobody else"),
         allowed_private_networks=networks,  # type: ignore[arg-type] - parsed like the variable
+        **more,
     )
     db = Database(settings.database_url)
     keyring = await open_installation(settings, db)
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)
     http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
-    outbox, grants = Outbox(db, Wakeups(db)), Grants(db, keyring, http, settings)
+    outbox = Outbox(db, Wakeups(db))
+    grants = Grants(db, keyring, http, settings, now=lambda: clock[0])
     bursts = Bursts(db, Wakeups(db))
     channels = Channels(db, keyring, push_of(settings, http, grants, now=db.now), on_gap=bursts.add)
     built = Services(

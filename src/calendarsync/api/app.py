@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from calendarsync import __version__
-from calendarsync.api import docs, documents, errors, health, metrics, push, v1
+from calendarsync.api import consent, docs, documents, errors, health, metrics, push, v1
 from calendarsync.api.admission import admit_at_no_route
 from calendarsync.api.middleware import RequestContext
 from calendarsync.api.services import Services
@@ -47,6 +47,7 @@ def _bare_app() -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.include_router(v1.make_router())
+    app.include_router(consent.make_router())
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(push.router)

@@ -25,6 +25,7 @@ change only what you have seen.
 
 TAGS = {
     "Connections": "One calendar in one account at a provider.",
+    "Delegations": "What organisations give, so that their people need not grant anything one by one.",
     "Sync pairs": "Two connections that are kept in step, in one direction or both.",
     "Logs": "What came of every run. Never what is in an event.",
     "Availability": "When people are busy, over any of their connections.",

@@ -66,7 +66,8 @@ _WORDS = {
     "int_from_float": "must be a whole number",
     "int_parsing_size": "must be a whole number that is not as long",
 }
-PROVIDERS = frozenset({"caldav", "ics", "sandbox"})
+PROVIDERS = frozenset({"caldav", "ics", "sandbox", "google", "microsoft"})
+KINDS_OF_ACCESS = frozenset({"at_provider", "of_grant"})
 _OTHER_WORDS = "must be of another form"
 
 
@@ -198,10 +199,12 @@ def _field(error: Mapping[str, Any]) -> str:
     """`("body", "options", "past_days")` is `options.past_days`; the body as a whole is `body`."""
     location: Sequence[str | int] = error["loc"]
     inner = location[1:] if location[0] in ("body", "query", "path", "header") else location
+    if inner and inner[0] in KINDS_OF_ACCESS:  # which kind of body it was taken for
+        inner = inner[1:]
     if error["type"].startswith("union_tag_"):
         inner = (*inner, error["ctx"]["discriminator"].strip("'"))
     elif len(inner) > 1 and inner[0] in PROVIDERS:
-        inner = inner[1:]  # which kind of body it was taken for
+        inner = inner[1:]
     name = ".".join(str(part) for part in inner) or str(location[0])
     return name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
 

@@ -91,7 +91,7 @@ class ApiRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             caller = await admit(request)
-            _check_scope(caller, scope)
+            check_scope(caller, scope)
             strict = StrictRequest(request.scope, request.receive)
             if request.method == "GET":
                 return tag(request, await answer(strict))
@@ -112,7 +112,8 @@ async def caller_of(request: Request) -> Identity:
 Caller = Annotated[Identity, Depends(caller_of)]
 
 
-def _check_scope(identity: Identity, scope: str) -> None:
+def check_scope(identity: Identity, scope: str) -> None:
+    """Raises ApiError 403."""
     if scope not in identity.scopes:
         challenge = f'Bearer realm="CalendarSync", error="insufficient_scope", scope="{scope}"'
         message = f"the API key does not have the scope {scope}"

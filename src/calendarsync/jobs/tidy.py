@@ -1,4 +1,4 @@
-"""What is kept for a while goes in time: logs by their account's plan, orders, limits, answers, webhook events.
+"""What is kept for a while goes in time: logs by their account's plan, orders, limits, answers, events, links.
 
 Every worker does so; what one has deleted the others do not find.
 """
@@ -13,13 +13,16 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.plans import plan_in_effect
-from calendarsync.store import deliveries, idempotency, limits, orders, retention
+from calendarsync.store import authorizations, deliveries, idempotency, limits, orders, retention
 from calendarsync.store.database import Database
 
 TIDY_SECONDS = 60.0
 KEEP_ORDERS = timedelta(hours=1)
 KEEP_EVENTS = timedelta(days=30)
 """How long a webhook's events and deliveries can be looked up and sent again."""
+
+KEEP_LINKS = timedelta(days=1)
+"""How long a link that has run out is known, and a connection that nobody authorized waits."""
 
 ACCOUNTS_AT_ONCE = 500
 """Whose logs one look goes through; the next look goes on from there."""
@@ -46,6 +49,7 @@ class Tidy:
         await self._repeat(lambda db: limits.prune(db, now))
         await self._repeat(lambda db: idempotency.prune(db, now))
         await self._repeat(lambda db: deliveries.prune(db, now - KEEP_EVENTS))
+        await self._repeat(lambda db: authorizations.prune(db, now - KEEP_LINKS))
         await self._prune_logs(now)
 
     async def _prune_logs(self, now: datetime) -> None:

@@ -62,19 +62,24 @@ async def take_step(
 async def prune(connection: AsyncConnection, before: datetime) -> int:
     """Delete some authorizations that ran out before that; how many there were.
 
-    A connection that still waits for its consent goes with the last of them.
+    A connection that still waits for its consent goes with the last of them; it is locked first, as everywhere.
     """
     old = select(authorizations.c.id, authorizations.c.connection_id)
     old = old.where(authorizations.c.expires_at < before).limit(_AT_ONCE)
-    rows = (await connection.execute(old.with_for_update(skip_locked=True))).all()
-    if rows:
-        gone = authorizations.c.id.in_([row.id for row in rows])
-        await connection.execute(delete(authorizations).where(gone))
-        others = exists().where(authorizations.c.connection_id == connections.c.id)
-        theirs = connections.c.id.in_({row.connection_id for row in rows})
-        await connection.execute(
-            delete(connections).where(theirs, connections.c.status == "pending", ~others)
-        )
+    rows = (await connection.execute(old)).all()
+    if not rows:
+        return 0
+    good = exists().where(
+        authorizations.c.connection_id == connections.c.id, authorizations.c.expires_at >= before
+    )
+    waiting = select(connections.c.id).where(
+        connections.c.id.in_({row.connection_id for row in rows}), connections.c.status == "pending", ~good
+    )
+    given_up = waiting.order_by(connections.c.id).with_for_update()
+    ids = list((await connection.execute(given_up)).scalars())
+    await connection.execute(delete(connections).where(connections.c.id.in_(ids)))
+    gone = authorizations.c.id.in_([row.id for row in rows])
+    await connection.execute(delete(authorizations).where(gone))
     return len(rows)
 
 

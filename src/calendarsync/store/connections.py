@@ -95,6 +95,16 @@ async def shares_grant(
     return (await connection.execute(query.limit(1), tenant.parameters())).first() is not None
 
 
+async def connected_keys(
+    connection: AsyncConnection, tenant: Tenant, calendar_keys: Collection[str]
+) -> frozenset[str]:
+    """Those of the calendars that are connected already."""
+    query = select(connections.c.calendar_key).where(
+        owned(connections), connections.c.calendar_key.in_(list(calendar_keys))
+    )
+    return frozenset((await connection.execute(query, tenant.parameters())).scalars())
+
+
 async def update_connection(
     connection: AsyncConnection, tenant: Tenant, connection_id: str, values: Mapping[str, Any]
 ) -> None:

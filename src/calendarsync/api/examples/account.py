@@ -62,6 +62,15 @@ _ACCOUNT: dict[str, Any] = {
             "subject": "conn_abc123",
         }
     ],
+    "return_urls": ["https://app.example.com/connected"],
+    "created_at": CREATED,
+}
+_DELEGATION: dict[str, Any] = {
+    "id": "dlg_1",
+    "provider": "google",
+    "display": "sync@project.iam.gserviceaccount.com",
+    "domains": ["example.com"],
+    "mode": "live",
     "created_at": CREATED,
 }
 _KEY: dict[str, Any] = {
@@ -80,6 +89,34 @@ _KEY: dict[str, Any] = {
 _NEW_KEY: dict[str, Any] = _KEY | {"last_used_at": None, "key": "cs_live_…"}
 
 BODIES: Mapping[str, Mapping[str, Any]] = {
+    "change_account": {"Where people go": {"return_urls": ["https://app.example.com/connected"]}},
+    "create_delegation": {
+        "Google": {
+            "provider": "google",
+            "service_account": {
+                "type": "service_account",
+                "client_email": "sync@project.iam.gserviceaccount.com",
+                "private_key_id": "8f2c…",
+                "private_key": "-----BEGIN PRIVATE KEY-----\n…",
+            },
+            "domains": ["example.com"],
+        },
+        "Microsoft, by secret": {
+            "provider": "microsoft",
+            "tenant_id": "example.com",
+            "client_id": "00000000-0000-0000-0000-000000000000",
+            "client_secret": "…",
+            "domains": ["example.com"],
+        },
+        "Microsoft, by certificate": {
+            "provider": "microsoft",
+            "tenant_id": "example.com",
+            "client_id": "00000000-0000-0000-0000-000000000000",
+            "certificate": "-----BEGIN CERTIFICATE-----\n…",
+            "private_key": "-----BEGIN PRIVATE KEY-----\n…",
+            "domains": ["example.com"],
+        },
+    },
     "create_api_key": {
         "For a report": {"name": "reporting", "scopes": ["pairs:read", "logs:read"]},
         "For a month": {"name": "migration", "expires_at": "2026-05-01T00:00:00Z"},
@@ -102,6 +139,10 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
 
 ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "get_account": {200: _ACCOUNT},
+    "change_account": {200: _ACCOUNT},
+    "list_delegations": {200: {"delegations": [_DELEGATION], "has_more": False}},
+    "create_delegation": {201: _DELEGATION},
+    "get_delegation": {200: _DELEGATION},
     "list_api_keys": {200: {"api_keys": [_KEY], "has_more": False}},
     "create_api_key": {201: _NEW_KEY},
     "get_api_key": {200: _KEY},

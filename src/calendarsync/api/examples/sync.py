@@ -127,13 +127,31 @@ _FEED: dict[str, Any] = {"provider": "ics", "url": "https://calendar.example.com
 
 _SANDBOX: dict[str, Any] = {"provider": "sandbox", "calendar_id": "sbx_work123"}
 
+_DELEGATED: dict[str, Any] = {"provider": "google", "delegated_user": "new.hire@example.com"}
+_GRANTED: dict[str, Any] = {"grant_of": "conn_abc123"}
+
 BODIES: Mapping[str, Mapping[str, Any]] = {
-    "discover_calendars": {"CalDAV": _CALDAV, "A feed": _FEED},
+    "discover_calendars": {
+        "CalDAV": _CALDAV,
+        "A feed": _FEED,
+        "Of a grant": _GRANTED,
+        "Through a delegation": _DELEGATED,
+    },
+    "authorize_connection": {
+        "A new connection": {
+            "provider": "google",
+            "return_url": "https://app.example.com/connected",
+            "email": "you@example.com",
+        },
+        "Once more": {"provider": "google", "connection_id": "conn_abc123"},
+    },
     "create_connection": {
         "CalDAV": _CALDAV
         | {"calendar_id": "https://caldav.example.com/you/home/", "email": "you@example.com"},
         "A feed": _FEED,
         "A sandbox calendar, in test mode": _SANDBOX,
+        "Another calendar of a grant": _GRANTED | {"calendar_id": "team@group.calendar.example.com"},
+        "Through a delegation": _DELEGATED,
     },
     "change_connection": {
         "A new password": {"password": "another app password"},
@@ -174,6 +192,13 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
                     "timezone": "Europe/Berlin",
                 }
             ]
+        }
+    },
+    "authorize_connection": {
+        200: {
+            "connection_id": "conn_abc123",
+            "authorization_url": "https://calendar.example.com/connect/3kTMd…",
+            "expires_at": "2026-03-28T10:15:00Z",
         }
     },
     "create_connection": {201: CONNECTION | {"last_synced_at": None}},

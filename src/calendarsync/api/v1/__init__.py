@@ -10,6 +10,7 @@ from calendarsync.api.v1 import (
     availability,
     bulk,
     connections,
+    delegations,
     logs,
     pairs,
     sandbox,
@@ -18,9 +19,14 @@ from calendarsync.api.v1 import (
 
 PREFIX = "/api/v1"
 
+_RESOURCES = (
+    *(connections, delegations, pairs, bulk, logs, availability, webhooks, account, api_keys),
+    sandbox,
+)
+
 
 def make_router() -> APIRouter:
     router = APIRouter(prefix=PREFIX)
-    for resource in (connections, pairs, bulk, logs, availability, webhooks, account, api_keys, sandbox):
+    for resource in _RESOURCES:
         router.include_router(resource.router)
     return router

@@ -15,10 +15,13 @@ from calendarsync.accounts.limits import Allowance
 from calendarsync.accounts.people import Role
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.admission import CallersAllowance
+from calendarsync.api.conditional import IfMatch
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import Services, ServicesParam
+from calendarsync.api.v1.fields import Body, omitted
+from calendarsync.api.v1.return_urls import ReturnUrls
+from calendarsync.store import accounts, overview, people
 from calendarsync.store import connections as connection_store
-from calendarsync.store import overview, people
 from calendarsync.webhooks.retry import GONE, PATIENCE
 
 router = APIRouter(prefix="/account", tags=["Account"], route_class=ApiRoute)
@@ -84,12 +87,44 @@ class AccountOut(BaseModel):
     notices: list[Notice] = Field(
         description=f"The newest first, at most {_MOST_NOTICES} each of connections, pairs and webhooks."
     )
+    return_urls: list[str] = Field(
+        description="Where people may be sent back to after they granted access to their calendars."
+    )
     created_at: datetime
+
+
+class AccountChanges(Body):
+    """Only what is given changes."""
+
+    return_urls: ReturnUrls = Field(default_factory=omitted)
 
 
 @router.get("", openapi_extra=needs(Scope.ACCOUNT_READ))
 async def get_account(services: ServicesParam, caller: Caller, allowance: CallersAllowance) -> AccountOut:
     """The account's plan, what is used of it, who its members are, and what needs attention."""
+    return await _account_out(services, caller, allowance)
+
+
+@router.patch("", openapi_extra=needs(Scope.ACCOUNT_ADMIN))
+async def change_account(
+    services: ServicesParam,
+    caller: Caller,
+    allowance: CallersAllowance,
+    body: AccountChanges,
+    if_match: IfMatch,
+) -> AccountOut:
+    """Register where people may be sent back to after they granted access, for both modes.
+
+    An account changes with every request, in its `usage`: no `ETag` but `*` is that of what is there.
+    """
+    if_match.check(await _account_out(services, caller, allowance))
+    if "return_urls" in body.model_fields_set:
+        async with services.db.write_as(caller.tenant) as connection:
+            await accounts.set_return_urls(connection, caller.account_id, body.return_urls)
+    return await _account_out(services, caller, allowance)
+
+
+async def _account_out(services: Services, caller: Identity, allowance: Allowance) -> AccountOut:
     async with services.db.read_as(caller.tenant) as connection:
         row = await overview.get_account(connection, caller.tenant)
         counts = await overview.count_objects(connection, caller.tenant)
@@ -106,6 +141,7 @@ async def get_account(services: ServicesParam, caller: Caller, allowance: Caller
         counts=Counts(**counts),
         members=await _members(services, caller),
         notices=notices,
+        return_urls=row["return_urls"] or [],
         created_at=row["created_at"],
     )
 

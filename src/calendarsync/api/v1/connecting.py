@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.api.conditional import Precondition
-from calendarsync.api.errors import conflict, invalid, not_found
+from calendarsync.api.errors import ApiError, conflict, invalid, not_found
 from calendarsync.api.services import Services
 from calendarsync.api.v1.connection_models import (
     CalDavAccess,
@@ -23,50 +23,64 @@ from calendarsync.api.v1.connection_models import (
     SandboxAccess,
     connection_out,
 )
-from calendarsync.api.v1.finding import Found, find_calendars
+from calendarsync.api.v1.finding import AnyAccess, find_calendars
+from calendarsync.api.v1.found import Found, row_of
+from calendarsync.api.v1.grant_models import DelegatedAccess, NewDelegatedConnection
 from calendarsync.api.v1.removal import remove_pairs
+from calendarsync.grants.registrations import NAMES
+from calendarsync.providers.base import DiscoveredCalendar
 from calendarsync.providers.caldav import canonical_url
 from calendarsync.secrets import SecretError
 from calendarsync.store import connections as store
 from calendarsync.store import pairs as pair_store
 from calendarsync.store import sandbox
+from calendarsync.store.grants import get_grant
 from calendarsync.store.ids import new_id
 
 _CALENDAR_TAKEN = "this calendar is connected already"
 _NO_CALENDAR = "no such calendar here; it must be an id that discover tells"
 
 
+async def discover(services: Services, caller: Identity, access: AnyAccess) -> list[DiscoveredCalendar]:
+    """Raises ApiError 403, 422."""
+    found = await find_calendars(services, caller, access)
+    if isinstance(access, DelegatedAccess):
+        await _drop_unused(services, caller, found)
+    return [each.calendar for each in found]
+
+
 async def connect(services: Services, caller: Identity, wanted: NewConnection) -> RowMapping:
-    """The new connection. Raises ApiError 409, 422."""
-    found = _choose(await find_calendars(services, caller, wanted), getattr(wanted, "calendar_id", None))
-    calendar, connection_id, now = found.calendar, new_id("conn"), services.now()
-    given = filter(None, (*calendar.owner_addresses, wanted.email))
-    addresses = list(dict.fromkeys(address.casefold() for address in given))
-    values: dict[str, Any] = {
-        "id": connection_id,
-        "provider": wanted.provider,
-        "calendar_id": calendar.id,
-        "calendar_key": found.calendar_key,
-        "grant_hash": found.grant_hash,
-        "calendar_name": calendar.name[:500],
-        "email": wanted.email or next((address for address in addresses if "@" in address), None),
-        "timezone": calendar.timezone,
-        "owner_addresses": list(addresses),
-        "read_only": calendar.read_only,
-        "credentials_encrypted": store.seal_credentials(services.keyring, connection_id, found.secret),
-        "status": "active",
-        "created_at": now,
-        "index_version": 0,
-    }
+    """The new connection. Raises ApiError 403, 409, 422."""
+    found = await find_calendars(services, caller, wanted)
+    try:
+        return await _insert(services, caller, wanted, _choose(found, wanted))
+    except ApiError:
+        if isinstance(wanted, DelegatedAccess):
+            await _drop_unused(services, caller, found)
+        raise
+
+
+async def _insert(services: Services, caller: Identity, wanted: NewConnection, found: Found) -> RowMapping:
+    connection_id = new_id("conn")
+    email = getattr(wanted, "email", None) or getattr(wanted, "delegated_user", None)
+    values = row_of(services.keyring, connection_id, found, email=email, now=services.now())
     try:
         async with services.db.write_as(caller.tenant) as connection:
             await _refuse_twin(connection, caller, values)
             if isinstance(wanted, NewSandboxConnection):
-                await _keep_calendar(connection, caller, calendar.id)
+                await _keep_calendar(connection, caller, found.calendar.id)
+            if found.grant_id is not None:
+                await _keep_grant(connection, caller, found.grant_id)
             await store.insert_connection(connection, caller.tenant, values)
             return await _get(connection, caller, connection_id)
     except IntegrityError:
         raise conflict(_CALENDAR_TAKEN) from None
+
+
+async def _drop_unused(services: Services, caller: Identity, found: Iterable[Found]) -> None:
+    """What a delegation reaches leaves nothing behind where no connection comes of it."""
+    for grant_id in {each.grant_id for each in found if each.grant_id is not None}:
+        await services.grants.end_if_unused(caller.tenant, grant_id)
 
 
 async def change(
@@ -136,6 +150,8 @@ async def disconnect(
         if await pair_store.pairs_of_connection(connection, caller.tenant, connection_id):
             return row
         await store.delete_connection(connection, caller.tenant, connection_id)
+    if row["grant_id"] is not None:
+        await services.grants.end_if_unused(caller.tenant, row["grant_id"])
     return None
 
 
@@ -153,6 +169,12 @@ async def _keep_calendar(connection: AsyncConnection, caller: Identity, calendar
         raise invalid(("calendar_id", _NO_CALENDAR))
 
 
+async def _keep_grant(connection: AsyncConnection, caller: Identity, grant_id: str) -> None:
+    """Until the connection is there, nobody ends its grant for want of connections."""
+    if await get_grant(connection, caller.tenant, grant_id, keep=True) is None:
+        raise conflict("the grant has been ended meanwhile")
+
+
 async def _get(
     connection: AsyncConnection, caller: Identity, connection_id: str, *, lock: bool = False
 ) -> RowMapping:
@@ -165,6 +187,9 @@ async def _get(
 async def _renewed_credentials(
     services: Services, caller: Identity, row: RowMapping, changes: ConnectionChanges
 ) -> dict[str, Any]:
+    if row["provider"] in NAMES:
+        given = sorted(changes.model_fields_set & {"username", "password", "url"})
+        raise invalid(*((field, "it has none; a person authorizes it anew") for field in given))
     renew = {"ics": _renewed_feed, "sandbox": _renewed_sandbox}.get(row["provider"], _renewed_password)
     found = await renew(services, caller, row, changes)
     return {
@@ -197,7 +222,7 @@ async def _renewed_sandbox(
     if wrong:
         raise invalid(*((field, "a sandbox calendar has none") for field in wrong))
     found = await find_calendars(services, caller, SandboxAccess(provider="sandbox"))
-    return _choose(found, row["calendar_id"])
+    return _with_id(found, row["calendar_id"])
 
 
 async def _renewed_password(
@@ -226,16 +251,31 @@ def _known_username(services: Services, row: RowMapping) -> str:
     return known["username"]
 
 
-def _choose(found: list[Found], calendar_id: str | None) -> Found:
-    if calendar_id is None:
-        if len(found) != 1:
-            raise invalid(("calendar_id", f"is required: the account has {len(found)} calendars"))
-        return found[0]
+def _choose(found: list[Found], wanted: NewConnection) -> Found:
+    calendar_id: str | None = getattr(wanted, "calendar_id", None)
+    if calendar_id is not None:
+        return _with_id(found, calendar_id)
+    if isinstance(wanted, NewDelegatedConnection):
+        return _main_of(found, wanted)
+    if len(found) != 1:
+        raise invalid(("calendar_id", f"is required: the account has {len(found)} calendars"))
+    return found[0]
+
+
+def _with_id(found: list[Found], calendar_id: str) -> Found:
     wanted = _spelled_alike(calendar_id)
     for each in found:
         if _spelled_alike(each.calendar.id) == wanted:
             return each
     raise invalid(("calendar_id", _NO_CALENDAR))
+
+
+def _main_of(found: list[Found], wanted: NewDelegatedConnection) -> Found:
+    """A person who has just joined has one calendar of their own, and lists others beside it."""
+    for each in found:
+        if each.calendar.primary:
+            return each
+    raise invalid(("calendar_id", f"is required: {wanted.delegated_user} has no main calendar"))
 
 
 def _spelled_alike(calendar_id: str) -> str:

@@ -6,11 +6,17 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Discriminator, Field, SecretStr, Tag
 from sqlalchemy import RowMapping
 
 from calendarsync.api.paging import Paged
 from calendarsync.api.v1.fields import Body, Email, Name, Problem, Text, none_of, omitted, problem
+from calendarsync.api.v1.grant_models import (
+    DelegatedAccess,
+    GrantAccess,
+    NewDelegatedConnection,
+    NewGrantConnection,
+)
 
 Provider = Literal["google", "microsoft", "caldav", "ics", "sandbox"]
 
@@ -77,16 +83,33 @@ class NewSandboxConnection(SandboxAccess, _Owned):
     )
 
 
-Access = Annotated[CalDavAccess | IcsAccess | SandboxAccess, Field(discriminator="provider")]
+AT_PROVIDER, OF_GRANT = "at_provider", "of_grant"
+"""The two kinds of access: one names its provider, the other a connection."""
+
+
+def _kind_of(given: object) -> str:
+    return OF_GRANT if isinstance(given, dict) and "grant_of" in given else AT_PROVIDER
+
+
+ProviderAccess = CalDavAccess | IcsAccess | SandboxAccess | DelegatedAccess
+Access = Annotated[
+    Annotated[Annotated[ProviderAccess, Field(discriminator="provider")], Tag(AT_PROVIDER)]
+    | Annotated[GrantAccess, Tag(OF_GRANT)],
+    Discriminator(_kind_of),
+]
+NewProviderConnection = NewCalDavConnection | NewIcsConnection | NewSandboxConnection | NewDelegatedConnection
 NewConnection = Annotated[
-    NewCalDavConnection | NewIcsConnection | NewSandboxConnection, Field(discriminator="provider")
+    Annotated[Annotated[NewProviderConnection, Field(discriminator="provider")], Tag(AT_PROVIDER)]
+    | Annotated[NewGrantConnection, Tag(OF_GRANT)],
+    Discriminator(_kind_of),
 ]
 
 
 class ConnectionChanges(Body):
     """Only what is given changes. New credentials are tried before they are kept; a feed's are its `url`.
 
-    For a sandbox connection any `password` is right: it stands for a new authorization.
+    For a sandbox connection any `password` is right: it stands for a new authorization. One at Google or Microsoft
+    has no credentials: a person authorizes it anew.
     """
 
     calendar_name: Annotated[Name, Field(min_length=1, max_length=500)] = Field(default_factory=omitted)
@@ -97,7 +120,8 @@ class ConnectionChanges(Body):
 
 class CalendarFound(BaseModel):
     id: str = Field(
-        description="The `calendar_id` of a connection: the collection's URL; a feed's host; `sbx_…`."
+        description="The `calendar_id` of a connection: the collection's URL; a feed's host; `sbx_…`; the id "
+        "that Google or Microsoft gave it."
     )
     name: str
     read_only: bool

@@ -13,7 +13,7 @@ from calendarsync.api.errors import not_found
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
-from calendarsync.api.v1 import connecting
+from calendarsync.api.v1 import authorizing, connecting
 from calendarsync.api.v1.connection_models import (
     Access,
     CalendarFound,
@@ -25,8 +25,9 @@ from calendarsync.api.v1.connection_models import (
     connection_out,
 )
 from calendarsync.api.v1.fields import ConnectionId
-from calendarsync.api.v1.finding import find_calendars
+from calendarsync.api.v1.grant_models import AuthorizationOut, AuthorizationRequest
 from calendarsync.api.v1.responses import CONFLICT, NOT_FOUND
+from calendarsync.providers.base import DiscoveredCalendar
 from calendarsync.store import connections as store
 
 router = APIRouter(prefix="/connections", tags=["Connections"], route_class=ApiRoute)
@@ -43,13 +44,32 @@ async def list_connections(services: ServicesParam, caller: Caller, page: PagePa
 @router.post("/discover", openapi_extra=needs(Scope.CONNECTIONS_WRITE))
 async def discover_calendars(services: ServicesParam, caller: Caller, body: Access) -> CalendarsFound:
     """The calendars that an account at a provider has. Nothing is kept."""
-    found = [each.calendar for each in await find_calendars(services, caller, body)]
     return CalendarsFound(
-        calendars=[
-            CalendarFound(id=each.id, name=each.name, read_only=each.read_only, timezone=each.timezone)
-            for each in found
-        ]
+        calendars=[_shown(each) for each in await connecting.discover(services, caller, body)]
     )
+
+
+def _shown(calendar: DiscoveredCalendar) -> CalendarFound:
+    return CalendarFound(
+        id=calendar.id, name=calendar.name, read_only=calendar.read_only, timezone=calendar.timezone
+    )
+
+
+@router.post("/authorize", openapi_extra=needs(Scope.CONNECTIONS_WRITE, secret=True))
+async def authorize_connection(
+    services: ServicesParam, caller: Caller, body: AuthorizationRequest
+) -> AuthorizationOut:
+    """A link with which a person grants access to their calendars at Google or Microsoft.
+
+    It is good for one use within 15 minutes, in the browser that opened it first. There the person sees which
+    account asks, grants access, and picks calendars: the first becomes this connection, which is `pending` until
+    then, others become connections beside it. The person then goes to `return_url`, to whose query are added
+    `connection_id`, `status` (`active`; `denied`; `failed`), and the `code` of what failed.
+
+    With `connection_id` a connection is authorized once more; somebody else's access than before is refused.
+    Not in test mode, which reaches no provider outside: 403.
+    """
+    return await authorizing.authorize(services, caller, body)
 
 
 @router.post("", status_code=201, openapi_extra=needs(Scope.CONNECTIONS_WRITE), responses=CONFLICT)

@@ -91,7 +91,7 @@ PairId = Annotated[Id, Path(description="`pair_…`", examples=["pair_xyz789"])]
 LogId = Annotated[Id, Path(description="`log_…`", examples=["log_456"])]
 WebhookId = Annotated[Id, Path(description="`whk_…`", examples=["whk_123"])]
 DeliveryId = Annotated[Id, Path(description="`dlv_…`", examples=["dlv_123"])]
-
+DelegationId = Annotated[Id, Path(description="`dlg_…`", examples=["dlg_123"])]
 KeyId = Annotated[Id, Path(description="`key_…`", examples=["key_123"])]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -12,6 +10,9 @@ from calendarsync.accounts.keys import Identity, Mode
 from calendarsync.api.errors import invalid
 from calendarsync.api.services import Services
 from calendarsync.api.v1.connection_models import CalDavAccess, IcsAccess, SandboxAccess
+from calendarsync.api.v1.found import Found
+from calendarsync.api.v1.grant_models import DelegatedAccess, GrantAccess
+from calendarsync.api.v1.granted import find_delegated, find_in_grant
 from calendarsync.api.v1.testers import refuse_live
 from calendarsync.net import BasicCredentials
 from calendarsync.providers.base import DiscoveredCalendar, NotAuthorized, ProviderError
@@ -20,29 +21,25 @@ from calendarsync.providers.ics import find_feed
 from calendarsync.store import sandbox
 from calendarsync.store.paging import EVERYTHING
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A calendar, and what a connection to it keeps. `secret` is what `open_calendar` takes."""
-
-    calendar: DiscoveredCalendar
-    calendar_key: str
-    grant_hash: str
-    secret: Mapping[str, str] = field(repr=False)
+AnyAccess = CalDavAccess | IcsAccess | SandboxAccess | DelegatedAccess | GrantAccess
 
 
 async def find_calendars(
     services: Services,
     caller: Identity,
-    access: CalDavAccess | IcsAccess | SandboxAccess,
+    access: AnyAccess,
     *,
     url_field: str = "url",
 ) -> list[Found]:
     """Raises ApiError 422, which names the field that the server, or our own safety, did not accept.
 
     In test mode, only servers inside the private networks that the operator opened are asked. The sandbox is there
-    in test mode alone: ApiError 403.
+    in test mode alone, what a delegation reaches only for keys with the scope and in live mode: ApiError 403.
     """
+    if isinstance(access, GrantAccess):
+        return await find_in_grant(services, caller, access)
+    if isinstance(access, DelegatedAccess):
+        return await find_delegated(services, caller, access)
     if isinstance(access, SandboxAccess):
         return await _find_sandbox(services, caller)
     confined = caller.mode is Mode.TEST
@@ -63,6 +60,7 @@ async def _find_collections(services: Services, access: CalDavAccess, *, confine
     found = await discover(services.http, access.url, credentials, confined=confined)
     return [
         Found(
+            access.provider,
             calendar,
             calendar_key=sha256(canonical_url(calendar.id).encode()).hexdigest(),
             grant_hash=_grant_hash(services, calendar.id, access.username),
@@ -76,6 +74,7 @@ async def _find_feed(services: Services, access: IcsAccess, *, confined: bool) -
     url = access.url.get_secret_value()
     found = await find_feed(services.http, url, confined=confined, now=services.now)
     return Found(
+        access.provider,
         found.calendar,
         calendar_key=await asyncio.to_thread(found.address.make_key),
         grant_hash=services.keyring.grant_hash(found.address.text),
@@ -90,6 +89,7 @@ async def _find_sandbox(services: Services, caller: Identity) -> list[Found]:
         rows = (await sandbox.list_calendars(connection, caller.tenant, EVERYTHING)).rows
     return [
         Found(
+            sandbox.PROVIDER,
             DiscoveredCalendar(
                 row["id"],
                 row["name"],

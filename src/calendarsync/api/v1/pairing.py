@@ -192,6 +192,9 @@ def check_ends(
     if a is None or b is None:
         there = zip(fields, (a, b), strict=True)
         raise invalid(*((field, "no such connection") for field, row in there if row is None))
+    pending = [field for field, end in zip(fields, (a, b), strict=True) if end["status"] == "pending"]
+    if pending:
+        raise invalid(*((field, "nobody has authorized this connection yet") for field in pending))
     if a["calendar_key"] == b["calendar_key"]:
         raise invalid(("connection_b_id", "a calendar cannot be paired with itself"))
     targets = {target for _, target in store.flows(pair["direction"], *fields)}

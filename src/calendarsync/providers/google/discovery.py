@@ -51,4 +51,5 @@ def _calendar(row: Row, owner: tuple[str, ...]) -> DiscoveredCalendar:
         read_only=text(row, "accessRole") not in _WRITABLE,
         timezone=zone_of_name(text(row, "timeZone")),
         owner_addresses=owner,
+        primary=row.get("primary") is True,
     )

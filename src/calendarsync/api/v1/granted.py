@@ -1,0 +1,86 @@
+"""The calendars of a grant: of a person who gave it, or of somebody whose organisation did."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from sqlalchemy import RowMapping
+
+from calendarsync.accounts.keys import Identity
+from calendarsync.accounts.scopes import Scope
+from calendarsync.api.errors import ApiError, invalid
+from calendarsync.api.route import check_scope
+from calendarsync.api.services import Services
+from calendarsync.api.v1.authorizing import refuse_test
+from calendarsync.api.v1.found import Found
+from calendarsync.api.v1.grant_models import DelegatedAccess, GrantAccess
+from calendarsync.grants import delegated_grant, serves
+from calendarsync.grants.registrations import NAMES
+from calendarsync.providers import google, microsoft
+from calendarsync.providers.base import ProviderError
+from calendarsync.store.connections import get_connection
+from calendarsync.store.delegations import delegations_to
+from calendarsync.store.grants import get_grant
+
+_PROVIDERS = {"google": google, "microsoft": microsoft}
+
+
+async def calendars_of(services: Services, grant: RowMapping) -> list[Found]:
+    """Raises ProviderError."""
+    provider: str = grant["provider"]
+    access = services.grants.access(provider, grant["id"])
+    found = await _PROVIDERS[provider].discover(
+        services.http, access.tokens, api_url=access.api_url, now=services.now
+    )
+    return [
+        Found(
+            provider,
+            calendar,
+            # An id is one calendar's whoever asks: at Google the owner's address, say, or an address of its own.
+            calendar_key=sha256(f"{provider}\n{calendar.id}".encode()).hexdigest(),
+            grant_hash=grant["subject_hash"],
+            secret={},
+            grant_id=grant["id"],
+        )
+        for calendar in found
+    ]
+
+
+async def find_in_grant(services: Services, caller: Identity, access: GrantAccess) -> list[Found]:
+    """Raises ApiError 422."""
+    async with services.db.read_as(caller.tenant) as connection:
+        row = await get_connection(connection, caller.tenant, access.grant_of)
+        if row is None:
+            raise invalid(("grant_of", "no such connection"))
+        grant = await get_grant(connection, caller.tenant, row["grant_id"] or "")
+    if grant is None:
+        raise invalid(("grant_of", "this connection has no grant: nobody has authorized it"))
+    try:
+        return await calendars_of(services, grant)
+    except ProviderError as error:
+        raise invalid(("grant_of", error.message)) from None
+
+
+async def find_delegated(services: Services, caller: Identity, access: DelegatedAccess) -> list[Found]:
+    """The grant stays only where a connection comes of it: the caller ends it else. Raises ApiError 403, 422."""
+    check_scope(caller, Scope.CONNECTIONS_DELEGATE)
+    refuse_test(caller)
+    tenant, user = caller.tenant, access.delegated_user
+    async with services.db.write_as(tenant) as connection:
+        delegations = await delegations_to(connection, tenant, access.provider)
+        serving = next((each for each in delegations if serves(each["domains"], user)), None)
+        if serving is None:
+            message = (
+                f"the account has no delegation at {NAMES[access.provider]} for the domain of delegated_user"
+            )
+            raise ApiError(403, message)
+        grant_id = await delegated_grant(
+            connection, tenant, services.keyring, serving, user, now=services.now()
+        )
+        grant = await get_grant(connection, tenant, grant_id)
+        assert grant is not None
+    try:
+        return await calendars_of(services, grant)
+    except ProviderError as error:
+        await services.grants.end_if_unused(tenant, grant_id)
+        raise invalid(("delegated_user", error.message)) from None

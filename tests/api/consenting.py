@@ -1,0 +1,179 @@
+"""People in front of their browsers, who are asked for access to their calendars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from html import unescape
+from http.cookies import SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from calendarsync.accounts.scopes import Scope
+from tests.api.client import Answer, Client
+from tests.api.world import World, build, close
+from tests.testbed.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer
+
+PUBLIC = "http://127.0.0.1:8000"
+RETURN_URL = "https://app.example.com/connected?tenant=7"
+AUTHORIZE = "/api/v1/connections/authorize"
+
+
+class Consent(OAuthServer):
+    """An authorization server whose access tokens are those that the models of the calendars know."""
+
+    def __init__(self, tokens: Mapping[str, str]) -> None:
+        """`tokens`: by the address of who grants."""
+        super().__init__()
+        self.known = tokens
+
+    def _tokens(self, family: Any) -> dict[str, Any]:
+        answer = super()._tokens(family)
+        if "access_token" in answer and family.email in self.known:
+            answer["access_token"] = self.known[family.email]
+        return answer
+
+
+@dataclass
+class Browser:
+    """Keeps cookies, and follows no redirect by itself."""
+
+    world: World
+    cookies: dict[str, str] = field(default_factory=dict)
+    set_cookies: list[str] = field(default_factory=list)
+
+    async def get(self, url: str) -> Answer:
+        return await self._ask("GET", url)
+
+    async def post(self, url: str, fields: Sequence[tuple[str, str]]) -> Answer:
+        return await self._ask("POST", url, urlencode(fields).encode())
+
+    async def _ask(self, method: str, url: str, body: bytes | None = None) -> Answer:
+        headers = [("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items()))]
+        answer = await Client(self.world.app).request(
+            method,
+            url.removeprefix(PUBLIC),
+            body,
+            headers=headers if self.cookies else [],
+            content_type="application/x-www-form-urlencoded",
+        )
+        for line in answer.headers.getlist("set-cookie"):
+            self.set_cookies.append(line)
+            for name, morsel in SimpleCookie(line).items():
+                self.cookies[name] = morsel.value
+        return answer
+
+    async def submit(self, page: Answer, url: str, *more: tuple[str, str]) -> Answer:
+        """The form on a page of ours, with what a person adds to it."""
+        return await self.post(url, [("token", token_of(page)), *more])
+
+
+@dataclass
+class Asked:
+    """An account that asks a person, who answers at the provider."""
+
+    world: World
+    provider: str
+    server: Consent
+    client: Client
+    browser: Browser
+
+    async def ask(self, **more: Any) -> dict[str, Any]:
+        answer = await self.client.post(AUTHORIZE, {"provider": self.provider, **more})
+        assert answer.status == 200, answer.body
+        link: dict[str, Any] = answer.json
+        return link
+
+    async def begin(self, link: Mapping[str, Any], browser: Browser | None = None) -> str:
+        """Open the link and go on from it; the address of the provider that it leads to."""
+        url, by = link["authorization_url"], browser or self.browser
+        page = await by.get(url)
+        assert page.status == 200, page.body
+        answer = await by.submit(page, url)
+        assert answer.status == 303, answer.body
+        return answer.headers["location"]
+
+    async def consent(self, provider_url: str) -> str:
+        """What the person does at the provider; the address of ours that they are sent to."""
+        async with httpx.AsyncClient() as http:
+            answer = await http.get(provider_url)
+        assert answer.status_code == 302, answer.text
+        return answer.headers["location"]
+
+    async def grant(self, link: Mapping[str, Any], browser: Browser | None = None) -> Answer:
+        """All of it until the provider's answer has come back to us."""
+        by = browser or self.browser
+        return await by.get(await self.consent(await self.begin(link, by)))
+
+    async def choices(self, link: Mapping[str, Any]) -> tuple[str, Answer]:
+        """The address of the page with the calendars, and the page."""
+        answer = await self.grant(link)
+        assert answer.status == 303, answer.body
+        url = answer.headers["location"]
+        return url, await self.browser.get(url)
+
+    async def pick(self, link: Mapping[str, Any], *calendars: str) -> Answer:
+        url, page = await self.choices(link)
+        assert page.status == 200, page.body
+        picked = [("calendar", each) for each in calendars]
+        return await self.browser.submit(page, url, *picked, ("do", "connect"))
+
+    async def connections(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self.client.get("/api/v1/connections")).json["connections"]
+        return found
+
+
+@asynccontextmanager
+async def asked(
+    database_url: str,
+    provider: str,
+    *,
+    api_url: str,
+    tokens: Mapping[str, str],
+    public_url: str = PUBLIC,
+) -> AsyncIterator[Asked]:
+    """`tokens`: which token of the calendars' model is whose, by address."""
+    async with Consent(tokens).running() as server:
+        world = await build(
+            database_url,
+            public_url=public_url,
+            google_client_id=CLIENT_ID,
+            google_client_secret=SecretStr(CLIENT_SECRET),
+            google_auth_url=server.url,
+            google_token_url=server.url,
+            microsoft_client_id=CLIENT_ID,
+            microsoft_client_secret=SecretStr(CLIENT_SECRET),
+            microsoft_auth_url=server.url,
+            **{f"{provider}_api_url": api_url},
+        )
+        server.now = lambda: world.clock[0]
+        client = await world.client(scopes=tuple(Scope))
+        try:
+            yield Asked(world, provider, server, client, Browser(world))
+        finally:
+            await world.services.grants.close()
+            await close(world)
+
+
+def token_of(page: Answer) -> str:
+    """What the form of a page of ours holds."""
+    (found,) = re.findall(r'name="token" value="([^"]+)"', page.body.decode())
+    return unescape(found)
+
+
+def listed(page: Answer) -> dict[str, str]:
+    """The calendars that a page shows: by id, what stands in their line."""
+    lines = re.findall(r'<div class="calendar">(.*?)</div>', page.body.decode(), re.DOTALL)
+    return {unescape(re.findall(r'value="([^"]*)"', line)[0]): unescape(line) for line in lines}
+
+
+def told(answer: Answer) -> dict[str, str]:
+    """What the account's own page is told."""
+    assert answer.status == 303, answer.body
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    return {name: value for name, (value,) in query.items()}
