@@ -26,9 +26,9 @@ def empty_unnamed(at: MemoryDesk, name: str) -> None:
     at.store(name).forget_tokens()
 
 
-def starts(at: MemoryDesk, name: str = "b") -> list[str]:
-    """When the calendar's copies are busy, in UTC."""
-    return [f"{start:%m-%d %H:%M}" for start, _ in at.busy(name, FIRST, LAST, copies=True)]
+def starts(at: MemoryDesk, name: str = "b", *, copies: bool = True) -> list[str]:
+    """When the calendar's copies are busy, or its other events, in UTC."""
+    return [f"{start:%m-%d %H:%M}" for start, _ in at.busy(name, FIRST, LAST, copies=copies)]
 
 
 def done(report: RunReport) -> list[tuple[str, str]]:
