@@ -133,6 +133,10 @@ def no_instance() -> Refused:
     return Refused("Google finds no such instance in the series.")
 
 
+def not_revived() -> Refused:
+    return Refused("Google does not bring back an instance of the series that was deleted.")
+
+
 def taken() -> IdTaken:
     return IdTaken("There is an event with this id already.")
 

@@ -26,13 +26,17 @@ _UTC = "UTC"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`component` is None where the instance is to be cancelled. `known` is False where its id is a guess."""
+    """`component` is None where the instance is to be cancelled.
+
+    `known` is False where its id is a guess; `revives` is True where it is cancelled now.
+    """
 
     event_id: str
     original: EventTime
     component: CopyComponent | None
     etag: str | None = None
     known: bool = True
+    revives: bool = False
 
 
 def changes(copy: Copy, there: Event) -> list[Change]:
@@ -74,7 +78,8 @@ def _left_over(
 
 
 def _to(row: Row, original: EventTime, component: CopyComponent | None) -> Change:
-    return Change(text(row, "id"), original, component, text(row, "etag") or None)
+    etag = text(row, "etag") or None
+    return Change(text(row, "id"), original, component, etag, revives=is_cancelled(row))
 
 
 def _says(row: Row, component: CopyComponent) -> bool:

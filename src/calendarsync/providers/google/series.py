@@ -51,11 +51,23 @@ class SeriesWriter:
         if is_moved(copy, there.master) or (todo and has_other_holes(copy, there.master)):
             await self._patch(there, copy, None)
             now = await self._again(there.id, uid)
-            await self._carry_out(there.id, changes(copy, now))
-            return await self._finish(there.id, uid, copy)
-        await self._carry_out(there.id, todo)
-        await self._patch_last(there, copy, uid)
-        return await self._again(there.id, uid)
+            whole = await self._carry_out(there.id, changes(copy, now))
+            written = await self._finish(there.id, uid, copy)
+        else:
+            whole = await self._carry_out(there.id, todo)
+            await self._patch_last(there, copy, uid)
+            written = await self._put_right(await self._again(there.id, uid), uid, copy)
+        if not whole:
+            raise errors.not_revived()
+        return written
+
+    async def _put_right(self, written: Event, uid: str, copy: Copy) -> Event:
+        """What a series says may have been passed on to exceptions that said the same as it did (rule 13)."""
+        todo = [change for change in changes(copy, written) if not change.revives]
+        if not todo:
+            return written
+        await self._carry_out(written.id, todo)
+        return await self._again(written.id, uid)
 
     async def _patch(self, there: Event, copy: Copy, mark: str | None) -> Row:
         etag = text(there.master or {}, "etag") or None
@@ -84,20 +96,24 @@ class SeriesWriter:
             raise errors.gone()
         return found
 
-    async def _carry_out(self, series_id: str, todo: Sequence[Change]) -> None:
-        await together(self._change(series_id, change) for change in todo)
+    async def _carry_out(self, series_id: str, todo: Sequence[Change]) -> bool:
+        """Whether all could be done: a deleted instance may be one that Google does not bring back."""
+        return all(await together(self._change(series_id, change) for change in todo))
 
-    async def _change(self, series_id: str, change: Change) -> None:
+    async def _change(self, series_id: str, change: Change) -> bool:
         answer = await self._send(change.event_id, change)
         if answer.gone and not change.known:
             found = await self._events.instance_id(series_id, change.original)
             if found is None:
                 raise errors.no_instance()
             answer = await self._send(found, change)
+        if change.revives and (answer.gone or answer.status == 403):
+            return False
         if change.component is None:
             await self._results.deleted(change.event_id, answer)
         else:
             await self._results.updated(change.event_id, answer)
+        return True
 
     async def _send(self, event_id: str, change: Change) -> Answer:
         if change.component is None:
