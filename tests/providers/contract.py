@@ -71,7 +71,7 @@ class Mirror:
         self.resources[resource.id] = resource
 
     async def refresh(self, *, full: bool = False) -> Round:
-        """Read once, and keep what was read."""
+        """Read once, and keep what was read. What is in doubt after that is looked up, and not counted."""
         before = self.calendar.requests
         batches: list[Batch] = []
 
@@ -79,15 +79,20 @@ class Mirror:
             batches.append(batch)
 
         reading = await self.calendar.read(self.cursor, self.known, on_batch, full=full)
+        requests = self.calendar.requests - before
         self.cursor = reading.cursor
         changed = {resource.id: resource for batch in batches for resource in batch.changed}
         removed = {name for batch in batches for name in batch.removed}
+        missing = self.resources.keys() & reading.doubted
         if reading.listed is not None:
-            removed |= self.resources.keys() - reading.listed
+            missing |= self.resources.keys() - reading.listed
+        if missing and reading.covered is not None:
+            missing -= {resource.id for resource in await self.calendar.fetch(sorted(missing))}
+        removed |= missing
         self.resources = {
             name: resource for name, resource in (self.resources | changed).items() if name not in removed
         }
-        return Round(reading, batches, changed, removed, self.calendar.requests - before)
+        return Round(reading, batches, changed, removed, requests)
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Several requests in one: `$batch` (concepts/json-batching), at most 20 of them.
 
-Graph hands the parts of a batch to the mailbox four at a time, which is what a mailbox allows (concepts/throttling,
-"Throttling and batching"); so a batch takes all the places that there are, and runs alone. Parts that depend on one
-another run one after the other.
+Graph hands the parts of a batch to the mailbox four at a time, which is what a mailbox allows; that is what
+Microsoft's staff say (learn.microsoft.com/answers, question 1660054). So a batch takes all the places that there
+are, and runs alone. Parts that depend on one another run one after the other.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ BATCH_SIZE = 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` follows the API's version. `prefer` are the preferences for the answer."""
+    """`path` leads on from the mailbox."""
 
     method: str
     path: str
     body: Mapping[str, Any] | None = field(default=None, repr=False)
-    prefer: str = PREFER
 
 
 _Queued = tuple[Request, "asyncio.Future[Answer]"]
@@ -51,9 +50,9 @@ class Batcher:
             loop.call_soon(self._flush)
         return await future
 
-    def link(self, link: object) -> str | None:
-        """A nextLink as a path; None where there is none. Raises Unavailable where it leads elsewhere."""
-        return None if link is None else self._session.path_of(link)
+    async def follow(self, link: object) -> Answer:
+        """What a nextLink leads to. Raises as GraphSession.send does."""
+        return await self._session.send("GET", self._session.follows(link))
 
     async def in_order(self, requests: Sequence[Request]) -> list[Answer]:
         """One after the other, in as few HTTP requests as may be; what follows a failure is not done.
@@ -70,8 +69,7 @@ class Batcher:
 
     async def _chain(self, requests: Sequence[Request]) -> list[Answer]:
         if len(requests) == 1:
-            (only,) = requests
-            return [await self._session.send(only.method, only.path, only.body, prefer=only.prefer)]
+            return [await self._alone(requests[0])]
         found = await self._post(requests, chained=True)
         answers = []
         for answer in found:
@@ -107,9 +105,7 @@ class Batcher:
     async def _settle(self, queued: Sequence[_Queued]) -> None:
         if len(queued) == 1:
             request, future = queued[0]
-            answer = await self._session.send(
-                request.method, request.path, request.body, prefer=request.prefer
-            )
+            answer = await self._alone(request)
             if not future.done():
                 future.set_result(answer)
             return
@@ -127,10 +123,17 @@ class Batcher:
             else:
                 future.set_result(found)
 
+    async def _alone(self, request: Request) -> Answer:
+        mailbox = await self._session.mailbox()
+        return await self._session.send(request.method, mailbox + request.path, request.body)
+
     async def _post(self, requests: Sequence[Request], *, chained: bool = False) -> list[Answer | None]:
         """An answer for each request, None where the batch's has none."""
-        parts = [_part(number, request, chained=chained) for number, request in enumerate(requests)]
-        places = 1 if chained else min(len(parts), AT_ONCE)
+        mailbox = await self._session.mailbox()
+        parts = [_part(number, mailbox, request) for number, request in enumerate(requests)]
+        if chained:
+            parts[1:] = [{**part, "dependsOn": [str(number)]} for number, part in enumerate(parts[1:])]
+        places = min(len(parts), AT_ONCE)
         body = {"requests": parts}
         answer = await self._session.send("POST", "/$batch", body, places=places, denied=_all_denied)
         if answer.status != 200:
@@ -144,15 +147,12 @@ class Batcher:
         return [answers.get(str(number)) for number in range(len(requests))]
 
 
-def _part(number: int, request: Request, *, chained: bool) -> dict[str, Any]:
-    headers = {"Prefer": request.prefer}
-    part: dict[str, Any] = {"id": str(number), "method": request.method, "url": request.path}
-    if request.body is not None:
-        headers["Content-Type"] = "application/json"
-        part["body"] = request.body
-    if chained and number:
-        part["dependsOn"] = [str(number - 1)]
-    return {**part, "headers": headers}
+def _part(number: int, mailbox: str, request: Request) -> dict[str, Any]:
+    part = {"id": str(number), "method": request.method, "url": mailbox + request.path}
+    headers = {"Prefer": PREFER}
+    if request.body is None:
+        return {**part, "headers": headers}
+    return {**part, "headers": {**headers, "Content-Type": "application/json"}, "body": request.body}
 
 
 def _all_denied(answer: Answer) -> bool:

@@ -27,8 +27,7 @@ class MicrosoftCalendar:
 
     `api_url` is Graph's base URL, for a national cloud another than the usual one. `owner` are the addresses (lower
     case) whose responses are the calendar owner's own. `window` is what has to be known now; more than that is
-    read, so that changes alone are asked for while it slides. `user` is whose mailbox it is where an application's
-    permission is used; None for the one of the person who granted access.
+    read, so that changes alone are asked for while it slides.
     """
 
     batch_size = BATCH_SIZE
@@ -43,11 +42,10 @@ class MicrosoftCalendar:
         owner: frozenset[str] = frozenset(),
         now: Callable[[], datetime],
         window: Window | None = None,
-        user: str | None = None,
         limiter: Limiter = OF_THIS_PROCESS,
     ) -> None:
-        self._session = GraphSession(client, tokens, api_url=api_url, now=now, user=user, limiter=limiter)
-        self._places = Places(calendar_id, user)
+        self._session = GraphSession(client, tokens, api_url=api_url, now=now, limiter=limiter)
+        self._places = Places(calendar_id)
         batcher = Batcher(self._session)
         self._reader = EventReader(batcher, self._places, owner)
         self._writer = EventWriter(batcher, self._places)

@@ -91,7 +91,8 @@ class DeltaReader:
 
         Raises LostTokenError, CalendarNotFound, and what GraphSession.send raises.
         """
-        place = self._places.delta(covered.first, covered.last) if link is None else link
+        path = self._places.delta(covered.first, covered.last)
+        place = await self._session.mailbox() + path if link is None else link
         while True:
             prefer = f"{PREFER}, odata.maxpagesize={PAGE_SIZE}"
             data = _page(await self._session.send("GET", place, prefer=prefer))

@@ -8,7 +8,8 @@ nothing but its times, means that the whole series is read: of an occurrence tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from calendarsync.domain.event import Resource
@@ -51,22 +52,22 @@ class EventReader:
         event = await self._get(self._places.series(event_id))
         return None if event is None else Stored.of(event)
 
-    async def mark(self, event_id: str) -> str | None:
-        """The value of our property."""
-        event = await self._get(self._places.event(event_id, select="id", marked=True))
-        return None if event is None else mark_of(event)
+    async def identity(self, event_id: str) -> Json:
+        """What makes an event a copy: its transactionId and our property, as far as it has them."""
+        path = self._places.event(event_id, select="id,transactionId", marked=True)
+        return await self._get(path) or {}
 
     async def marked_ids(self) -> frozenset[str]:
         """The events of the whole mailbox that have our property (singlevaluelegacyextendedproperty-get)."""
         found: set[str] = set()
-        place: str | None = self._places.marked(_MARK_START)
-        while place is not None:
-            answer = await self._batcher.send(Request("GET", place))
+        answer = await self._batcher.send(Request("GET", self._places.marked(_MARK_START)))
+        while True:
             if not answer.ok:
                 raise refusal(answer)
             found.update(str(row["id"]) for row in answer.data.get("value") or ())
-            place = self._batcher.link(answer.data.get("@odata.nextLink"))
-        return frozenset(found)
+            if "@odata.nextLink" not in answer.data:
+                return frozenset(found)
+            answer = await self._batcher.follow(answer.data["@odata.nextLink"])
 
     async def resources(self, pairs: Sequence[tuple[Stored, str | None]]) -> list[Resource]:
         # In a thread, however few they are: a rule may ask for seconds of work.
@@ -161,15 +162,16 @@ class Gatherer:
         return self._versions
 
     async def _hand_over(self, changed: Sequence[Stored], *, rows: bool = True) -> None:
-        asked = [stored for stored in changed if await self._may_be_marked(stored, row=rows)]
-        marks = await asyncio.gather(*(self._reader.mark(str(each.event["id"])) for each in asked))
-        found: Mapping[str, str | None] = {
-            str(each.event["id"]): mark for each, mark in zip(asked, marks, strict=True)
-        }
-        resources = await self._reader.resources(
-            [(stored, found.get(str(stored.event["id"]))) for stored in changed]
-        )
-        await self._on_batch(Batch(changed=resources))
+        asked = [each for each in changed if await self._may_be_marked(each, row=rows)]
+        ids = [str(each.event["id"]) for each in asked]
+        found = dict(zip(ids, await asyncio.gather(*map(self._reader.identity, ids)), strict=True))
+        pairs = []
+        for stored in changed:
+            identity = found.get(str(stored.event["id"]), {})
+            transaction = identity.get("transactionId") or stored.event.get("transactionId")
+            event = {**stored.event, "transactionId": transaction}
+            pairs.append((replace(stored, event=event), mark_of(identity)))
+        await self._on_batch(Batch(changed=await self._reader.resources(pairs)))
 
     async def _may_be_marked(self, stored: Stored, *, row: bool) -> bool:
         """That a row of delta shows the transactionId is assumed: where it has none, that is no answer."""

@@ -1,4 +1,4 @@
-"""The paths of one calendar, behind the API's version, and what is asked of an event."""
+"""The paths of one calendar from its mailbox on, and what is asked of an event."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ _MARKED = f"$expand=singleValueExtendedProperties($filter=id eq '{MARK}')"
 
 
 class Places:
-    """`user` is whose mailbox it is, None for the one of the person who granted access."""
+    """`calendar_id` is Graph's; calendars have no immutable ids and need none (outlook-immutable-id)."""
 
-    def __init__(self, calendar_id: str, user: str | None) -> None:
-        self.mailbox = "/me" if user is None else f"/users/{_quoted(user)}"
-        self.calendar = f"{self.mailbox}/calendars/{_quoted(calendar_id)}"
+    def __init__(self, calendar_id: str) -> None:
+        self.calendar = f"/calendars/{_quoted(calendar_id)}"
         self.events = f"{self.calendar}/events"
         self._calendar_id = calendar_id
 

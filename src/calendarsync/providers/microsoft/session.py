@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from urllib.parse import quote
 
 from calendarsync.net import HttpClient, NetError, Response
 from calendarsync.providers.failures import no_answer
@@ -30,9 +31,7 @@ PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-typ
 class GraphSession:
     """At most `AT_ONCE` requests of a grant are under way in this process, those inside batches included.
 
-    `api_url` is Graph's base URL, one of a national cloud for instance. `user` is whose mailbox an application's
-    permission is used on (a user principal name); None is the person who granted it. `requests` counts what was
-    sent over HTTP.
+    `api_url` is Graph's base URL, one of a national cloud for instance. `requests` counts what was sent over HTTP.
     """
 
     def __init__(
@@ -42,11 +41,10 @@ class GraphSession:
         *,
         api_url: str,
         now: Callable[[], datetime],
-        user: str | None = None,
         limiter: Limiter = OF_THIS_PROCESS,
     ) -> None:
         self.requests = 0
-        self.user = user
+        self._mailbox: str | None = None
         self._client = client
         self._tokens = tokens
         self._base = api_url.rstrip("/") + VERSION
@@ -85,15 +83,19 @@ class GraphSession:
         self.check(answer)
         return answer
 
+    async def mailbox(self) -> str:
+        """What paths into the mailbox begin with: `/me`, or its name where an application's permission is used."""
+        if self._mailbox is None:
+            await self._tokens.access_token()
+            user = self._tokens.user
+            self._mailbox = "/me" if user is None else f"/users/{quote(user, safe='')}"
+        return self._mailbox
+
     def follows(self, link: object) -> str:
         """A nextLink or deltaLink, if it leads to where the token may go. Raises Unavailable."""
         if isinstance(link, str) and self.owns(link):
             return link
         raise incomplete()
-
-    def path_of(self, link: object) -> str:
-        """A link as a path, as the parts of a batch have it. Raises Unavailable."""
-        return self.follows(link).removeprefix(self._base)
 
     def owns(self, link: str) -> bool:
         """Whether a link leads to the service that this session speaks to."""
@@ -101,7 +103,7 @@ class GraphSession:
 
     def check(self, answer: Answer) -> None:
         """Raise what an answer, or one part of a batch's, says of the account or the server."""
-        error = problem_of(answer, self._now(), application=self.user is not None)
+        error = problem_of(answer, self._now(), application=self._tokens.user is not None)
         if error is not None:
             raise error
 
@@ -128,7 +130,7 @@ class GraphSession:
 
         One at a time gathers several places: two that had half of theirs each would wait for one another.
         """
-        grant = f"{self._tokens.grant}\x00{self.user or ''}"
+        grant = self._tokens.grant
         slots = self._limiter.slots(grant, AT_ONCE)
         gathering = self._limiter.slots(f"{grant}\x00gathering", 1)
         held = 0
