@@ -38,6 +38,17 @@ def test_pages_hold_what_was_there_and_the_token_dates_from_their_first(ann: Cal
     assert [each["id"] for each in ann.list(syncToken=page["nextSyncToken"])] == [late]
 
 
+def test_deleted_events_take_room_on_pages_that_do_not_show_them(ann: Caller) -> None:
+    for _ in range(3):
+        ann.delete(ann.insert()["id"])
+    last = ann.insert()["id"]
+    first = ann.page(maxResults=2)
+    assert (first["items"], "nextPageToken" in first) == ([], True)
+    items, token = whole(ann, maxResults=2)
+    assert [each["id"] for each in items] == [last]
+    assert ann.list(syncToken=token) == []
+
+
 def test_a_page_is_asked_for_as_the_first_one_was(ann: Caller) -> None:
     for _ in range(3):
         ann.insert()
@@ -191,6 +202,18 @@ def test_calendars_are_made_and_removed_by_those_whose_they_are(google_model: Mo
     assert ann.ask("DELETE", f"/calendars/{made['id']}").status_code == 204
     assert refusal(ann.ask("GET", f"/calendars/{made['id']}/events")) == (404, "notFound")
     assert refusal(ann.ask("DELETE", "/calendars/primary")) == (400, "invalid")
+
+
+def test_only_calendars_of_others_leave_a_list(google_model: Model) -> None:
+    ann, bob = Caller(google_model), Caller(google_model)
+    for each in (ann, bob):
+        each.account.restrict("calendar")
+    own = google_model.make_calendar(ann.account)
+    google_model.share(own, bob.account)
+    assert refusal(ann.ask("DELETE", f"/users/me/calendarList/{own}")) == (403, "forbidden")
+    assert bob.ask("DELETE", f"/users/me/calendarList/{own}").status_code == 204
+    assert refusal(bob.ask("GET", f"/users/me/calendarList/{own}")) == (404, "notFound")
+    assert got(bob.ask("POST", "/users/me/calendarList", json={"id": own}))["accessRole"] == "reader"
 
 
 def test_free_and_busy_leaves_out_what_takes_no_time(google_model: Model) -> None:

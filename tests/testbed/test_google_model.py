@@ -180,6 +180,23 @@ def test_what_google_made_itself_is_put_there_by_hand(ann: Caller) -> None:
     assert ann.list() == []
 
 
+def test_conferences_are_kept_only_for_those_who_know_of_them(ann: Caller) -> None:
+    conference = {"conferenceId": "abc"}
+    assert "conferenceData" not in ann.insert(conferenceData=conference)
+    body = meeting(conferenceData=conference)
+    event = got(ann.raw("POST", json=body, params={"conferenceDataVersion": 1}))
+    assert event["conferenceData"] == conference
+    assert got(ann.raw("PUT", f"/{event['id']}", json=meeting()))["conferenceData"] == conference
+    replaced = got(ann.raw("PUT", f"/{event['id']}", json=meeting(), params={"conferenceDataVersion": 1}))
+    assert "conferenceData" not in replaced
+
+
+def test_exceptions_are_not_created_outright(ann: Caller) -> None:
+    given = meeting(recurringEventId="elsewhere0", originalStartTime=at("2026-03-02 09:00"))
+    assert refusal(ann.raw("POST", json=given)) == (400, "invalid")
+    assert refusal(ann.raw("POST", "/import", json=given | {"iCalUID": "x@y.example"})) == (400, "invalid")
+
+
 def test_an_import_is_a_copy_of_what_somebody_else_organizes(ann: Caller) -> None:
     foreign = meeting(iCalUID="x@other.example", organizer={"email": "boss@other.example"})
     first = got(ann.raw("POST", "/import", json=foreign))
@@ -193,7 +210,8 @@ def test_an_import_is_a_copy_of_what_somebody_else_organizes(ann: Caller) -> Non
 def test_a_move_changes_the_organizer_and_leaves_a_deletion_behind(ann: Caller) -> None:
     other = ann.model.make_calendar(ann.account)
     event = ann.insert()
-    moved = got(ann.raw("POST", f"/{event['id']}/move", params={"destination": other}))
-    assert moved["organizer"]["email"] == other
-    assert ann.get(event["id"])["status"] == "cancelled"
+    stale = {"headers": {"If-Match": '"1"'}, "params": {"destination": other}}
+    assert refusal(ann.raw("POST", f"/{event['id']}/move", **stale)) == (412, "conditionNotMet")
+    left = got(ann.raw("POST", f"/{event['id']}/move", params={"destination": other}))
+    assert (left["organizer"]["email"], left["status"]) == (other, "cancelled")
     assert got(ann.ask("GET", f"/calendars/{other}/events/{event['id']}"))["status"] == "confirmed"

@@ -120,10 +120,16 @@ def test_a_guest_who_may_modify_does(ann: Caller, bob: Caller) -> None:
 
 def test_a_cancelled_or_withdrawn_invitation_is_deleted_at_the_guests(ann: Caller, bob: Caller) -> None:
     first, second = (ann.insert(attendees=guests(bob))["id"] for _ in range(2))
-    ann.delete(first)
+    ann.delete(first, params={"sendUpdates": "all"})
     ann.patch(second, {"attendees": []})
     assert bob.list() == []
     assert bob.get(first)["status"] == "cancelled"
+
+
+def test_a_deletion_that_nobody_is_told_of_stays_with_the_guests(ann: Caller, bob: Caller) -> None:
+    event = ann.insert(attendees=guests(bob))["id"]
+    ann.delete(event, params={"sendUpdates": "none"})
+    assert [each["status"] for each in bob.list()] == ["confirmed"]
 
 
 def test_a_guest_of_one_instance_has_no_series(ann: Caller, bob: Caller) -> None:
@@ -137,7 +143,7 @@ def test_a_guest_of_one_instance_has_no_series(ann: Caller, bob: Caller) -> None
 def test_a_guest_of_a_series_sees_its_exceptions(ann: Caller, bob: Caller) -> None:
     series = ann.insert(**weekly(attendees=guests(bob)))["id"]
     ann.patch(f"{series}_{SECOND}", {"start": at("2026-03-09 08:00")})
-    ann.delete(f"{series}_20260316T090000Z")
+    ann.delete(f"{series}_20260316T090000Z", params={"sendUpdates": "all"})
     theirs = [each["start"]["dateTime"][:16] for each in bob.instances(series)]
     assert theirs == ["2026-03-02T10:00", "2026-03-09T08:00", "2026-03-23T10:00", "2026-03-30T10:00"]
 

@@ -175,7 +175,17 @@ def test_a_series_that_is_reset_forgets_its_exceptions(ann: Caller) -> None:
     assert [each["summary"] for each in ann.instances(series["id"])] == ["Meeting"] * 3
 
 
-def test_a_series_that_ends_earlier_loses_the_exceptions_behind_its_end(ann: Caller) -> None:
+def test_a_series_that_ends_earlier_keeps_the_exceptions_behind_its_end(ann: Caller) -> None:
+    series = ann.insert(**weekly())
+    kept = ann.patch(f"{series['id']}_{LAST}", {"summary": "Changed"})
+    ann.patch(series["id"], {"recurrence": ["RRULE:FREQ=WEEKLY;UNTIL=20260309T090000Z"]})
+    assert [each["summary"] for each in ann.instances(series["id"])] == ["Meeting", "Meeting", "Changed"]
+    ann.delete(kept["id"])
+    assert len(ann.instances(series["id"])) == 2
+
+
+def test_a_series_that_ends_earlier_may_drop_the_exceptions_behind_its_end(ann: Caller) -> None:
+    ann.model.habits.retimed = "drop"
     series = ann.insert(**weekly())
     ann.patch(f"{series['id']}_{LAST}", {"summary": "Changed"})
     ann.patch(series["id"], {"recurrence": ["RRULE:FREQ=WEEKLY;UNTIL=20260309T090000Z"]})
@@ -209,6 +219,24 @@ def test_what_is_no_instance_is_not_found(ann: Caller, suffix: str) -> None:
     series = ann.insert(**weekly())
     assert refusal(ann.raw("GET", f"/{series['id']}_{suffix}")) == (404, "notFound")
     assert refusal(ann.raw("PATCH", f"/{series['id']}_{suffix}", json={})) == (404, "notFound")
+
+
+def test_a_series_that_becomes_all_day_has_no_exceptions(ann: Caller) -> None:
+    series = ann.insert(**weekly())["id"]
+    ann.patch(f"{series}_{SECOND}", {"summary": "Changed"})
+    ann.delete(f"{series}_20260316T090000Z")
+    days = {"start": at("2026-03-02"), "end": at("2026-03-03"), "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=5"]}
+    got(ann.raw("PUT", f"/{series}", json=meeting(**days)))
+    assert [each["summary"] for each in ann.instances(series)] == ["Meeting"] * 5
+    assert [each["id"] for each in ann.list()] == [series]
+
+
+def test_the_instances_of_an_instance_are_itself(ann: Caller) -> None:
+    series = ann.insert(**weekly())
+    second = f"{series['id']}_{SECOND}"
+    assert [each["id"] for each in ann.instances(second)] == [second]
+    ann.delete(second)
+    assert ann.instances(second) == []
 
 
 def test_instances_cannot_recur(ann: Caller) -> None:

@@ -129,8 +129,9 @@ def _since(call: Call) -> int:
 
 def unlist(call: Call) -> Answer:
     calendar = call.calendar("freeBusyReader")
-    if calendar.id == call.user.email:
-        raise invalid("Cannot remove the primary calendar from the list.", "calendarId")
+    if calendar.owner is call.user:
+        message = "The data owner of a calendar cannot remove such a calendar from their calendar list."
+        raise ApiError(403, "forbidden", message)
     call.world.unlist(call.user, calendar.id)
     return Answer(204)
 

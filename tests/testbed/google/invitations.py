@@ -2,12 +2,14 @@
 
 Guide "Events with attendees" and reference of events: a copy has the organizer's id and iCalUID; some properties
 are shared by all copies, the others are each attendee's own; an answer shows in all of them. Only attendees whom
-the model knows have copies. E-mails go out as `sendUpdates` says; by default none do.
+the model knows have copies. E-mails go out as `sendUpdates` says; by default none do. A deletion that nobody is
+told of stays in the guests' calendars (measured, see README.md).
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from . import instances
@@ -25,6 +27,8 @@ def spread(call: Call, calendar: Calendar, entry: Entry, before: dict[str, Any] 
         return
     people = _people(entry.event) | _people(before or {})
     _mail(call, calendar, entry, before)
+    if instances.dead(calendar, entry) and _wish(call) == "none":
+        return
     for email in people - {calendar.id}:
         theirs = call.world.primary_of(email)
         if theirs is None:
@@ -89,8 +93,13 @@ def _mail(call: Call, calendar: Calendar, entry: Entry, before: dict[str, Any] |
     _send(call, then - now, entry.id, "cancellation")
 
 
-def _send(call: Call, to: Any, event_id: str, kind: str) -> None:
-    wish = call.text("sendUpdates") or ("all" if call.flag("sendNotifications") else "none")
+def _wish(call: Call) -> str:
+    return call.text("sendUpdates") or ("all" if call.flag("sendNotifications") else "none")
+
+
+def _send(call: Call, to: Iterable[str], event_id: str, kind: str) -> None:
+    """`externalOnly` means who is not of the sender's own domain, whatever its description says (measured)."""
+    wish, own = _wish(call), call.user.email.partition("@")[2]
     for email in sorted(to):
-        if wish == "all" or (wish == "externalOnly" and call.world.primary_of(email) is None):
+        if wish == "all" or (wish == "externalOnly" and email.partition("@")[2] != own):
             call.world.mails.append(Mail(email, event_id, kind))

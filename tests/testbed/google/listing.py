@@ -2,22 +2,26 @@
 
 Reference of events.list and guide "Synchronize resources efficiently": a sync token comes on the last page, dates
 from the first page's request, and yields what changed since, deletions included. A listing that began with
-`timeMin` or `timeMax` has one too; syncs by it are not kept to that range and may not name it.
+`timeMin` or `timeMax` has one too; syncs by it are not kept to that range and may not name it. Deleted events that
+are not shown take room on a page all the same, so that pages may be short, or empty (measured, see README.md).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from . import errors, instances, times
 from .calls import Answer, Call
-from .errors import ApiError, invalid
+from .errors import invalid
 from .filters import Filter
 from .rendering import render
 from .state import Calendar, Entry, new_id, stamp
+
+# What a listing went through, None for what it left out: pages are cut before they are filtered.
+Slots = list[dict[str, Any] | None]
 
 _NOT_WITH_SYNC_TOKEN = (
     "iCalUID", "orderBy", "privateExtendedProperty", "q", "sharedExtendedProperty", "timeMin", "timeMax",
@@ -34,14 +38,14 @@ class Pages:
     """Page tokens that were given out, and what remains to be given for each."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[str, list[dict[str, Any]], str | None]] = {}
+        self._waiting: dict[str, tuple[str, Slots, str | None]] = {}
 
-    def keep(self, call: Call, items: list[dict[str, Any]], sync_token: str | None) -> str:
+    def keep(self, call: Call, slots: Slots, sync_token: str | None) -> str:
         token = f"page_{new_id(20)}"
-        self._waiting[token] = (_query(call), items, sync_token)
+        self._waiting[token] = (_query(call), slots, sync_token)
         return token
 
-    def of(self, call: Call, token: str) -> tuple[list[dict[str, Any]], str | None]:
+    def of(self, call: Call, token: str) -> tuple[Slots, str | None]:
         """What remains. Raises 400 for a token that is unknown, or comes with another query."""
         found = self._waiting.get(token)
         if found is None or found[0] != _query(call):
@@ -76,17 +80,17 @@ def list_(call: Call, pages: Pages) -> Answer:
         return _page(call, calendar, pages, *pages.of(call, page_token))
     sync_token = call.text("syncToken")
     if call.text("orderBy") == "startTime" and not call.flag("singleEvents"):
-        raise ApiError(
-            400, "badRequest", "The requested ordering is not available for the particular query.",
-            location=("parameter", "orderBy"),
-        )  # fmt: skip
+        raise invalid("The requested ordering is not available for the particular query.", "orderBy")
     wanted = Filter.of(call)
     entries = _since(call, calendar, sync_token) if sync_token else list(calendar.entries.values())
     changes = sync_token is not None or wanted.updated_min is not None
-    found = [each for each in _form(call, calendar, entries, changes) if wanted.admits(calendar, each)]
-    items = _rendered(call, calendar, _ordered(call, calendar, found))
+    found: list[Entry | None] = []
+    for entry in entries:
+        admitted = [each for each in _form(call, calendar, entry, changes) if wanted.admits(calendar, each)]
+        found += admitted or [None]
+    slots = _rendered(call, calendar, _ordered(call, calendar, found))
     resumable = not _WITHOUT_SYNC & call.query.keys()
-    return _page(call, calendar, pages, items, _token(calendar) if resumable else None)
+    return _page(call, calendar, pages, slots, _token(calendar) if resumable else None)
 
 
 def _since(call: Call, calendar: Calendar, token: str) -> list[Entry]:
@@ -109,42 +113,43 @@ def _token(calendar: Calendar) -> str:
     return f"{calendar.epoch}.{calendar.change}="
 
 
-def _form(call: Call, calendar: Calendar, entries: list[Entry], changes: bool) -> Iterable[Entry]:
-    """Series as masters and exceptions, or as single instances; deleted events where they are wanted."""
+def _form(call: Call, calendar: Calendar, entry: Entry, changes: bool) -> Iterator[Entry]:
+    """A series as master and exceptions, or as single instances; deleted events where they are wanted."""
     deleted = changes or call.flag("showDeleted")
     single = call.flag("singleEvents")
-    for entry in entries:
-        if instances.dead(calendar, entry):
-            hole = instances.cancelled_instance(calendar, entry) and not single
-            if (deleted and not (single and entry.recurring and not changes)) or hole:
-                yield entry
-        elif not single:
+    if instances.dead(calendar, entry):
+        hole = instances.cancelled_instance(calendar, entry) and not single
+        if (deleted and not (single and entry.recurring and not changes)) or hole:
             yield entry
-        elif entry.recurring:
-            yield from (each for each in instances.expand(calendar, entry) if not each.cancelled)
-        elif calendar.master(entry) is None or changes:
-            yield entry  # what has a living master comes with it
+    elif not single:
+        yield entry
+    elif entry.recurring:
+        yield from (each for each in instances.expand(calendar, entry) if not each.cancelled)
+    elif calendar.master(entry) is None or changes:
+        yield entry  # what has a living master comes with it
 
 
-def _ordered(call: Call, calendar: Calendar, found: list[Entry]) -> list[Entry]:
+def _ordered(call: Call, calendar: Calendar, found: list[Entry | None]) -> Sequence[Entry | None]:
     order = call.text("orderBy")
+    if order is None:
+        return found
+    there = [each for each in found if each is not None]
     if order == "startTime":
-        return sorted(found, key=lambda each: times.instant(each.event["start"], calendar.timezone))
-    if order == "updated":
-        return sorted(found, key=lambda each: str(each.event["updated"]))
-    return found
+        return sorted(there, key=lambda each: times.instant(each.event["start"], calendar.timezone))
+    return sorted(there, key=lambda each: str(each.event["updated"]))
 
 
-def _rendered(call: Call, calendar: Calendar, found: Iterable[Entry]) -> list[dict[str, Any]]:
+def _rendered(call: Call, calendar: Calendar, found: Sequence[Entry | None]) -> Slots:
     bare = not call.flag("showDeleted")
     limit = call.number("maxAttendees", 0) or None
     zone = call.text("timeZone")
-    return [render(calendar, call.user, each, zone=zone, bare=bare, max_attendees=limit) for each in found]
+    return [
+        None if each is None else render(calendar, call.user, each, zone=zone, bare=bare, max_attendees=limit)
+        for each in found
+    ]
 
 
-def _page(
-    call: Call, calendar: Calendar, pages: Pages, items: list[dict[str, Any]], sync_token: str | None
-) -> Answer:
+def _page(call: Call, calendar: Calendar, pages: Pages, slots: Slots, sync_token: str | None) -> Answer:
     size = min(call.number("maxResults", 250), 2500, call.world.habits.page_limit)
     body: dict[str, Any] = {
         "kind": "calendar#events",
@@ -155,10 +160,10 @@ def _page(
         "timeZone": call.text("timeZone") or calendar.timezone,
         "accessRole": calendar.role(call.user),
         "defaultReminders": [],
-        "items": items[:size],
+        "items": [each for each in slots[:size] if each is not None],
     }
-    if len(items) > size:
-        body["nextPageToken"] = pages.keep(call, items[size:], sync_token)
+    if len(slots) > size:
+        body["nextPageToken"] = pages.keep(call, slots[size:], sync_token)
     elif sync_token is not None:
         body["nextSyncToken"] = sync_token
     return Answer(200, body, {"ETag": body["etag"]})
@@ -169,16 +174,14 @@ def list_instances(call: Call, pages: Pages) -> Answer:
     page_token = call.text("pageToken")
     if page_token:
         return _page(call, calendar, pages, *pages.of(call, page_token))
-    master = calendar.entries.get(call.arguments["eventId"])
-    if master is None:
-        raise errors.not_found()
-    if not master.recurring:
+    series = instances.find(calendar, call.arguments["eventId"])
+    if not series.recurring and series.master_id is None:
         raise invalid("The requested event is not a recurring event.", "eventId")
     wanted = Filter.of(call)
     shown = call.flag("showDeleted")
     found = [
         each
-        for each in instances.expand(calendar, master)
+        for each in (instances.expand(calendar, series) if series.recurring else [series])
         if (shown or not instances.dead(calendar, each))
         and wanted.admits(calendar, each)
         and _starts(call, calendar, each)

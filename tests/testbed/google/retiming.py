@@ -30,14 +30,17 @@ def follow(world: World, calendar: Calendar, master: Entry, before: dict[str, An
 
 
 def settle_exceptions(world: World, calendar: Calendar, master: Entry) -> None:
-    if master.master_id is not None or world.habits.retimed == "keep":
+    """After a series changed its times. Exceptions of a series that is timed no more, or timed now, go in any case."""
+    if master.master_id is not None:
         return
+    habit = world.habits.retimed
     for exception in calendar.exceptions(master.id):
         if GONE in exception.event:
             continue
         original = exception.event["originalStartTime"]
-        same_kind = times.is_date(original) == times.is_date(master.event["start"])
-        if not (master.recurring and same_kind and recurrence.occurs(master.event, original)):
+        same_kind = master.recurring and times.is_date(original) == times.is_date(master.event["start"])
+        there = same_kind and recurrence.occurs(master.event, original)
+        if not there and not (same_kind and habit == "keep"):
             world.put(calendar, exception.id, exception.event | {"status": "cancelled", GONE: True})
-        elif world.habits.retimed == "reset":
+        elif there and habit == "reset":
             world.put(calendar, exception.id, instances.instance(master, original).event)

@@ -125,8 +125,8 @@ class Seen:
 class Habits:
     """Where Google's behaviour is not documented, or varies: how this model behaves.
 
-    `retimed`: what becomes of the exceptions of a series when its times change: "drop" those whose original start
-    no longer exists, "reset" them all, or "keep" them all as they are.
+    `retimed`: what becomes of the exceptions of a series when its times change: "keep" them all as they are, "drop"
+    those whose original start no longer exists, or "reset" them all.
     `revival`: whether an update may bring a deleted event back ("allow"), or is answered 403 ("refuse").
     `follow`: whether a change of a series reaches what its exceptions have in common with it; else they stay whole.
     `page_limit`: the most items that a page holds, whatever was asked for; Google may send short pages.
@@ -136,7 +136,7 @@ class Habits:
     `delegation`: whether the organisation lets the service account speak for its people.
     """
 
-    retimed: Literal["drop", "reset", "keep"] = "drop"
+    retimed: Literal["drop", "reset", "keep"] = "keep"
     follow: bool = False
     revival: Literal["allow", "refuse"] = "allow"
     page_limit: int = 2500

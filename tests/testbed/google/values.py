@@ -42,17 +42,24 @@ def client_id(given: str) -> str:
     return given
 
 
+def _settable(call: Call) -> frozenset[str]:
+    """What a client may set; conferences and attachments only where it says that it knows of them."""
+    unknown = {name for name, parameter in _ON_DEMAND.items() if call.text(parameter) not in ("1", "true")}
+    return _WRITABLE - unknown
+
+
 def writable(call: Call) -> dict[str, Any]:
-    """What of a call's body is taken: what clients may set, conferences and attachments only on demand."""
-    ignored = {name for name, parameter in _ON_DEMAND.items() if call.text(parameter) not in ("1", "true")}
-    return {name: value for name, value in call.given().items() if name in _WRITABLE - ignored}
+    """What of a call's body is taken."""
+    settable = _settable(call)
+    return {name: value for name, value in call.given().items() if name in settable}
 
 
-def replaced(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def replaced(kept: dict[str, Any], call: Call) -> dict[str, Any]:
     """Update semantics: what a client may set is what it sent, or is gone."""
-    stays = {name: value for name, value in kept.items() if name not in _WRITABLE or name in _ON_DEMAND}
+    settable = _settable(call)
+    stays = {name: value for name, value in kept.items() if name not in settable}
     stays |= {name: kept[name] for name in ("eventType", "sequence")}
-    return stays | copy.deepcopy(given)
+    return stays | copy.deepcopy(writable(call))
 
 
 def merged(kept: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
@@ -134,15 +141,13 @@ def _properties(given: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Guide "Extended properties": keys over 44 characters are dropped, values cut at 1024, 300 in 32 kB."""
     kept = {}
     for audience in ("private", "shared"):
-        pairs = {
-            name: value[:1024]
-            for name, value in (given.get(audience) or {}).items()
-            if value is not None and len(name) <= 44
-        }
-        if len(pairs) > 300 or sum(len(name) + len(value) for name, value in pairs.items()) > 32768:
-            raise invalid("Extended properties are too large.")
-        if pairs:
-            kept[audience] = pairs
+        pairs = (given.get(audience) or {}).items()
+        short = {name: value[:1024] for name, value in pairs if value is not None and len(name) <= 44}
+        if short:
+            kept[audience] = short
+    all_pairs = [pair for pairs in kept.values() for pair in pairs.items()]
+    if len(all_pairs) > 300 or sum(len(name) + len(value) for name, value in all_pairs) > 32768:
+        raise invalid("Extended properties are too large.")
     return kept
 
 
@@ -157,6 +162,8 @@ def _check_type(calendar: Calendar, event: dict[str, Any]) -> None:
         raise invalid(f"A {kind} event must be a timed event.")
     if kind in ("outOfOffice", "focusTime", "workingLocation") and f"{kind}Properties" not in event:
         raise invalid(f"Missing {kind}Properties.")
+    if kind in ("outOfOffice", "focusTime") and event.get("transparency", "opaque") != "opaque":
+        raise invalid(f"A {kind} event must be opaque.")
     if kind == "workingLocation" and (event.get("visibility"), event.get("transparency")) != (
         "public",
         "transparent",

@@ -28,6 +28,7 @@ def insert(call: Call) -> Answer:
     given = call.given()
     if given.get("eventType") == "fromGmail":
         raise invalid("Events from Gmail cannot be created.", "eventType")
+    _check_alone(given)
     event_id, uid = _identity(given)
     event = _fresh(call, calendar, given) | {"iCalUID": uid}
     if _taken(calendar, event_id, uid):
@@ -35,6 +36,12 @@ def insert(call: Call) -> Answer:
             raise errors.duplicate()
         return _answer(call, calendar, Entry(event_id, _stamped(call, event), 0, 1))
     return _written(call, calendar, event_id, event, None)
+
+
+def _check_alone(given: dict[str, Any]) -> None:
+    """Exceptions are made by changing instances, not by creating events (kewisch/gdata-provider #1071)."""
+    if given.get("recurringEventId") is not None:
+        raise invalid("Invalid recurringEventId value.", "recurringEventId")
 
 
 def _identity(given: dict[str, Any]) -> tuple[str, str]:
@@ -89,6 +96,7 @@ def import_(call: Call) -> Answer:
         raise errors.required("Missing iCalUID.")
     if given.get("eventType", "default") != "default":
         raise invalid("Only events of the default type can be imported.", "eventType")
+    _check_alone(given)
     event = _fresh(call, calendar, given) | {"iCalUID": uid}
     organizer = given.get("organizer", {})
     if organizer.get("email"):
@@ -112,7 +120,7 @@ def update(call: Call) -> Answer:
     calendar = call.calendar("writer")
     entry = instances.find(calendar, call.arguments["eventId"])
     _check_match(call, entry)
-    return _changed(call, calendar, entry, values.replaced(entry.event, values.writable(call)))
+    return _changed(call, calendar, entry, values.replaced(entry.event, call))
 
 
 def _check_match(call: Call, entry: Entry) -> None:
@@ -209,12 +217,13 @@ def _removed(call: Call, calendar: Calendar, entry: Entry) -> Answer:
 
 
 def move(call: Call) -> Answer:
-    """To another calendar, which becomes the organizer; what is left behind is a deleted event."""
+    """To another calendar, which becomes the organizer; what is left behind, and answered, is a deleted event."""
     calendar = call.calendar("writer")
     destination = call.world.calendar(call.user, call.text("destination") or "", "writer")
     entry = calendar.entries.get(call.arguments["eventId"])
     if entry is None:
         raise errors.not_found()
+    _check_match(call, entry)
     if instances.dead(calendar, entry) or entry.master_id or entry.event["eventType"] != "default":
         raise invalid("This event cannot be moved.")
     if entry.event["organizer"]["email"] != calendar.id:
@@ -225,7 +234,7 @@ def move(call: Call) -> Answer:
     for each in (entry, *calendar.exceptions(entry.id)):
         call.world.put(destination, each.id, copy.deepcopy(each.event) | {"organizer": organizer})
         call.world.put(calendar, each.id, each.event | {"status": "cancelled", "organizer": organizer})
-    return _answer(call, destination, destination.entries[entry.id])
+    return _answer(call, calendar, calendar.entries[entry.id])
 
 
 def quick_add(call: Call) -> Answer:
