@@ -62,7 +62,7 @@ class GrantTokens:
 
     async def access_token(self, *, rejected: str | None = None) -> str:
         """See providers.tokens.Tokens."""
-        while not self._held.serves(self._tools.now(), rejected):
+        while not self._serves(rejected):
             mine = self._refresh is None or self._refresh.done()
             if mine:
                 self._refresh = asyncio.create_task(self._renew(rejected))
@@ -73,6 +73,10 @@ class GrantTokens:
                 break
         assert self._held.access_token is not None
         return self._held.access_token
+
+    def _serves(self, rejected: str | None) -> bool:
+        # The time is not known before the database has been used, as it is by whoever fetched a token.
+        return self._held.access_token is not None and self._held.serves(self._tools.now(), rejected)
 
     async def close(self) -> None:
         """Wait until the refresh that is on its way, if any, is stored."""

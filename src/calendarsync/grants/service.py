@@ -78,7 +78,7 @@ class Grants:
             await self._give_back(dropped)
 
     async def _give_back(self, grant: RowMapping) -> None:
-        """At Google, and only for whom nobody else here holds a grant: it ends all that the person has granted to us.
+        """At Google, for whom nobody else here holds a grant: it ends all that the person has granted to us.
 
         developers.google.com/identity/protocols/oauth2/web-server, "Revoking a token". Microsoft has no such call,
         and an organisation's delegation is the organisation's to end.
