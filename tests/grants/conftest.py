@@ -93,22 +93,7 @@ class Place:
 
     async def connect(self, grant_id: str | None, connection_id: str, **values: object) -> str:
         """A connection that is read with a grant."""
-        row = {
-            "id": connection_id,
-            "provider": "google",
-            "calendar_id": connection_id,
-            "calendar_key": connection_id,
-            "grant_hash": "grant",
-            "calendar_name": connection_id,
-            "owner_addresses": [],
-            "read_only": False,
-            "credentials_encrypted": seal_credentials(self.keyring, connection_id, {}),
-            "status": "active",
-            "created_at": self.clock(),
-            "grant_id": grant_id,
-            **self.tenant.values(),
-            **values,
-        }
+        row = connection_row(self, grant_id, connection_id, **values)
         async with self.db.write() as db:
             await db.execute(insert(connections).values(**row))
         return connection_id
@@ -133,6 +118,27 @@ class Place:
         async with self.db.write() as db:
             await db.execute(insert(pairs).values(**row))
         return pair_id
+
+
+def connection_row(
+    at: Place, grant_id: str | None, connection_id: str, **values: object
+) -> dict[str, object]:
+    return {
+        "id": connection_id,
+        "provider": "google",
+        "calendar_id": connection_id,
+        "calendar_key": connection_id,
+        "grant_hash": "grant",
+        "calendar_name": connection_id,
+        "owner_addresses": [],
+        "read_only": False,
+        "credentials_encrypted": seal_credentials(at.keyring, connection_id, {}),
+        "status": "active",
+        "created_at": at.clock(),
+        "grant_id": grant_id,
+        **at.tenant.values(),
+        **values,
+    }
 
 
 def settings_for(server_url: str, database_url: str) -> Settings:

@@ -41,8 +41,8 @@ _GOOGLE_SECONDS, _MICROSOFT_SECONDS = 3600, 600  # the longest that each of them
 
 def serves(domains: Collection[str], email: str) -> bool:
     """Whether an address is in one of the domains, exactly: a subdomain is another domain."""
-    local, at, domain = email.strip().lower().rpartition("@")
-    return bool(local and at) and domain in domains
+    local, _, domain = email.strip().lower().partition("@")
+    return bool(local) and domain in domains
 
 
 async def delegated_grant(
