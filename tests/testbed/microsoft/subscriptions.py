@@ -187,7 +187,9 @@ class Subscriptions:
 
     def _living(self) -> dict[str, Subscription]:
         now = self._world.now()
-        self.active = {key: one for key, one in self.active.items() if one.expires > now}
+        for found in list(self.active.values()):
+            if found.expires <= now:
+                del self.active[found.id]
         return self.active
 
     def _get(self, request: Request, named: str) -> Subscription:
