@@ -42,12 +42,12 @@ def events_path(calendar_id: str) -> str:
     return f"/calendars/{quote(calendar_id, safe='')}/events"
 
 
-def object_of(body: bytes) -> Mapping[str, Any] | None:
-    """The JSON object that a body holds; an empty one for no body, None for anything else."""
-    if not body.strip():
-        return {}
+def data_of(status: int, body: bytes) -> Mapping[str, Any] | None:
+    """The JSON object that an answer holds; an empty one where none is needed, None where it broke off."""
     try:
-        data = json.loads(body)
+        data = json.loads(body) if body.strip() else None
     except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None
+        data = None
+    if isinstance(data, dict):
+        return data
+    return {} if status == 204 or not 200 <= status < 300 else None

@@ -17,7 +17,7 @@ from calendarsync.domain.times import moment_key
 from calendarsync.providers.google.fields import Row, is_cancelled, text
 from calendarsync.providers.google.reading import Event, originals, read_component, read_content
 from calendarsync.providers.google.recurrence import in_form, read_lines, with_holes
-from calendarsync.providers.google.times import end_of, read_time
+from calendarsync.providers.google.times import as_answered, end_of, read_time
 from calendarsync.providers.google.writing import instance_id, recurrence_lines, says
 from calendarsync.providers.icalendar.values import UnusableError
 
@@ -145,7 +145,7 @@ def is_moved(copy: Copy, master: Row) -> bool:
     if before is None or after is None:
         return before is not after
     rules = (before.rrules, before.exrules) != (after.rrules, after.exrules)
-    return start != copy.master.start or rules or before.rdates != after.rdates
+    return start != as_answered(copy.master.start) or rules or before.rdates != after.rdates
 
 
 def has_other_holes(copy: Copy, master: Row) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from multidict import CIMultiDict
 
-from calendarsync.providers.google.calls import Call, object_of
+from calendarsync.providers.google.calls import Call, data_of
 from calendarsync.providers.google.errors import Answer
 
 BOUNDARY = "calendarsync-part"
@@ -66,11 +66,12 @@ def _answers(parts: list[bytes]) -> Iterator[tuple[int, Answer]]:
 
 def _answer(message: bytes) -> Answer | None:
     head, body = _halves(message)
-    status = _STATUS.match(head)
-    data = object_of(body)
-    if status is None or (data is None and status[1].startswith(b"2")):
-        return None  # broken off: what it was is not known
-    return Answer(int(status[1]), data or {}, _headers(head))
+    found = _STATUS.match(head)
+    if found is None:
+        return None
+    status = int(found[1])
+    data = data_of(status, body)
+    return None if data is None else Answer(status, data, _headers(head))
 
 
 def _halves(message: bytes) -> tuple[bytes, bytes]:

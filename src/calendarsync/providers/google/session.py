@@ -9,7 +9,7 @@ from calendarsync.net import HttpClient, NetError, Response
 from calendarsync.providers.base import Unavailable
 from calendarsync.providers.caldav.concurrency import aside
 from calendarsync.providers.failures import no_answer
-from calendarsync.providers.google.calls import Call, object_of
+from calendarsync.providers.google.calls import Call, data_of
 from calendarsync.providers.google.errors import Answer, raise_for_account
 from calendarsync.providers.google.multipart import CONTENT_TYPE, read_batch, write_batch
 from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
@@ -48,10 +48,10 @@ class Session:
         That is NotAuthorized, MissingScope, AppForbidden, RateLimited, Unavailable, Unreachable, NotACalendar.
         """
         response = await self._request(call.method, call.target, call.headers, call.content or None)
-        data = await aside(len(response.body), lambda: object_of(response.body))
-        if data is None and 200 <= response.status < 300:
+        data = await aside(len(response.body), lambda: data_of(response.status, response.body))
+        if data is None:
             raise _unreadable()
-        answer = Answer(response.status, data or {}, response.headers)
+        answer = Answer(response.status, data, response.headers)
         raise_for_account(answer, self.now())
         return answer
 
@@ -83,7 +83,8 @@ class Session:
             return [Answer(401)] * len(calls)
         if response.status != 200:
             raise_for_account(
-                Answer(response.status, object_of(response.body) or {}, response.headers), self.now()
+                Answer(response.status, data_of(response.status, response.body) or {}, response.headers),
+                self.now(),
             )
             raise Unavailable("Google Calendar did not understand the request.")
         kind = response.headers.get("Content-Type", "")

@@ -75,6 +75,11 @@ def write_time(time: EventTime) -> dict[str, str]:
     return {"dateTime": moment.isoformat(timespec="seconds"), "timeZone": time.zone}
 
 
+def as_answered(time: EventTime) -> EventTime:
+    """A time as it will be read once it is written: no reading of the clock that there is not, or is twice."""
+    return read_time(write_time(time), Problem.NO_START)
+
+
 def patched_time(time: EventTime) -> dict[str, str | None]:
     """As a patch, which would leave a day's `date` beside a new `dateTime`; null deletes (guide "Performance")."""
     return {"date": None, "dateTime": None, "timeZone": None, **write_time(time)}

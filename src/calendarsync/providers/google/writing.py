@@ -11,7 +11,7 @@ from calendarsync.domain.event import Component, Content, EventTime, Status, Vis
 from calendarsync.providers.base import Refused
 from calendarsync.providers.google.colors import color_id
 from calendarsync.providers.google.fields import COPY, IS_COPY, MARK
-from calendarsync.providers.google.times import end_of, original_suffix, patched_time, write_time
+from calendarsync.providers.google.times import as_answered, end_of, original_suffix, patched_time, write_time
 from calendarsync.providers.icalendar import write_recurrence
 
 Body = dict[str, Any]
@@ -81,7 +81,7 @@ def says(component: CopyComponent, read: Component, content: Content) -> bool:
     """Whether an instance, as it was read, is what is wanted of it."""
     texts = _texts(component)
     return (
-        (component.start, end_of(component)) == (read.start, read.end)
+        (as_answered(component.start), as_answered(end_of(component))) == (read.start, read.end)
         and component.transparent is read.transparent
         and component.tentative is (read.status is Status.TENTATIVE)
         and (texts["summary"], texts["description"], texts["location"])
