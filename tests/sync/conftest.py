@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.testbed.dav import DavServer
-from tests.testbed.desk import Desk, FeedKeeper, desk
+from tests.testbed.desk import Desk, FeedKeeper, Keeper, desk
 from tests.testbed.feed import feed_server
 from tests.testbed.fixtures import SERVERS, server_named
+from tests.testbed.google_keeper import GoogleKeeper
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
+from tests.testbed.microsoft_keeper import MicrosoftKeeper
 
 # On SQLite in every combination, and on PostgreSQL in one: what the servers answer is the same on both.
 PAIRS = [
@@ -24,7 +25,13 @@ PAIRS = [
         marks=pytest.mark.postgresql,
     ),
 ]
-ONE_WAY = list(product((*SERVERS, "feed"), SERVERS))
+SERVICES = ("google", "microsoft", "radicale")
+"""What calendars live at; one CalDAV server stands for all."""
+
+ONE_WAY = list(
+    dict.fromkeys(product((*SERVERS, "feed"), SERVERS))
+    | dict.fromkeys(product((*SERVICES, "feed"), SERVICES))
+)
 
 
 @pytest.fixture(params=PAIRS)
@@ -42,10 +49,26 @@ async def one_way(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIt
     name_a, name_b = request.param
     async with AsyncExitStack() as stack:
         if name_a == "feed":
-            keeper: DavServer | FeedKeeper = FeedKeeper(await stack.enter_async_context(feed_server()))
+            keeper: Keeper = FeedKeeper(await stack.enter_async_context(feed_server()))
         else:
-            keeper = server_named(request, name_a)
-        yield await stack.enter_async_context(desk(keeper, quick_folder, server_named(request, name_b)))
+            keeper = keeper_named(request, name_a)
+        yield await stack.enter_async_context(desk(keeper, quick_folder, keeper_named(request, name_b)))
+
+
+@pytest.fixture(params=list(product(SERVICES, SERVICES)), ids="-".join)
+async def anywhere(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterator[Desk]:
+    """Two fresh calendars, on every ordered pair of services in turn."""
+    a, b = (keeper_named(request, name) for name in request.param)
+    async with desk(a, quick_folder, b) as made:
+        yield made
+
+
+def keeper_named(request: pytest.FixtureRequest, name: str) -> Keeper:
+    if name == "google":
+        return GoogleKeeper(request.getfixturevalue("google_model"))
+    if name == "microsoft":
+        return MicrosoftKeeper(request.getfixturevalue("microsoft_model"))
+    return server_named(request, name)
 
 
 @pytest.fixture(params=SERVERS)

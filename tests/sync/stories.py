@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
 
 from sqlalchemy import select
 
 from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import EventTime
 from calendarsync.domain.origin import copy_id, write_mark
+from calendarsync.providers.base import Calendar, Reading
 from calendarsync.providers.icalendar import write_copy
-from calendarsync.store.schedule import update_connection
+from calendarsync.store.schedule import ConnectionRecord, update_connection
 from calendarsync.store.tables import connections, links
 from tests.testbed.desk import Desk
 from tests.testbed.events import event
+from tests.testbed.google_keeper import GoogleKeeper
 from tests.testbed.installation import START
+from tests.testbed.microsoft_keeper import MicrosoftKeeper
 
 
 def stamp(day: int, hour: int = 9) -> str:
@@ -38,15 +44,47 @@ def days(at: Desk, calendar: str | None = None) -> list[int]:
 
 
 async def forget_tokens(at: Desk) -> None:
-    """The servers do not know our sync tokens any more: each gets one that it never gave."""
+    """The servers do not know our sync tokens any more: those that keep to it get one that they never gave."""
+    for calendar, keeper in at.keepers.items():
+        if isinstance(keeper, GoogleKeeper | MicrosoftKeeper):
+            keeper.forget_tokens(calendar)
     async with at.app.db.write() as db:
-        for row in (await db.execute(select(connections.c.id, connections.c.cursor))).all():
+        own = connections.c.provider.in_(("caldav", "ics"))
+        for row in (await db.execute(select(connections.c.id, connections.c.cursor).where(own))).all():
             memory = json.loads(row.cursor)
             cursor = json.loads(memory["cursor"])
             if cursor.get("token"):
                 cursor["token"] = cursor["token"][:-4] + "0000"
                 memory["cursor"] = json.dumps(cursor)
                 await update_connection(db, row.id, cursor=json.dumps(memory))
+
+
+def note_full_readings(at: Desk) -> list[str]:
+    """The connections that are read in full from now on, each time that they are."""
+    noted: list[str] = []
+
+    def noting(connection: ConnectionRecord, calendar: Calendar) -> Calendar:
+        read = calendar.read
+
+        async def read_noted(*args: Any, full: bool = False) -> Reading:
+            noted.extend([connection.id] if full else [])
+            return await read(*args, full=full)
+
+        return cast("Calendar", _Reading(calendar, read_noted))
+
+    at.app.wrap = noting
+    return noted
+
+
+@dataclass
+class _Reading:
+    """A calendar that is read in another way."""
+
+    _calendar: Calendar
+    read: Callable[..., Awaitable[Reading]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._calendar, name)
 
 
 async def put_twin(at: Desk) -> str:

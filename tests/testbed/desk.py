@@ -8,22 +8,46 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from calendarsync.domain.event import Resource
 from calendarsync.domain.recurrence import expand
 from calendarsync.domain.rules import is_busy
 from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
+from calendarsync.providers.tokens import Access
 from tests.testbed.dav import DavServer
 from tests.testbed.events import vcalendar
 from tests.testbed.feed import FeedServer
-from tests.testbed.installation import Installation, installation
+from tests.testbed.google_keeper import GoogleKeeper
+from tests.testbed.installation import FixedToken, Installation, installation
+from tests.testbed.microsoft_keeper import MicrosoftKeeper
 
 _EVENTS = re.compile(r"BEGIN:VEVENT.*?END:VEVENT\r?\n", re.DOTALL)
 _UNFOLD = re.compile(r"\r?\n ")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = datetime(2027, 6, 1, tzinfo=UTC)
 EMAILS = {"a": "alice@work.example", "b": "alice@home.example"}
+
+
+class Keeper(Protocol):
+    """Whoever keeps calendars, and looks at them and changes them by other means than ours.
+
+    Resources have names that end in `.ics`, and are iCalendar text, whatever the service keeps.
+    """
+
+    def newcomer(self) -> Keeper: ...
+
+    def make_calendar(self) -> str:
+        """A fresh calendar; its id, which is its URL where it has one."""
+
+    def put(self, calendar: str, name: str, data: bytes | str) -> object: ...
+
+    def delete(self, calendar: str, name: str) -> None: ...
+
+    def list(self, calendar: str) -> dict[str, str]:
+        """Names to versions."""
+
+    def read_all(self, calendar: str) -> dict[str, bytes]: ...
 
 
 @dataclass
@@ -59,14 +83,14 @@ class FeedKeeper:
 
 @dataclass
 class Desk:
-    """`a` and `b` are calendar URLs; `conn_a` and `conn_b` their connections.
+    """`a` and `b` are calendars; `conn_a` and `conn_b` their connections.
 
     Every calendar is kept by a person of its own, so that they may hold the same meeting on any server.
     """
 
     app: Installation
     account: str
-    keepers: dict[str, DavServer | FeedKeeper]
+    keepers: dict[str, Keeper]
     a: str = ""
     b: str = ""
     conn_a: str = ""
@@ -92,6 +116,11 @@ class Desk:
         keeper = self.keepers[calendar]
         if isinstance(keeper, FeedKeeper):
             return await app.connect_feed(account, calendar, **given)
+        if isinstance(keeper, GoogleKeeper | MicrosoftKeeper):
+            provider = "google" if isinstance(keeper, GoogleKeeper) else "microsoft"
+            access = Access(FixedToken(keeper.account.token), keeper.model.url)
+            return await app.connect_granted(account, provider, calendar, access, **given)
+        assert isinstance(keeper, DavServer)
         return await app.connect(account, keeper, calendar, **given)
 
     def put_a(self, name: str, data: str) -> None:
@@ -145,7 +174,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    server: DavServer | FeedKeeper, where: Path | str, server_b: DavServer | None = None, **given: Any
+    server: Keeper, where: Path | str, server_b: Keeper | None = None, **given: Any
 ) -> AsyncIterator[Desk]:
     """Fresh calendars, b's on `server_b` where one is given, connected in a fresh installation.
 

@@ -22,6 +22,7 @@ from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import canonical_url
 from calendarsync.providers.ics import FeedAddress
 from calendarsync.providers.opening import open_calendar
+from calendarsync.providers.tokens import Access
 from calendarsync.secrets import Keyring
 from calendarsync.store import tables
 from calendarsync.store.claims import Claim
@@ -54,6 +55,21 @@ class Clock:
 
 
 @dataclass
+class FixedToken:
+    """The tokens of a grant that a test has got from a model: one, which is good as long as the model says so."""
+
+    token: str
+    user: str | None = None
+
+    @property
+    def grant(self) -> str:
+        return self.token
+
+    async def access_token(self, *, rejected: str | None = None) -> str:
+        return self.token
+
+
+@dataclass
 class Installation:
     db: Database
     keyring: Keyring
@@ -61,6 +77,8 @@ class Installation:
     clock: Clock
     program: str = "1"
     wrap: Callable[[ConnectionRecord, Calendar], Calendar] = lambda _, calendar: calendar
+    grants: dict[str, Access] = field(default_factory=dict)
+    """How connections at Google and Microsoft are opened, by their ids."""
     engine: Engine = field(init=False)
     fingerprinter: Fingerprinter = field(init=False)
 
@@ -89,6 +107,7 @@ class Installation:
             fingerprinter=self.fingerprinter,
             now=self.clock,
             confined=False,
+            access=self.grants.get(connection.id),
             window=window,
         )
         return self.wrap(connection, calendar)
@@ -150,6 +169,22 @@ class Installation:
             grant_hash=self.keyring.grant_hash(calendar_id),
             **{"read_only": False, "timezone": "Europe/Berlin", **values},
         )
+
+    async def connect_granted(
+        self, account_id: str, provider: str, calendar_id: str, access: Access, **values: Any
+    ) -> str:
+        """A calendar at Google or Microsoft, as if somebody had granted access to it."""
+        connection_id = await self._insert(
+            {},
+            account_id=account_id,
+            provider=provider,
+            calendar_id=calendar_id,
+            calendar_key=sha256(f"{provider}\n{calendar_id}".encode()).hexdigest(),
+            grant_hash=self.keyring.grant_hash(access.tokens.grant),
+            **{"read_only": False, "timezone": "Europe/Berlin", **values},
+        )
+        self.grants[connection_id] = access
+        return connection_id
 
     async def _insert(self, secret: dict[str, str], **values: Any) -> str:
         connection_id = new_id("conn")
