@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 
 from calendarsync.accounts.accounts import create_account
 from calendarsync.grants import Granted, Grants, Identity, store_grant
+from calendarsync.grants.storing import open_tokens
 from calendarsync.net import HttpClient
 from calendarsync.providers.tokens import Tokens
 from calendarsync.secrets import Keyring
@@ -86,6 +87,11 @@ class Place:
         async with self.db.read() as db:
             found = (await db.execute(select(grants).where(grants.c.id == grant_id))).mappings().one()
         return dict(found)
+
+    async def refresh_token(self, grant_id: str) -> str | None:
+        sealed = (await self.row(grant_id))["credentials_encrypted"]
+        assert isinstance(sealed, bytes)
+        return open_tokens(self.keyring, grant_id, sealed).refresh_token
 
     async def change(self, grant_id: str, **values: object) -> None:
         async with self.db.write() as db:
