@@ -12,8 +12,10 @@ import structlog
 
 from calendarsync.observability import configure_logging
 from tests.api.client import Client
+from tests.api.consenting import Asked, asked, at_google, at_microsoft
 from tests.api.world import World, build, close
 from tests.store.watching import unexcused, watching
+from tests.testbed.google import Model as GoogleModel
 
 
 @pytest.fixture
@@ -30,6 +32,32 @@ async def world(database_url: str) -> AsyncIterator[World]:
 async def client(world: World) -> Client:
     """The first account's, in live mode, with the default scopes."""
     return await world.client()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(("google", "postgresql_database"), marks=pytest.mark.postgresql, id="google-postgresql"),
+        pytest.param(("microsoft", "quick_folder"), id="microsoft-sqlite"),
+    ]
+)
+async def at(request: pytest.FixtureRequest) -> AsyncIterator[Asked]:
+    """An account that asks a person with calendars at a model of a provider."""
+    provider, database = request.param
+    found = request.getfixturevalue(database)
+    url = found if provider == "google" else f"sqlite:///{found / 'calendarsync.sqlite3'}"
+    model = request.getfixturevalue(f"{provider}_model")
+    person = (at_google if provider == "google" else at_microsoft)(model)
+    with watching() as seen:
+        async with asked(url, provider, person) as made:
+            yield made
+    assert [problem for each in seen for problem in unexcused(each)] == []
+
+
+@pytest.fixture
+async def google(database_url: str, google_model: GoogleModel) -> AsyncIterator[Asked]:
+    """The same where the provider makes no difference."""
+    async with asked(database_url, "google", at_google(google_model)) as made:
+        yield made
 
 
 @pytest.fixture

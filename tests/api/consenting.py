@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html import unescape
@@ -17,6 +17,9 @@ from pydantic import SecretStr
 from calendarsync.accounts.scopes import Scope
 from tests.api.client import Answer, Client
 from tests.api.world import World, build, close
+from tests.testbed.google import Model as GoogleModel
+from tests.testbed.microsoft import Model as MicrosoftModel
+from tests.testbed.microsoft.faults import Fault as GraphFault
 from tests.testbed.oauth import CLIENT_ID, CLIENT_SECRET, OAuthServer
 
 PUBLIC = "http://127.0.0.1:8000"
@@ -74,6 +77,48 @@ class Browser:
 
 
 @dataclass
+class Person:
+    """Somebody with calendars at a model of a provider."""
+
+    email: str
+    token: str
+    api_url: str
+    calendars: list[str]
+    make_calendar: Callable[[str], str]
+    fail_listing: Callable[[], None]
+    """Calendars cannot be listed, once."""
+
+
+def at_google(model: GoogleModel) -> Person:
+    ann, boss = model.account(), model.account()
+    theirs = model.make_calendar(boss, "Board")
+    model.share(theirs, ann, "reader")
+
+    def make(name: str) -> str:
+        return model.make_calendar(ann, name)
+
+    def fail() -> None:
+        model.fail(503, method="calendarList.list")
+
+    return Person(ann.email, ann.token, model.url, [ann.email, make("Team"), theirs], make, fail)
+
+
+def at_microsoft(model: MicrosoftModel) -> Person:
+    ann = model.account()
+
+    def make(name: str) -> str:
+        return model.make_calendar(ann, name)
+
+    def fail() -> None:
+        model.faults.order(GraphFault(503, path="/calendars"))
+
+    read_only = make("Board")
+    model.set_read_only(read_only)
+    calendars = [ann.calendar_id, make("Team"), read_only]
+    return Person(ann.email, ann.token, model.url, calendars, make, fail)
+
+
+@dataclass
 class Asked:
     """An account that asks a person, who answers at the provider."""
 
@@ -82,6 +127,12 @@ class Asked:
     server: Consent
     client: Client
     browser: Browser
+    person: Person
+
+    @property
+    def calendars(self) -> list[str]:
+        """Of the person: the main one, another, and one that is read-only."""
+        return self.person.calendars
 
     async def ask(self, **more: Any) -> dict[str, Any]:
         answer = await self.client.post(AUTHORIZE, {"provider": self.provider, **more})
@@ -130,15 +181,10 @@ class Asked:
 
 @asynccontextmanager
 async def asked(
-    database_url: str,
-    provider: str,
-    *,
-    api_url: str,
-    tokens: Mapping[str, str],
-    public_url: str = PUBLIC,
+    database_url: str, provider: str, person: Person, *, public_url: str = PUBLIC
 ) -> AsyncIterator[Asked]:
-    """`tokens`: which token of the calendars' model is whose, by address."""
-    async with Consent(tokens).running() as server:
+    """The person is signed in at the provider; the account has registered `RETURN_URL`."""
+    async with Consent({person.email: person.token}).running() as server:
         world = await build(
             database_url,
             public_url=public_url,
@@ -149,12 +195,14 @@ async def asked(
             microsoft_client_id=CLIENT_ID,
             microsoft_client_secret=SecretStr(CLIENT_SECRET),
             microsoft_auth_url=server.url,
-            **{f"{provider}_api_url": api_url},
+            **{f"{provider}_api_url": person.api_url},
         )
-        server.now = lambda: world.clock[0]
+        server.now, server.person = lambda: world.clock[0], person.email
         client = await world.client(scopes=tuple(Scope))
+        registered = await client.patch("/api/v1/account", {"return_urls": [RETURN_URL]})
+        assert registered.status == 200, registered.body
         try:
-            yield Asked(world, provider, server, client, Browser(world))
+            yield Asked(world, provider, server, client, Browser(world), person)
         finally:
             await world.services.grants.close()
             await close(world)

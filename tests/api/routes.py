@@ -77,7 +77,7 @@ GETS = [route for route in ROUTES if route.method == "GET"]
 CHANGES = [
     route
     for route in ROUTES
-    if route.method in ("PATCH", "DELETE") and route.path in {each.path for each in GETS}
+    if route.method in ("PATCH", "DELETE") and route.path in {each.path for each in GETS} - {ACCOUNT}
 ]
 
 
@@ -125,13 +125,25 @@ def check_request_id(answer: Answer) -> None:
 
 
 KINDS = {
-    *("connection_id", "pair_id", "log_id", "webhook_id", "delivery_id", "key_id", "calendar_id", "event_id"),
+    *("connection_id", "pair_id", "log_id", "webhook_id", "delivery_id", "key_id"),
+    *("delegation_id", "calendar_id", "event_id"),
 }
 """What `objects` makes."""
 
+DELEGATION = {
+    "provider": "microsoft",
+    "tenant_id": "example.com",
+    "client_id": "00000000-0000-0000-0000-000000000000",
+    "client_secret": "canary-client-secret",
+    "domains": ["example.com"],
+}
+
 
 async def objects(world: World, account_id: str, mode: Mode) -> dict[str, str]:
-    """One of each, by the name of the path's parameter. There are no calendars of the sandbox in live mode."""
+    """One of each, by the name of the path's parameter.
+
+    There are no calendars of the sandbox in live mode, and no delegations in test mode.
+    """
     client = await world.client(account_id=account_id, mode=mode, scopes=tuple(Scope))
     a = await world.connection("a", account_id=account_id, mode=mode)
     b = await world.connection("b", account_id=account_id, mode=mode)
@@ -154,7 +166,10 @@ async def objects(world: World, account_id: str, mode: Mode) -> dict[str, str]:
             "recurrence": ["RRULE:FREQ=DAILY"],
         }
         ids["event_id"] = await _made(client, f"sandbox/calendars/{calendar}/events", {"title": "T", **start})
-    assert ids.keys() == (KINDS if mode is Mode.TEST else KINDS - {"calendar_id", "event_id"})
+    else:
+        ids["delegation_id"] = await _made(client, "delegations", DELEGATION)
+    elsewhere = {"delegation_id"} if mode is Mode.TEST else {"calendar_id", "event_id"}
+    assert ids.keys() == KINDS - elsewhere
     return ids | NO_IDS
 
 

@@ -12,6 +12,7 @@ import uvicorn
 
 from calendarsync.accounts.keys import Mode
 from tests.api.client import Client
+from tests.api.routes import DELEGATION
 from tests.api.world import World
 
 START_SECONDS = 120
@@ -69,6 +70,7 @@ async def things(world: World, clients: dict[Mode, Client]) -> dict[str, str]:
     ids["webhook_id"] = hook = await made(live, "webhooks", {"url": "https://hooks.example.com/"})
     ids["delivery_id"] = await made(live, f"webhooks/{hook}/test", {})
     ids["key_id"] = await made(live, "api-keys", {})
+    ids["delegation_id"] = await made(live, "delegations", DELEGATION)
     ids["calendar_id"] = calendar = await made(test, "sandbox/calendars", {"name": "Work"})
     series = {
         "start": "2026-03-30T09:00:00Z",
