@@ -8,8 +8,9 @@ are, and runs alone. Parts that depend on one another run one after the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from calendarsync.providers.base import ProviderError, Unavailable
@@ -28,131 +29,132 @@ class Request:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
-_Queued = tuple[Request, "asyncio.Future[Answer]"]
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Requests that are done one after the other, as far as they succeed."""
+
+    requests: Sequence[Request]
+    answered: asyncio.Future[list[Answer]]
 
 
 class Batcher:
-    """What tasks ask for in the same turn of the event loop is sent together."""
+    """What tasks ask for in the same two turns of the event loop is sent together."""
 
     def __init__(self, session: GraphSession) -> None:
         self._session = session
-        self._queue: list[_Queued] = []
+        self._queue: list[_Group] = []
         self._sending: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> Answer:
         """One answer; it raises as GraphSession.send does, for this request alone."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        self._queue.append((request, future))
-        if len(self._queue) == BATCH_SIZE:
-            self._flush()
-        elif len(self._queue) == 1:
-            loop.call_soon(self._flush)
-        return await future
+        (answer,) = await self._submit((request,))
+        return answer
 
     async def follow(self, link: object) -> Answer:
         """What a nextLink leads to. Raises as GraphSession.send does."""
         return await self._session.send("GET", self._session.follows(link))
 
     async def in_order(self, requests: Sequence[Request]) -> list[Answer]:
-        """One after the other, in as few HTTP requests as may be; what follows a failure is not done.
+        """The answers to requests that are done one after the other; they end with the first that fails.
 
-        The answers end with that failure. Raises as GraphSession.send does.
+        Raises as GraphSession.send does.
         """
         answers: list[Answer] = []
         for start in range(0, len(requests), BATCH_SIZE):
-            part = requests[start : start + BATCH_SIZE]
-            answers += await self._chain(part)
-            if len(answers) < start + len(part) or not answers[-1].ok:
+            answers += await self._submit(requests[start : start + BATCH_SIZE])
+            if not answers[-1].ok:
                 break
         return answers
 
-    async def _chain(self, requests: Sequence[Request]) -> list[Answer]:
-        if len(requests) == 1:
-            return [await self._alone(requests[0])]
-        found = await self._post(requests, chained=True)
-        answers = []
-        for answer in found:
-            if answer is None or answer.status == 424:
-                break
-            self._session.check(answer)
-            answers.append(answer)
-            if not answer.ok:
-                break
-        if not answers:
-            raise incomplete()
-        return answers
+    async def _submit(self, requests: Sequence[Request]) -> list[Answer]:
+        loop = asyncio.get_running_loop()
+        group = _Group(requests, loop.create_future())
+        waiting = sum(len(each.requests) for each in self._queue)
+        if waiting + len(requests) > BATCH_SIZE:
+            self._flush()
+        self._queue.append(group)
+        if waiting + len(requests) == BATCH_SIZE:
+            self._flush()
+        elif len(self._queue) == 1:
+            # A turn later than the next: a task that gathers others has them ask in the next one.
+            loop.call_soon(loop.call_soon, self._flush)
+        return await group.answered
 
     def _flush(self) -> None:
-        queued, self._queue = self._queue, []
-        if queued:
-            task = asyncio.get_running_loop().create_task(self._send(queued))
+        groups, self._queue = self._queue, []
+        if groups:
+            task = asyncio.get_running_loop().create_task(self._send(groups))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
 
-    async def _send(self, queued: Sequence[_Queued]) -> None:
+    async def _send(self, groups: Sequence[_Group]) -> None:
         try:
-            await self._settle(queued)
+            answers = await self._post([group.requests for group in groups])
         except ProviderError as error:
-            for _, future in queued:
-                if not future.done():
-                    future.set_exception(error)
-        except BaseException:
-            for _, future in queued:
-                future.cancel()
-            raise
-
-    async def _settle(self, queued: Sequence[_Queued]) -> None:
-        if len(queued) == 1:
-            request, future = queued[0]
-            answer = await self._alone(request)
-            if not future.done():
-                future.set_result(answer)
+            for group in groups:
+                if not group.answered.done():
+                    group.answered.set_exception(error)
             return
-        answers = await self._post([request for request, _ in queued])
-        for (_, future), found in zip(queued, answers, strict=True):
-            if future.done():
-                continue
-            if found is None:
-                future.set_exception(incomplete())
-                continue
-            try:
-                self._session.check(found)
-            except ProviderError as error:
-                future.set_exception(error)
-            else:
-                future.set_result(found)
+        except BaseException:
+            for group in groups:
+                group.answered.cancel()
+            raise
+        for group, found in zip(groups, answers, strict=True):
+            if not group.answered.done():
+                self._settle(group, found)
 
-    async def _alone(self, request: Request) -> Answer:
-        mailbox = await self._session.mailbox()
-        return await self._session.send(request.method, mailbox + request.path, request.body)
+    def _settle(self, group: _Group, found: Sequence[Answer | None]) -> None:
+        answers: list[Answer] = []
+        try:
+            for answer in found:
+                if answer is None:
+                    raise incomplete()
+                self._session.check(answer)
+                answers.append(answer)
+                if not answer.ok:
+                    break
+        except ProviderError as error:
+            group.answered.set_exception(error)
+        else:
+            group.answered.set_result(answers)
 
-    async def _post(self, requests: Sequence[Request], *, chained: bool = False) -> list[Answer | None]:
-        """An answer for each request, None where the batch's has none."""
+    async def _post(self, groups: Sequence[Sequence[Request]]) -> list[list[Answer | None]]:
+        """The answers by group, None where the batch's has none; a request alone goes as it is."""
         mailbox = await self._session.mailbox()
-        parts = [_part(number, mailbox, request) for number, request in enumerate(requests)]
-        if chained:
-            parts[1:] = [{**part, "dependsOn": [str(number)]} for number, part in enumerate(parts[1:])]
-        places = min(len(parts), AT_ONCE)
-        body = {"requests": parts}
-        answer = await self._session.send("POST", "/$batch", body, places=places, denied=_all_denied)
+        if sum(map(len, groups)) == 1:
+            ((only,),) = groups
+            return [[await self._session.send(only.method, mailbox + only.path, only.body)]]
+        parts = list(_parts(groups, mailbox))
+        answer = await self._session.send(
+            "POST", "/$batch", {"requests": parts}, places=min(len(parts), AT_ONCE), denied=_all_denied
+        )
         if answer.status != 200:
             raise Unavailable("Microsoft does not take several requests at once at the moment.")
-        answers: dict[str, Answer] = {}
         try:
-            for part in answer.data["responses"]:
-                answers[str(part["id"])] = part_answer(part)
+            found = {str(part["id"]): part_answer(part) for part in answer.data["responses"]}
         except (KeyError, TypeError, ValueError):
             raise incomplete() from None
-        return [answers.get(str(number)) for number in range(len(requests))]
+        numbers = count()
+        return [[found.get(str(next(numbers))) for _ in group] for group in groups]
 
 
-def _part(number: int, mailbox: str, request: Request) -> dict[str, Any]:
-    part = {"id": str(number), "method": request.method, "url": mailbox + request.path}
-    headers = {"Prefer": PREFER}
-    if request.body is None:
-        return {**part, "headers": headers}
-    return {**part, "headers": {**headers, "Content-Type": "application/json"}, "body": request.body}
+def _parts(groups: Sequence[Sequence[Request]], mailbox: str) -> Iterator[dict[str, Any]]:
+    numbers = count()
+    for group in groups:
+        for place, request in enumerate(group):
+            number = next(numbers)
+            part: dict[str, Any] = {
+                "id": str(number),
+                "method": request.method,
+                "url": mailbox + request.path,
+            }
+            part["headers"] = {"Prefer": PREFER}
+            if request.body is not None:
+                part["headers"]["Content-Type"] = "application/json"
+                part["body"] = request.body
+            if place:
+                part["dependsOn"] = [str(number - 1)]
+            yield part
 
 
 def _all_denied(answer: Answer) -> bool:

@@ -39,7 +39,7 @@ class EventReader:
         return await self.resources([pair for pair in found if pair is not None])
 
     async def _whole(self, event_id: str) -> tuple[Stored, str | None] | None:
-        event = await self._get(self._places.event(event_id, select=FIELDS, marked=True))
+        event = await self._get(event_id, self._places.event(event_id, select=FIELDS, marked=True))
         if event is None:
             return None
         if kind_of(event) != "seriesmaster":
@@ -49,13 +49,13 @@ class EventReader:
 
     async def series(self, event_id: str) -> Stored | None:
         """A series with its exceptions; None where it is not in this calendar."""
-        event = await self._get(self._places.series(event_id))
+        event = await self._get(event_id, self._places.series(event_id))
         return None if event is None else Stored.of(event)
 
     async def identity(self, event_id: str) -> Json:
         """What makes an event a copy: its transactionId and our property, as far as it has them."""
         path = self._places.event(event_id, select="id,transactionId", marked=True)
-        return await self._get(path) or {}
+        return await self._get(event_id, path) or {}
 
     async def marked_ids(self) -> frozenset[str]:
         """The events of the whole mailbox that have our property (singlevaluelegacyextendedproperty-get)."""
@@ -73,12 +73,13 @@ class EventReader:
         # In a thread, however few they are: a rule may ask for seconds of work.
         return await asyncio.to_thread(lambda: [resource_of(*pair, self._owner) for pair in pairs])
 
-    async def _get(self, path: str) -> Json | None:
+    async def _get(self, event_id: str, path: str) -> Json | None:
+        """An event that Graph does not show is there all the same, and cannot be read (rule 22)."""
         answer = await self._batcher.send(Request("GET", path))
-        if answer.status in (404, 410):
+        if answer.status in (404, 410) or answer.code == "ErrorInvalidIdMalformed":
             return None
         if not answer.ok:
-            raise refusal(answer)
+            return {"id": event_id, "start": {}}
         return answer.data if self._places.holds(answer.data) else None
 
 
