@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from calendarsync.net import HttpClient
-from calendarsync.providers.base import DiscoveredCalendar, Forbidden, NoMailbox, Unavailable
+from calendarsync.providers.base import (
+    AppForbidden,
+    DiscoveredCalendar,
+    Forbidden,
+    MissingScope,
+    NoMailbox,
+    Unavailable,
+)
 from calendarsync.providers.microsoft.batching import Batcher, Request
 from calendarsync.providers.microsoft.failures import Answer
 from calendarsync.providers.microsoft.session import GraphSession
@@ -52,7 +59,7 @@ async def _asked(batcher: Batcher, path: str) -> Json:
     """Empty where the grant does not go so far, or Graph has no answer."""
     try:
         answer = await batcher.send(Request("GET", path))
-    except (Forbidden, NoMailbox, Unavailable):
+    except (Forbidden, MissingScope, AppForbidden, NoMailbox, Unavailable):
         return {}
     return answer.data if answer.ok else {}
 
