@@ -144,7 +144,7 @@ async def test_the_same_person_has_one_grant_through_a_key_and_another_of_their_
 @pytest.mark.parametrize("kind", ["service account", "certificate"])
 @pytest.mark.parametrize("hours", [-1, 2])
 async def test_a_clock_that_is_off_is_no_end(here: Place, kind: str, hours: int) -> None:
-    """keeper.sh #631: a wrong clock is ours to set, and nobody's grant has ended."""
+    """It is ours to set."""
     grant = await delegated(here, kind)
     right = here.clock()
     here.server.now = lambda: right
