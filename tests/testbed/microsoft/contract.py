@@ -44,6 +44,7 @@ class Contract:
             return
         types = json.loads(path.read_text())["$defs"]
         types["event"]["properties"]["@removed"] = _REMOVED
+        types["resourceData"]["properties"]["id"] = {"type": "string"}  # resources/resourcedata
         types["error"] = _ERROR
         types["value"] = {"type": "object", "required": ["value"]}
         self._answers = types
