@@ -18,7 +18,10 @@ class Habits:
     delays"). `lost_token`: how a token that is not known any more is answered: 410 with a Location, or 400 with
     one of the codes. `transaction_in_delta`: whether rows show the transactionId.
 
-    Writes: `churn`: how often an event's changeKey moves on by itself after its create, as Exchange works on it.
+    Answers: `links`: whether an event names the calendar that it is in.
+
+    Writes: `shortened`: what becomes of exceptions and cancelled instances when nothing but a series' end changes.
+    `churn`: how often an event's changeKey moves on by itself after its create, as Exchange works on it.
     `transaction_after_delete`: whether the transactionId of a deleted event makes a new one, or is refused (409).
 
     Subscriptions: `subscription_minutes` is the longest life of one. `duplicates`: whether a second one to the same
@@ -36,6 +39,8 @@ class Habits:
     lag: int = 0
     lost_token: Literal["gone", "syncStateNotFound", "syncStateInvalid"] = "gone"
     transaction_in_delta: bool = True
+    links: bool = True
+    shortened: Literal["drop", "keep"] = "drop"
     churn: int = 0
     transaction_after_delete: Literal["allow", "refuse"] = "allow"
     subscription_minutes: int = 10_080

@@ -19,6 +19,7 @@ from .habits import Habits
 from .ids import event_id, find
 from .notices import Notice
 from .server import Server
+from .service import Service
 from .state import SCOPES, Event, Grant, Mail, Mailbox, Seen, World
 from .subscriptions import Lifecycle, Subscription
 from .zones import parse
@@ -44,7 +45,8 @@ class Model:
     def __init__(self, port: int = 0) -> None:
         self.world = World()
         self.contract = Contract()
-        self.server = Server(self.world, self.contract)
+        self.service = Service(self.world, self.contract)
+        self.server = Server(self.service)
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -122,15 +124,15 @@ class Model:
 
     @property
     def notices(self) -> list[Notice]:
-        return self.server.notifier.sent
+        return self.service.notifier.sent
 
     @property
     def subscriptions(self) -> dict[str, Subscription]:
-        return self.server.subscriptions.active
+        return self.service.subscriptions.active
 
     def peak(self, account: Account) -> int:
         """The most requests that were at work on a mailbox at a time; a batch counts up to four."""
-        return self.server.throttle.peak[account.email]
+        return self.service.throttle.peak[account.email]
 
     # Who is there
 
@@ -202,16 +204,16 @@ class Model:
 
     def forget_delta_tokens(self) -> None:
         """Every delta and skip token is answered as `Habits.lost_token` says."""
-        self.server.tokens.forget()
+        self.service.tokens.forget()
 
     def pass_time(self, time: timedelta) -> None:
         self.world.ahead += time
 
     def lifecycle(self, subscription_id: str, event: Lifecycle) -> None:
-        self.server.subscriptions.lifecycle(subscription_id, event)
+        self.service.subscriptions.lifecycle(subscription_id, event)
 
     def drop_notices(self, count: int) -> None:
-        self.server.notifier.drop = count
+        self.service.notifier.drop = count
 
     @property
     def latency(self) -> float:
@@ -227,8 +229,8 @@ class Model:
         """An event as it comes by other ways than Graph, such as an invitation; its immutable id.
 
         `body` as for a create. `forced` is answered whatever was written: isOrganizer, responseStatus, organizer,
-        iCalUId, isCancelled, originalStartTimeZone; for an instance whose series is not there, type and
-        seriesMasterId.
+        iCalUId, isCancelled, originalStartTimeZone. With `type="exception"` it is an instance whose series is not
+        there, as somebody has it who was invited to one instance alone.
         """
         with self.world.lock:
             calendar = self.world.calendars[calendar_id]
@@ -236,15 +238,25 @@ class Model:
             event = Event(calendar, start, end, writing.fields(body), self.world.now(), forced=forced)
             if body.get("recurrence"):
                 writing.set_recurrence(event, body["recurrence"])
+            if forced.get("type") == "exception":
+                nowhere = event_id(replace(event, key=secrets.token_urlsafe(24)), immutable=True)
+                event.forced.setdefault("seriesMasterId", nowhere)
             self.world.add(event)
             return event_id(event, immutable=True)
 
     def force(self, named: str, **forced: Any) -> None:
-        """Changes what `place` had forced, as the organizer's side or an answer of the owner's does."""
+        """Changes what `place` had forced, as the organizer's side or an answer of the owner's does.
+
+        `named` may be one instance of a series, which is an exception then.
+        """
         with self.world.lock:
-            event = find(self.world, named).event
-            event.forced |= forced
-            self.world.touch(event, "updated")
+            view = find(self.world, named)
+            if view.day is None:
+                view.event.forced |= forced
+            else:
+                writing.update(self.world, view, {})
+                view.event.exceptions[view.day].forced |= forced
+            self.world.touch(view.event, "updated")
 
     def move(self, named: str, calendar_id: str) -> None:
         """Somebody drags an event to another calendar of the mailbox: its usual id changes, the immutable not."""

@@ -10,6 +10,7 @@ import html
 import re
 from typing import Any
 
+from .errors import bad_request
 from .ids import event_id
 from .requests import Request, Shape
 from .series import View
@@ -53,6 +54,7 @@ def event_json(world: World, view: View, request: Request, shape: Shape) -> dict
     """Everything that `shape` asks for; `id` and the ETag are always there."""
     whole = _whole(view, request)
     if shape.select is not None:
+        _check_names(shape.select, set(whole))
         wanted = {name.casefold() for name in shape.select} | {"id"}
         whole = {name: value for name, value in whole.items() if name.casefold() in wanted}
         if "cancelledoccurrences" in wanted and view.type == "seriesMaster":
@@ -62,17 +64,21 @@ def event_json(world: World, view: View, request: Request, shape: Shape) -> dict
             {"id": name, "value": text} for name, text in view.properties.items() if name in shape.properties
         ]
         whole |= {"singleValueExtendedProperties": shown} if shown else {}
-    if (
-        shape.exceptions is not None
-        and view.type == "seriesMaster"
-        and _selected("exceptionOccurrences", shape)
-    ):
+    if shape.exceptions and view.type == "seriesMaster" and _selected("exceptionOccurrences", shape):
         whole["exceptionOccurrences"] = [
             event_json(world, View(view.event, day), request, shape.exceptions)
             for day in sorted(view.event.exceptions)
         ]
-    links = _links(view.event.calendar, request)
+    links = _links(view.event.calendar, request) if world.habits.links else {}
     return {"@odata.etag": etag(view)} | whole | links
+
+
+def _check_names(select: set[str], known: set[str]) -> None:
+    """Raises 400 for a property that events do not have."""
+    more = {"id", "originalStart", "cancelledOccurrences", "exceptionOccurrences", "calendar", "attachments"}
+    for name in select - known - more:
+        message = f"Could not find a property named '{name}' on type 'microsoft.graph.event'."
+        raise bad_request("BadRequest", message)
 
 
 def _selected(name: str, shape: Shape) -> bool:
@@ -99,9 +105,7 @@ def _whole(view: View, request: Request) -> dict[str, Any]:
             "bodyPreview": as_text(fields.get("body"))[:255].strip(),
             "seriesMasterId": event_id(event, immutable=request.immutable) if is_instance else None,
             "type": view.type,
-            "webLink": "https://outlook.office365.com/owa/?itemid="
-            + event.key
-            + "&exvsurl=1&path=/calendar/item",
+            "webLink": f"https://outlook.office365.com/owa/?itemid={event.key}&exvsurl=1&path=/calendar/item",
             "recurrence": None if is_instance else event.recurrence,
             "responseStatus": answered,
             "organizer": {"emailAddress": owner},
@@ -110,13 +114,14 @@ def _whole(view: View, request: Request) -> dict[str, Any]:
             **({"originalStart": _original_start(view)} if is_instance else {}),
         }
         | {name: value for name, value in fields.items() if name != "locations"}
+        | ({"transactionId": None} if is_instance else {})
         | {
             "body": _body(fields.get("body"), as_plain=request.text_bodies),
             "location": named or {"displayName": ""},
             "start": render(view.start, request.timezone, all_day=view.all_day),
             "end": render(view.end, request.timezone, all_day=view.all_day),
         }
-        | {name: value for name, value in event.forced.items() if name != "iCalUId"}
+        | {name: value for name, value in view.forced.items() if name != "iCalUId"}
     )
 
 

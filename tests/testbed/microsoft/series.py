@@ -60,6 +60,10 @@ class View:
         return self.event.fields | (self.override.fields if self.override else {})
 
     @property
+    def forced(self) -> dict[str, Any]:
+        return self.event.forced | (self.override.forced if self.override else {})
+
+    @property
     def properties(self) -> dict[str, str]:
         return self.event.properties | (self.override.properties if self.override else {})
 

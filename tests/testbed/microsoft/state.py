@@ -62,6 +62,7 @@ class Override:
     fields: dict[str, Any]
     properties: dict[str, str]
     change_key: str
+    forced: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

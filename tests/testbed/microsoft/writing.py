@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import takewhile
 from typing import Any
 
 from . import errors, recurrence
 from .extended import extended_id
+from .habits import Habits
 from .ids import event_id
 from .series import View, check_apart, check_neighbours, days
 from .state import Calendar, Event, Mail, Override, World, change_key
@@ -72,12 +74,12 @@ def update(world: World, view: View, body: dict[str, Any]) -> None:
     if view.day is not None:
         _update_instance(world, view, body)
     else:
-        _update_event(view.event, body)
+        _update_event(view.event, body, world.habits)
     world.touch(view.event, "updated")
     _mail(world, view, "update")
 
 
-def _update_event(event: Event, body: dict[str, Any]) -> None:
+def _update_event(event: Event, body: dict[str, Any], habits: Habits) -> None:
     """All of it or, where a part is refused, nothing."""
     draft = replace(event, properties=dict(event.properties), fields=event.fields | fields(body))
     draft.start, draft.end = _times(body, View(event))
@@ -88,10 +90,26 @@ def _update_event(event: Event, body: dict[str, Any]) -> None:
     if "recurrence" in body or (moved and event.recurrence is not None):
         set_recurrence(draft, body.get("recurrence", _moved_range(draft)))
     if moved or draft.recurrence != event.recurrence:
-        # Exchange keeps exceptions by the times that they replace; with other times none of them is left.
-        draft.exceptions, draft.cancelled = {}, set()
+        _reset_instances(draft, keep=not moved and habits.shortened == "keep" and _same_pattern(draft, event))
     _set_properties(draft.properties, body)
     vars(event).update(vars(draft))
+
+
+def _same_pattern(one: Event, other: Event) -> bool:
+    """Whether two forms of a series differ in nothing but its end."""
+    if one.recurrence is None or other.recurrence is None:
+        return False
+    same_start = one.recurrence["range"]["startDate"] == other.recurrence["range"]["startDate"]
+    return same_start and one.recurrence["pattern"] == other.recurrence["pattern"]
+
+
+def _reset_instances(event: Event, *, keep: bool) -> None:
+    """Exchange keeps exceptions by the times that they replace; with other times none of them is left."""
+    left = (
+        set(takewhile(lambda day: day <= max(event.exceptions, default=day), days(event))) if keep else set()
+    )
+    event.exceptions = {day: one for day, one in event.exceptions.items() if day in left}
+    event.cancelled = set(event.cancelled) if keep else set()
 
 
 def _moved_range(event: Event) -> dict[str, Any] | None:
@@ -113,7 +131,8 @@ def _update_instance(world: World, view: View, body: dict[str, Any]) -> None:
         check_neighbours(view.event, view.day, start, end)
     properties = dict(view.override.properties) if view.override else {}
     _set_properties(properties, body)
-    view.event.exceptions[view.day] = Override(start, end, merged, properties, change_key())
+    forced = view.override.forced if view.override else {}
+    view.event.exceptions[view.day] = Override(start, end, merged, properties, change_key(), forced)
 
 
 def delete(world: World, view: View) -> None:
@@ -255,7 +274,7 @@ def _set_properties(properties: dict[str, str], body: dict[str, Any]) -> None:
 
 def _mail(world: World, view: View, kind: str) -> None:
     """Whoever is invited hears of every change by the organizer."""
-    if not view.event.forced.get("isOrganizer", True):
+    if not view.forced.get("isOrganizer", True):
         return
     for one in view.fields.get("attendees") or ():
         to = str((one.get("emailAddress") or {}).get("address", ""))
