@@ -72,6 +72,14 @@ def test_a_sync_names_what_changed_once_and_what_was_deleted_in_short(ann: Calle
     assert kept in [each["id"] for each in ann.list()]
 
 
+def test_a_sync_comes_in_the_order_of_changes(ann: Caller) -> None:
+    first, second = ann.insert()["id"], ann.insert()["id"]
+    token = ann.page()["nextSyncToken"]
+    for event_id in (second, first):
+        ann.patch(event_id, {"summary": "Changed"})
+    assert [each["id"] for each in ann.list(syncToken=token)] == [second, first]
+
+
 def test_a_sync_after_a_ranged_listing_is_not_kept_to_its_range(ann: Caller) -> None:
     near = ann.insert(start=at("2026-06-01 10:00"), end=at("2026-06-01 11:00"))["id"]
     ann.insert()

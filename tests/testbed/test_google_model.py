@@ -78,6 +78,8 @@ def test_an_ical_uid_is_taken_once_and_makes_an_id_of_its_own(ann: Caller) -> No
     assert first["iCalUID"] == "abc@elsewhere.example"
     assert first["id"].startswith("_")
     assert refusal(ann.raw("POST", json=meeting(iCalUID="abc@elsewhere.example"))) == (409, "duplicate")
+    ann.insert(id="fresh0000")
+    assert refusal(ann.raw("POST", json=meeting(iCalUID="fresh0000@google.com"))) == (409, "duplicate")
     assert [each["id"] for each in ann.list(iCalUID="abc@elsewhere.example")] == [first["id"]]
 
 
@@ -203,6 +205,7 @@ def test_an_import_is_a_copy_of_what_somebody_else_organizes(ann: Caller) -> Non
     assert first["organizer"] == {"email": "boss@other.example"}
     again = got(ann.raw("POST", "/import", json=foreign | {"summary": "Later", "sequence": 1}))
     assert (again["id"], again["summary"]) == (first["id"], "Later")
+    assert refusal(ann.raw("POST", "/import", json=foreign)) == (400, "invalid")
     moved = {"start": at("2026-03-02 09:00")}
     assert refusal(ann.raw("PATCH", f"/{first['id']}", json=moved)) == (403, "forbiddenForNonOrganizer")
 

@@ -148,6 +148,15 @@ def test_a_guest_of_a_series_sees_its_exceptions(ann: Caller, bob: Caller) -> No
     assert theirs == ["2026-03-02T10:00", "2026-03-09T08:00", "2026-03-23T10:00", "2026-03-30T10:00"]
 
 
+def test_a_guest_who_comes_later_sees_the_exceptions_too(ann: Caller, bob: Caller) -> None:
+    series = ann.insert(**weekly())["id"]
+    ann.patch(f"{series}_{SECOND}", {"attendees": guests(bob), "summary": "Changed"})
+    bob.delete(f"{series}_{SECOND}")
+    ann.delete(f"{series}_20260316T090000Z")
+    ann.patch(series, {"attendees": guests(bob)})
+    assert [each["summary"] for each in bob.instances(series)] == ["Meeting", "Changed", "Meeting", "Meeting"]
+
+
 @pytest.mark.parametrize(
     ("wish", "mails"),
     [

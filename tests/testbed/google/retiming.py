@@ -30,7 +30,7 @@ def follow(world: World, calendar: Calendar, master: Entry, before: dict[str, An
 
 
 def settle_exceptions(world: World, calendar: Calendar, master: Entry) -> None:
-    """After a series changed its times. Exceptions of a series that is timed no more, or timed now, go in any case."""
+    """After a series changed its times. Where it becomes all-day, or timed, its exceptions go in any case."""
     if master.master_id is not None:
         return
     habit = world.habits.retimed
