@@ -164,6 +164,6 @@ def microsoft_model(microsoft_server: MicrosoftModel) -> Iterator[MicrosoftModel
     """The model of Microsoft Graph; a request or answer that breaks Graph's own description fails the test."""
     microsoft_server.reset()
     yield microsoft_server
-    found = list(microsoft_server.violations)
+    violations = list(microsoft_server.violations)
     microsoft_server.reset()
-    assert found == []
+    assert not violations, "\n".join(violations)

@@ -1,25 +1,248 @@
-"""What the probe of Graph does not see of its model: faults, limits, contract and the strings that tests pull."""
+"""The model of Graph: the probe of documented behaviour, the check of types, and who may do what."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import httpx
+import pytest
 
+from tests.testbed.graph_checks.kit import CHECKS, Graph, event, is_error
 from tests.testbed.microsoft import Model
+from tests.testbed.microsoft.contract import SCHEMA, Contract
+from tests.testbed.process import free_port, running
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+described = pytest.mark.skipif(not SCHEMA.exists(), reason="../shared is not here")
 
 
-def test_an_event_comes_back(microsoft_model: Model) -> None:
+@pytest.fixture
+def graph(microsoft_model: Model) -> Iterator[Graph]:
+    """Somebody with a mailbox, and a calendar in it."""
+    graph = Graph(microsoft_model.url, microsoft_model.account().token)
+    yield graph
+    graph.close()
+
+
+def as_another(model: Model, token: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=f"{model.url}/v1.0", headers=headers, trust_env=False)
+
+
+def test_the_probe_of_documented_behaviour_passes_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(TESTS)
+    port = free_port()
+    with running([sys.executable, "-m", "testbed", "microsoft", "--port", str(port)], port, tmp_path / "log"):
+        command = [sys.executable, "testbed/probe_graph.py", f"http://127.0.0.1:{port}", "test-token"]
+        probed = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    count = probed.stdout.count("PASS | ")
+    assert probed.stdout.splitlines()[-1] == f"{count} of {count}", probed.stdout
+    assert count >= 60
+
+
+def test_every_check_of_the_probe_can_fail(microsoft_model: Model) -> None:
+    """Against a service that answers everything with an empty object no check passes."""
+    graph = Graph(microsoft_model.url, microsoft_model.account().token)
+    graph.http.close()
+    empty = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
+    graph.http = httpx.Client(base_url="http://graph.example/v1.0", transport=empty)
+    graph.base = "http://127.0.0.1:9"
+    passed = [claim for _, claim, run in CHECKS if _passes(run, graph)]
+    assert passed == []
+
+
+def _passes(run: Callable[[Graph], None], graph: Graph) -> bool:
+    try:
+        run(graph)
+    except Exception:  # noqa: BLE001 whatever goes wrong is a check that failed
+        return False
+    return True
+
+
+# Violations
+
+
+@described
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        ({"summary": "Lunch"}, "does not have: 'summary' does"),
+        ({"showAs": "away"}, "'away' does not match"),
+        ({"subject": 5}, "5 is not of type 'string', 'null'"),
+        ({"start": {"date": "2026-03-02"}}, "does not have: 'date' does"),
+        ({"iCalUId": "x"}, "iCalUId is written by Graph alone"),
+        ({"transactionId": "x"}, "transactionId can't be changed"),
+    ],
+    ids=["unknown", "enumeration", "type", "nested", "read-only", "transactionId"],
+)
+def test_a_request_that_graph_does_not_describe_is_a_violation(
+    microsoft_model: Model, graph: Graph, body: dict[str, Any], found: str
+) -> None:
+    made = graph.make()
+    graph.patch(made["id"], **body)
+    assert any(found in one for one in microsoft_model.violations), microsoft_model.violations
+    microsoft_model.violations.clear()
+
+
+@described
+def test_a_query_option_that_a_page_does_not_name_is_a_violation(
+    microsoft_model: Model, graph: Graph
+) -> None:
+    graph.get(graph.events, _format="json")
+    assert microsoft_model.violations == ["GET calendars/{calendar}/events: no query option $format"]
+    microsoft_model.violations.clear()
+
+
+@described
+def test_an_answer_that_graph_does_not_describe_is_a_violation(microsoft_model: Model, graph: Graph) -> None:
+    named = microsoft_model.place(graph.calendar, event(), showAs="away")
+    graph.read(named)
+    assert microsoft_model.violations
+    assert all(one.startswith("answer event/showAs") for one in microsoft_model.violations)
+    microsoft_model.violations.clear()
+
+
+@described
+def test_enumerations_of_requests_may_be_written_in_any_case(microsoft_model: Model, graph: Graph) -> None:
+    made = graph.make(showAs="OOF", sensitivity="Private", body={"contentType": "HTML", "content": ""})
+    assert (made["showAs"], made["sensitivity"]) == ("oof", "private")
+    assert microsoft_model.violations == []
+
+
+def test_without_the_schema_nothing_is_checked(tmp_path: Path) -> None:
+    contract = Contract(tmp_path / "nothing.json")
+    assert not contract.checked
+    assert contract.request("event", {"summary": "Lunch"}) == []
+
+
+_ASKING = """
+import httpx
+from tests.testbed.fixtures import microsoft_model, microsoft_server
+
+
+def test_asking(microsoft_model):
+    headers = {"Authorization": f"Bearer {microsoft_model.account().token}"}
+    url = f"{microsoft_model.url}/v1.0/me/calendars?%s=1"
+    assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "outcome"),
+    [("$top", "1 passed"), ("$format", "1 passed, 1 error")],
+    ids=["described", "not described"],
+)
+def test_a_violation_fails_the_test_that_caused_it(tmp_path: Path, option: str, outcome: str) -> None:
+    (tmp_path / "test_asking.py").write_text(_ASKING % option)
+    command = [sys.executable, "-m", "pytest", "-q", "-c", "pyproject.toml", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert run.stdout.splitlines()[-1].startswith(f"{outcome} in"), run.stdout
+
+
+# Who may do what
+
+
+def test_somebody_elses_mailbox_is_closed(microsoft_model: Model, graph: Graph) -> None:
+    made = graph.make()
+    other = microsoft_model.account()
+    with as_another(microsoft_model, other.token) as bob:
+        is_error(bob.get(f"/me/events/{made['id']}"), 404, "ErrorItemNotFound")
+        owner = graph.get("/me").json()["id"]
+        is_error(bob.get(f"/users/{owner}/events"), 403, "ErrorAccessDenied")
+        is_error(bob.get("/users/nobody@example.com/events"), 404, "Request_ResourceNotFound")
+
+
+def test_an_application_reaches_every_mailbox_and_has_none_of_its_own(
+    microsoft_model: Model, graph: Graph
+) -> None:
+    made, owner = graph.make(), graph.get("/me").json()["mail"]
+    with as_another(microsoft_model, microsoft_model.application()) as application:
+        assert application.get(f"/users/{owner}/events/{made['id']}").status_code == 200
+        changed = application.patch(f"/users/{owner}/events/{made['id']}", json={"subject": "Other"})
+        assert changed.json()["subject"] == "Other"
+        is_error(application.get("/me/events"), 400)
+
+
+def test_a_shared_calendar_is_in_both_lists_and_may_be_read_alone(
+    microsoft_model: Model, graph: Graph
+) -> None:
+    made, other = graph.make(), microsoft_model.account()
+    microsoft_model.share(graph.calendar, other, can_edit=False)
+    with as_another(microsoft_model, other.token) as bob:
+        (row,) = [
+            row for row in bob.get("/me/calendars").json()["value"] if row["owner"]["address"] != other.email
+        ]
+        assert row["canEdit"] is False
+        events = f"/me/calendars/{row['id']}/events"
+        assert [one["id"] for one in bob.get(events).json()["value"]] == [made["id"]]
+        is_error(bob.post(events, json=event()), 403, "ErrorAccessDenied")
+        is_error(bob.delete(f"/me/events/{made['id']}"), 403, "ErrorAccessDenied")
+        microsoft_model.unshare(graph.calendar, other)
+        is_error(bob.get(events), 404, "ErrorItemNotFound")
+
+
+def test_a_calendar_becomes_read_only_and_goes(microsoft_model: Model, graph: Graph) -> None:
+    microsoft_model.set_read_only(graph.calendar)
+    assert graph.get(f"/me/calendars/{graph.calendar}").json()["canEdit"] is False
+    is_error(graph.post(), 403, "ErrorAccessDenied")
+    microsoft_model.remove_calendar(graph.calendar)
+    is_error(graph.get(graph.events), 404, "ErrorItemNotFound")
+
+
+def test_a_mailbox_without_a_licence(microsoft_model: Model) -> None:
     account = microsoft_model.account()
-    headers = {"Authorization": f"Bearer {account.token}"}
-    with httpx.Client(base_url=f"{microsoft_model.url}/v1.0", headers=headers, trust_env=False) as client:
-        at = {"timeZone": "W. Europe Standard Time"}
-        body = {
-            "start": {"dateTime": "2026-03-02T10:00:00", **at},
-            "end": {"dateTime": "2026-03-02T11:00:00", **at},
-        }
-        made = client.post("/me/events", json=body)
-        assert made.status_code == 201
-        assert (
-            client.get(f"/me/events/{made.json()['id']}")
-            .json()["start"]["dateTime"]
-            .startswith("2026-03-02T09")
+    microsoft_model.set_licensed(account, licensed=False)
+    with as_another(microsoft_model, account.token) as ann:
+        assert ann.get("/me").json()["mail"] == account.email
+        is_error(ann.get("/me/calendars"), 404, "MailboxNotEnabledForRESTAPI")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "method", "path", "code"),
+    [
+        ({"Calendars.Read"}, "POST", "/me/events", "ErrorAccessDenied"),
+        ({"User.Read"}, "GET", "/me/calendars", "ErrorAccessDenied"),
+        ({"Calendars.ReadWrite"}, "GET", "/me/mailboxSettings", "ErrorAccessDenied"),
+        ({"Calendars.ReadWrite"}, "GET", "/me", "Authorization_RequestDenied"),
+    ],
+    ids=["write", "read", "settings", "user"],
+)
+def test_a_scope_that_was_not_granted(
+    microsoft_model: Model, scopes: set[str], method: str, path: str, code: str
+) -> None:
+    account = microsoft_model.account(scopes=frozenset(scopes))
+    with as_another(microsoft_model, account.token) as ann:
+        is_error(ann.request(method, path, json=event() if method == "POST" else None), 403, code)
+        microsoft_model.narrow(
+            account, frozenset({"Calendars.ReadWrite.Shared", "MailboxSettings.Read", "User.Read"})
         )
+        allowed = ann.request(method, path, json=event() if method == "POST" else None)
+        assert allowed.status_code in (200, 201)
+
+
+def test_a_token_is_revoked_or_replaced(microsoft_model: Model) -> None:
+    account = microsoft_model.account()
+    old, new = account.token, microsoft_model.rotate(account)
+    for token, status in ((old, 401), (new, 200)):
+        with as_another(microsoft_model, token) as ann:
+            assert ann.get("/me").status_code == status
+    microsoft_model.revoke(account)
+    with as_another(microsoft_model, new) as ann:
+        refused = ann.get("/me")
+        is_error(refused, 401, "InvalidAuthenticationToken")
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_paths_that_are_nobodys(microsoft_model: Model, graph: Graph) -> None:
+    is_error(graph.get("/me/nothing"), 400)
+    is_error(graph.http.put(f"/me/events/{graph.make()['id']}", json={}), 405)
+    is_error(graph.http.get(f"{microsoft_model.url}/beta/me"), 400)
+    is_error(graph.get("/me/events/AAMkADnothing"), 400, "ErrorInvalidIdMalformed")
+    assert graph.get(f"/me/calendars('{graph.calendar}')/events").status_code == 200

@@ -10,12 +10,14 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError
 
 SCHEMA = Path(__file__).resolve().parents[4] / "shared" / "testbed" / "graph-calendar.schema.json"
+UNKNOWN = "a property that the type does not have:"
 _REMOVED = {
     "type": "object",
     "required": ["reason"],
@@ -65,9 +67,24 @@ class Contract:
             types = self._requests if is_request else self._answers
             self._validators[key] = Draft202012Validator({"$ref": f"#/$defs/{type_name}", "$defs": types})
         return [
-            f"{type_name}{''.join(f'/{step}' for step in error.absolute_path)}: {error.message[:200]}"
-            for error in self._validators[key].iter_errors(body)
+            f"{type_name}{''.join(f'/{step}' for step in error.absolute_path)}: {_text(error)}"
+            for whole in self._validators[key].iter_errors(body)
+            for error in _leaves(whole)
         ]
+
+
+def _leaves(error: ValidationError) -> Iterator[ValidationError]:
+    """What is wrong with a value of a type that may be null as well: why it is not of the type."""
+    inner = [one for one in error.context or () if (one.validator, one.validator_value) != ("type", "null")]
+    if not inner:
+        yield error
+    for one in inner:
+        yield from _leaves(one)
+
+
+def _text(error: ValidationError) -> str:
+    unknown = f"{UNKNOWN} " if error.validator == "additionalProperties" else ""
+    return unknown + error.message[:200]
 
 
 def _any_case(node: Any) -> Any:

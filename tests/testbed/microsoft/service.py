@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from . import errors, routes, writing
 from .access import Call, check_scope, open_mailbox
-from .contract import Contract
+from .contract import UNKNOWN, Contract
 from .delta import Tokens
 from .errors import ApiError
 from .faults import Fault
@@ -112,7 +112,7 @@ class Service:
             if request.method == "PATCH" and "transactionId" in request.body:
                 found.append("event: transactionId can't be changed")
         self.world.violations += [f"request {one}" for one in found]
-        if any("Additional properties" in one for one in found):
+        if any(UNKNOWN in one for one in found):
             raise errors.bad_request("RequestBodyRead", "A property does not exist on the type of the body.")
 
     def _check_answer(self, type_name: str, answer: Answer) -> None:
