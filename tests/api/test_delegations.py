@@ -179,12 +179,9 @@ async def company(
     provider = request.param.split()[0]
     person = at_google(google_model) if provider == "google" else at_microsoft(microsoft_model)
     async with asked(database_url, provider, person) as at:
-        at.server.employees = {person.email}
+        arrange(at)
         at.server.secrets = {APPLICATION: SECRET}
         body = of_google() if provider == "google" else of_microsoft()
-        at.server.keys[SERVICE_ACCOUNT] = (
-            rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        )
         if request.param.endswith("certificate"):
             at.server.keys[APPLICATION] = certificate_of(rsa_key())
             del body["client_secret"]
@@ -257,9 +254,7 @@ async def test_it_needs_its_scope(company: Asked) -> None:
 
 async def test_a_person_who_is_not_there(google: Asked) -> None:
     await delegated(google.client, of_google())
-    google.server.keys[SERVICE_ACCOUNT] = (
-        rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    )
+    arrange(google)
     answer = await connect(google, delegated_user="nobody@example.com")
     assert (answer.status, answer.fields) == (422, {"delegated_user"})
     assert "no such person" in answer.error["message"]
@@ -284,9 +279,89 @@ async def test_what_is_connected_expires_with_its_delegation(company: Asked) -> 
     assert "connect it anew" in left["last_error"]["message"]
     async with company.world.db.read() as connection:
         (event,) = (await connection.execute(select(webhook_events))).mappings().all()
-        (row,) = (await connection.execute(select(connections))).mappings().all()
     assert (event["type"], event["data"]["id"]) == ("connection.expired", made["id"])
     assert await grants_kept(company) == 0
     check_error(await connect(company), 403, "forbidden")
-    # A new delegation of the organisation takes up where it stood.
-    assert row["cursor"] is None
+
+
+async def end_of_delegation(at: Asked) -> str:
+    """The id of a connection whose delegation has been deleted."""
+    made: str = (await connect(at)).json["id"]
+    (delegation,) = (await at.client.get(URL)).json["delegations"]
+    assert (await at.client.delete(f"{URL}/{delegation['id']}")).status == 204
+    return made
+
+
+async def test_another_delegation_takes_up_what_the_one_before_left(google: Asked) -> None:
+    arrange(google)
+    await delegated(google.client, of_google())
+    left = await end_of_delegation(google)
+    await delegated(google.client, of_google())
+    answer = await connect(google)
+    assert answer.status == 201, answer.body
+    assert (answer.json["id"], answer.json["status"], answer.json["last_error"]) == (left, "active", None)
+    assert len(await google.connections()) == 1
+    check_error(await connect(google), 409, "conflict")
+
+
+async def test_the_person_takes_up_what_a_delegation_left(google: Asked) -> None:
+    arrange(google)
+    await delegated(google.client, of_google())
+    left = await end_of_delegation(google)
+    google.server.person = "mallory@example.com"
+    assert (await google.grant(await google.ask(connection_id=left))).status == 409
+    google.server.person = google.person.email
+    assert (await google.grant(await google.ask(connection_id=left))).status == 200
+    (row,) = await google.connections()
+    assert (row["id"], row["status"], row["last_error"]) == (left, "active", None)
+    found = await google.client.post(f"{CONNECTIONS}/discover", {"grant_of": left})
+    assert found.status == 200, found.body
+
+
+async def test_a_new_key_in_place_of_the_old(google: Asked) -> None:
+    arrange(google)
+    made = await delegated(google.client, of_google())
+    connected = (await connect(google)).json["id"]
+    await expire(google, connected)
+    google.server.keys[SERVICE_ACCOUNT] = public_pem(rsa_key(3072))
+    google.world.tick(4_000)  # what the old key got has run out
+    url, changes = f"{URL}/{made['id']}", of_google(private_key=private_pem(rsa_key(3072)))
+    answer = await google.client.patch(url, {"service_account": changes["service_account"]})
+    assert (answer.status, answer.json) == (200, made)
+    (row,) = await google.connections()
+    assert (row["status"], row["last_error"]) == ("active", None)
+    found = await google.client.post(f"{CONNECTIONS}/discover", {"grant_of": connected})
+    assert found.status == 200, found.body
+
+
+async def test_keys_that_cannot_take_the_place(admin: Client) -> None:
+    google = f"{URL}/{(await delegated(admin, of_google()))['id']}"
+    microsoft = f"{URL}/{(await delegated(admin, of_microsoft()))['id']}"
+    other = of_google(client_email="other@example.com")["service_account"]
+    for url, body, field in [
+        (google, {"service_account": other}, "service_account.client_email"),
+        (google, {"client_secret": "x"}, "client_secret"),
+        (microsoft, {"service_account": of_google()["service_account"]}, "service_account"),
+        (microsoft, {"certificate": "x"}, "private_key"),
+        (microsoft, {"domains": ["example.com"]}, "domains"),
+    ]:
+        answer = await admin.patch(url, body)
+        assert (answer.status, answer.fields) == (422, {field}), answer.body
+    assert (await admin.patch(microsoft, {"client_secret": "another"})).status == 200
+    assert (await admin.patch(microsoft, {})).status == 200
+
+
+def public_pem(key: rsa.RSAPrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def arrange(at: Asked) -> None:
+    """The service account and the person are known at Google."""
+    at.server.employees = {at.person.email}
+    at.server.keys[SERVICE_ACCOUNT] = public_pem(rsa_key())
+
+
+async def expire(at: Asked, connection_id: str) -> None:
+    async with at.world.db.write() as connection:
+        change = connections.update().where(connections.c.id == connection_id)
+        await connection.execute(change.values(status="expired", last_error_code="not_authorized"))

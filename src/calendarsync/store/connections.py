@@ -95,6 +95,14 @@ async def shares_grant(
     return (await connection.execute(query.limit(1), tenant.parameters())).first() is not None
 
 
+async def get_by_calendar(
+    connection: AsyncConnection, tenant: Tenant, calendar_key: str
+) -> RowMapping | None:
+    """The connection to a calendar."""
+    query = select(*_SHOWN).where(owned(connections), connections.c.calendar_key == calendar_key)
+    return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
+
+
 async def connected_keys(
     connection: AsyncConnection, tenant: Tenant, calendar_keys: Collection[str]
 ) -> frozenset[str]:

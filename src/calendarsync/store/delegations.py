@@ -13,7 +13,6 @@ from calendarsync.store.tables import connections, delegations, grants
 from calendarsync.store.tenancy import Tenant, owned
 
 _ORDER = (delegations.c.created_at, delegations.c.id)
-_SHOWN = [column for column in delegations.c if column.name not in {"credentials_encrypted", "account_id"}]
 
 
 async def insert_delegation(connection: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> None:
@@ -21,27 +20,41 @@ async def insert_delegation(connection: AsyncConnection, tenant: Tenant, values:
 
 
 async def list_delegations(connection: AsyncConnection, tenant: Tenant, page: Page) -> Slice:
-    """The oldest first, without their credentials. Raises NoSuchItem."""
+    """The oldest first. Raises NoSuchItem."""
     mine = owned(delegations)
-    query = select(*_SHOWN).where(mine)
+    query = select(delegations).where(mine)
     return await read_page(connection, query, _ORDER, mine, page, parameters=tenant.parameters())
 
 
 async def get_delegation(
     connection: AsyncConnection, tenant: Tenant, delegation_id: str, *, lock: bool = False
 ) -> RowMapping | None:
-    """Without its credentials. `lock`: nobody else changes or uses it until the transaction ends."""
-    query = select(*_SHOWN).where(owned(delegations), delegations.c.id == delegation_id)
+    """`lock`: nobody else changes it until the transaction ends."""
+    query = select(delegations).where(owned(delegations), delegations.c.id == delegation_id)
     if lock:
         query = query.with_for_update()
     return (await connection.execute(query, tenant.parameters())).mappings().one_or_none()
 
 
 async def delegations_to(connection: AsyncConnection, tenant: Tenant, provider: str) -> Sequence[RowMapping]:
-    """All of a provider, credentials included, the latest first."""
+    """All of a provider, the latest first."""
     query = select(delegations).where(owned(delegations), delegations.c.provider == provider)
     query = query.order_by(*(column.desc() for column in _ORDER))
     return (await connection.execute(query, tenant.parameters())).mappings().all()
+
+
+async def people_through(connection: AsyncConnection, tenant: Tenant, delegation_id: str) -> Sequence[str]:
+    """The addresses of those who have a grant through a delegation."""
+    query = select(grants.c.email).where(owned(grants), grants.c.delegation_id == delegation_id)
+    return (await connection.execute(query.order_by(grants.c.email), tenant.parameters())).scalars().all()
+
+
+async def renew_delegation(
+    connection: AsyncConnection, tenant: Tenant, delegation_id: str, credentials_encrypted: bytes
+) -> None:
+    change = update(delegations).where(owned(delegations), delegations.c.id == delegation_id)
+    change = change.values(credentials_encrypted=credentials_encrypted)
+    await connection.execute(change, tenant.parameters())
 
 
 async def delete_delegation(connection: AsyncConnection, tenant: Tenant, delegation_id: str) -> None:

@@ -28,6 +28,7 @@ from calendarsync.api.consent.outcomes import (
 )
 from calendarsync.api.services import Services, ServicesParam
 from calendarsync.api.v1.authorizing import LINK_LASTS
+from calendarsync.api.v1.granted import give_grant, has_lost_its_grant
 from calendarsync.grants import Granted, GrantError, redeem, refused, store_grant
 from calendarsync.store import authorizations
 from calendarsync.store import connections as connection_store
@@ -148,32 +149,45 @@ async def _store(services: Services, question: _Question, granted: Granted) -> R
     row, tenant, now = question.row, tenant_of(question.row), services.now()
     async with services.db.write_as(tenant) as connection:
         asked = await connection_store.get_connection(connection, tenant, row["connection_id"])
-        refusal = _refusal(services, row, asked, granted)
+        if asked is None:
+            refusal: Outcome | None = NO_LONGER
+        else:
+            lost = await has_lost_its_grant(connection, tenant, asked)
+            refusal = _refusal(services, row, asked, granted, lost=lost)
         if asked is not None and refusal is None:
+            grant_id = await store_grant(connection, tenant, services.keyring, granted, now=now)
+            if lost:
+                await give_grant(connection, services, tenant, asked["id"], grant_id)
             picks = asked["status"] == "pending"
             values = {
-                "grant_id": await store_grant(connection, tenant, services.keyring, granted, now=now),
+                "grant_id": grant_id,
                 "status": authorizations.GRANTED if picks else authorizations.DONE,
                 "expires_at": now + LINK_LASTS,  # as much time again, to pick calendars in
             }
             await authorizations.take_step(connection, tenant, row["id"], [authorizations.REDEEMING], values)
-    if asked is None or refusal is not None:
-        return await _end(services, question, refusal or NO_LONGER)
+    if refusal is not None:
+        return await _end(services, question, refusal)
     services.wake()
     return RedirectResponse(_choice_address(services, row), 303) if picks else succeeded(services, row)
 
 
 def _refusal(
-    services: Services, row: RowMapping, asked: RowMapping | None, granted: Granted
+    services: Services, row: RowMapping, asked: RowMapping, granted: Granted, *, lost: bool
 ) -> Outcome | None:
-    """Why this grant is not the one that was asked for; it is not kept then."""
-    if asked is None:
-        return NO_LONGER
-    if row["email"] is not None and row["email"].casefold() != granted.identity.email.casefold():
+    """Why this grant is not the one that was asked for; it is not kept then.
+
+    `lost`: the connection has lost its grant, and what is known of its owner is the address.
+    """
+    email = granted.identity.email.casefold()
+    expected = [row["email"], asked["email"] if lost else None]
+    if any(each is not None and each.casefold() != email for each in expected):
         return WRONG_IDENTITY
-    if asked["status"] != "pending" and asked["grant_hash"] not in granted.subject_hashes(services.keyring):
-        return WRONG_IDENTITY
-    return None
+    known = (
+        asked["status"] == "pending"
+        or lost
+        or asked["grant_hash"] in granted.subject_hashes(services.keyring)
+    )
+    return None if known else WRONG_IDENTITY
 
 
 def _choice_address(services: Services, row: RowMapping) -> str:

@@ -117,6 +117,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
             "domains": ["example.com"],
         },
     },
+    "change_delegation": {"A new secret": {"client_secret": "…"}},
     "create_api_key": {
         "For a report": {"name": "reporting", "scopes": ["pairs:read", "logs:read"]},
         "For a month": {"name": "migration", "expires_at": "2026-05-01T00:00:00Z"},
@@ -143,6 +144,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "list_delegations": {200: {"delegations": [_DELEGATION], "has_more": False}},
     "create_delegation": {201: _DELEGATION},
     "get_delegation": {200: _DELEGATION},
+    "change_delegation": {200: _DELEGATION},
     "list_api_keys": {200: {"api_keys": [_KEY], "has_more": False}},
     "create_api_key": {201: _NEW_KEY},
     "get_api_key": {200: _KEY},

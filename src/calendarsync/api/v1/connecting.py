@@ -26,6 +26,7 @@ from calendarsync.api.v1.connection_models import (
 from calendarsync.api.v1.finding import AnyAccess, find_calendars
 from calendarsync.api.v1.found import Found, row_of
 from calendarsync.api.v1.grant_models import DelegatedAccess, NewDelegatedConnection
+from calendarsync.api.v1.granted import give_grant, has_lost_its_grant
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.grants.registrations import NAMES
 from calendarsync.providers.base import DiscoveredCalendar
@@ -70,7 +71,9 @@ async def _insert(services: Services, caller: Identity, wanted: NewConnection, f
             if isinstance(wanted, NewSandboxConnection):
                 await _keep_calendar(connection, caller, found.calendar.id)
             if found.grant_id is not None:
-                await _keep_grant(connection, caller, found.grant_id)
+                known = await _taken_up(connection, services, caller, found, found.grant_id)
+                if known is not None:
+                    return await _get(connection, caller, known)
             await store.insert_connection(connection, caller.tenant, values)
             return await _get(connection, caller, connection_id)
     except IntegrityError:
@@ -169,10 +172,21 @@ async def _keep_calendar(connection: AsyncConnection, caller: Identity, calendar
         raise invalid(("calendar_id", _NO_CALENDAR))
 
 
-async def _keep_grant(connection: AsyncConnection, caller: Identity, grant_id: str) -> None:
-    """Until the connection is there, nobody ends its grant for want of connections."""
-    if await get_grant(connection, caller.tenant, grant_id, keep=True) is None:
+async def _taken_up(
+    connection: AsyncConnection, services: Services, caller: Identity, found: Found, grant_id: str
+) -> str | None:
+    """The id of a connection to the calendar that had lost its grant, and goes on with this one.
+
+    The grant is not ended, for want of connections, before the transaction is. Raises ApiError 409.
+    """
+    tenant = caller.tenant
+    row = await store.get_by_calendar(connection, tenant, found.calendar_key)
+    if row is not None and await has_lost_its_grant(connection, tenant, row):
+        await give_grant(connection, services, tenant, row["id"], grant_id)
+        return str(row["id"])
+    if await get_grant(connection, tenant, grant_id, keep=True) is None:
         raise conflict("the grant has been ended meanwhile")
+    return None
 
 
 async def _get(

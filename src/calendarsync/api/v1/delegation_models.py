@@ -85,6 +85,15 @@ class NewMicrosoftDelegation(Body):
 NewDelegation = Annotated[NewGoogleDelegation | NewMicrosoftDelegation, Field(discriminator="provider")]
 
 
+class DelegationChanges(Body):
+    """New credentials of the same service account or application; a certificate comes with its private key."""
+
+    service_account: ServiceAccountKey = Field(default_factory=omitted)
+    client_secret: Secret = Field(default_factory=omitted, min_length=1, max_length=1000)
+    certificate: Pem = Field(default_factory=omitted)
+    private_key: SecretPem = Field(default_factory=omitted)
+
+
 class DelegationOut(BaseModel):
     id: str
     provider: Literal["google", "microsoft"]

@@ -11,27 +11,22 @@ from sqlalchemy import RowMapping
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.conditional import IfMatch
-from calendarsync.api.errors import invalid, not_found
+from calendarsync.api.errors import not_found
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import Services, ServicesParam
 from calendarsync.api.v1.authorizing import refuse_test
+from calendarsync.api.v1.delegation_keys import key_of, renewed_key
 from calendarsync.api.v1.delegation_models import (
+    DelegationChanges,
     DelegationList,
     DelegationOut,
     NewDelegation,
-    NewGoogleDelegation,
     delegation_out,
 )
 from calendarsync.api.v1.fields import DelegationId
 from calendarsync.api.v1.responses import NOT_FOUND
-from calendarsync.grants import (
-    BadKeyError,
-    DelegationKey,
-    application,
-    seal_key,
-    service_account,
-)
+from calendarsync.grants import delegated_grant, seal_key
 from calendarsync.store import delegations as store
 from calendarsync.store.connections import get_connection
 from calendarsync.store.ids import new_id
@@ -62,7 +57,7 @@ async def create_delegation(
     with the first connection. Not in test mode: 403.
     """
     refuse_test(caller)
-    key = await asyncio.to_thread(_key_of, body)
+    key = await asyncio.to_thread(key_of, body)
     delegation_id = new_id("dlg")
     values: dict[str, Any] = {
         "id": delegation_id,
@@ -84,6 +79,38 @@ async def get_delegation(
 ) -> DelegationOut:
     """One delegation, without its credentials."""
     return delegation_out(await _get(services, caller, delegation_id))
+
+
+@router.patch("/{delegation_id}", openapi_extra=needs(Scope.ACCOUNT_ADMIN), responses=NOT_FOUND)
+async def change_delegation(
+    services: ServicesParam,
+    caller: Caller,
+    delegation_id: DelegationId,
+    body: DelegationChanges,
+    if_match: IfMatch,
+) -> DelegationOut:
+    """New credentials for the same service account or application, such as a key that takes an older one's place.
+
+    What expired for want of them goes on where it stood.
+    """
+    row = await _get(services, caller, delegation_id)
+    if_match.check(delegation_out(row))
+    if not body.model_fields_set:
+        return delegation_out(row)
+    key = await asyncio.to_thread(renewed_key, services.keyring, row, body)
+    tenant, now = caller.tenant, services.now()
+    async with services.db.write_as(tenant) as connection:
+        for email in await store.people_through(connection, tenant, delegation_id):
+            # Connections before their delegation: every transaction locks them in this order.
+            await delegated_grant(connection, tenant, services.keyring, row, email, now=now)
+        locked = await store.get_delegation(connection, tenant, delegation_id, lock=True)
+        if locked is None:
+            raise not_found("delegation")
+        if_match.check(delegation_out(locked))
+        sealed = seal_key(services.keyring, delegation_id, key)
+        await store.renew_delegation(connection, tenant, delegation_id, sealed)
+    services.wake()
+    return delegation_out(row)
 
 
 @router.delete(
@@ -117,23 +144,3 @@ async def _get(services: Services, caller: Identity, delegation_id: str) -> RowM
     if row is None:
         raise not_found("delegation")
     return row
-
-
-def _key_of(body: NewDelegation) -> DelegationKey:
-    """Reading an RSA key takes a while. Raises ApiError 422."""
-    try:
-        if isinstance(body, NewGoogleDelegation):
-            given = body.service_account
-            return service_account(
-                {**given.model_dump(), "private_key": given.private_key.get_secret_value()}
-            )
-        return application(
-            body.tenant_id,
-            body.client_id,
-            client_secret=body.client_secret.get_secret_value() if body.client_secret else None,
-            certificate=body.certificate,
-            private_key=body.private_key.get_secret_value() if body.private_key else None,
-        )
-    except BadKeyError as error:
-        prefix = "service_account." if body.provider == "google" else ""
-        raise invalid((f"{prefix}{error.field}", error.message)) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.scopes import Scope
@@ -18,9 +19,11 @@ from calendarsync.grants import delegated_grant, serves
 from calendarsync.grants.registrations import NAMES
 from calendarsync.providers import google, microsoft
 from calendarsync.providers.base import ProviderError
-from calendarsync.store.connections import get_connection
+from calendarsync.store.connections import get_connection, seal_credentials, update_connection
 from calendarsync.store.delegations import delegations_to
 from calendarsync.store.grants import get_grant
+from calendarsync.store.pairs import mark_due
+from calendarsync.store.tenancy import Tenant
 
 _PROVIDERS = {"google": google, "microsoft": microsoft}
 
@@ -84,3 +87,29 @@ async def find_delegated(services: Services, caller: Identity, access: Delegated
     except ProviderError as error:
         await services.grants.end_if_unused(tenant, grant_id)
         raise invalid(("delegated_user", error.message)) from None
+
+
+async def has_lost_its_grant(connection: AsyncConnection, tenant: Tenant, row: RowMapping) -> bool:
+    """Whether the grant of a connection is gone, as with a delegation that was deleted."""
+    if row["grant_id"] is None:
+        return False
+    return await get_grant(connection, tenant, row["grant_id"]) is None
+
+
+async def give_grant(
+    connection: AsyncConnection, services: Services, tenant: Tenant, connection_id: str, grant_id: str
+) -> None:
+    """A connection that had lost its grant goes on with another where it stood. The caller has locked none."""
+    grant = await get_grant(connection, tenant, grant_id)
+    assert grant is not None
+    await mark_due(connection, tenant, connection_id, services.now())
+    values = {
+        "grant_id": grant_id,
+        "grant_hash": grant["subject_hash"],
+        "credentials_encrypted": seal_credentials(services.keyring, connection_id, {}),
+        "status": "active",
+        "last_error_code": None,
+        "last_error_message": None,
+        "not_before": None,
+    }
+    await update_connection(connection, tenant, connection_id, values)
