@@ -113,6 +113,12 @@ def test_sync_tokens_are_of_one_calendar_and_can_be_forgotten(ann: Caller) -> No
     assert ann.list(syncToken=ann.page()["nextSyncToken"]) == []
 
 
+def test_a_change_of_access_ends_sync_tokens(ann: Caller) -> None:
+    token = ann.page()["nextSyncToken"]
+    ann.model.share(ann.account.email, ann.model.account())
+    assert refusal(ann.raw("GET", params={"syncToken": token})) == (410, "fullSyncRequired")
+
+
 def test_a_deleted_series_takes_its_exceptions_along(ann: Caller) -> None:
     series = ann.insert(**weekly())["id"]
     exception = ann.patch(f"{series}_20260309T090000Z", {"summary": "Changed"})["id"]

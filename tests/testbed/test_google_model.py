@@ -44,6 +44,23 @@ def test_times_are_told_in_the_calendars_zone_beside_the_events_own(ann: Caller)
     assert in_tokyo["start"]["dateTime"] == "2026-07-01T22:00:00+09:00"
 
 
+@pytest.mark.parametrize("zone", ["W. Europe Standard Time", "Europe/Nowhere", "+01:00"])
+def test_zones_are_named_as_iana_names_them(ann: Caller, zone: str) -> None:
+    assert refusal(ann.raw("POST", json=meeting(start=at("2026-03-02 10:00", zone)))) == (400, "invalid")
+
+
+def test_a_time_may_leave_out_its_zone_or_its_offset(ann: Caller) -> None:
+    utc = ann.insert(start={"dateTime": "2026-03-02T09:00:00Z"}, end={"dateTime": "2026-03-02T10:00:00Z"})
+    assert utc["start"] == {"dateTime": "2026-03-02T10:00:00+01:00", "timeZone": "UTC"}
+    tokyo = {"dateTime": "2026-03-02T09:00:00", "timeZone": "Asia/Tokyo"}
+    assert ann.insert(start=tokyo)["start"]["dateTime"] == "2026-03-02T01:00:00+01:00"
+
+
+def test_what_is_written_may_be_tidied_up(ann: Caller) -> None:
+    ann.model.habits.rewrite = lambda event: event | {"summary": event["summary"].strip()}
+    assert ann.insert(summary=" Meeting ")["summary"] == "Meeting"
+
+
 def test_a_deleted_event_keeps_its_id_for_good(ann: Caller) -> None:
     ann.insert(id="fresh0000")
     ann.delete("fresh0000")

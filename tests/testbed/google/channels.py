@@ -39,6 +39,7 @@ class Channel:
     token: str | None
     expires_at: datetime
     number: int = 0
+    greeted: asyncio.Event = field(default_factory=asyncio.Event)  # set once `sync` was sent
 
 
 @dataclass(frozen=True)
@@ -148,11 +149,14 @@ class Channels:
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, channel: Channel, state: str, number: int) -> None:
+        if state != "sync":
+            await channel.greeted.wait()
         for wait in (*_WAITS, None):
             began = time.monotonic()
             status = await self._post(channel, state, number)
-            notice = Notice(channel.id, channel.calendar_id, state, number, began, time.monotonic(), status)
-            self.notices.append(notice)
+            channel.greeted.set()
+            ended = time.monotonic()
+            self.notices.append(Notice(channel.id, channel.calendar_id, state, number, began, ended, status))
             if status not in _AGAIN or wait is None:
                 return
             await asyncio.sleep(wait)

@@ -158,15 +158,21 @@ class Model:
             return self._world.add_calendar(account._user, name, timezone).id
 
     def share(self, calendar_id: str, account: Account, role: str = "reader") -> None:
-        """Let somebody else into a calendar: freeBusyReader, reader, writer or owner; it enters their list."""
+        """Let somebody else into a calendar: freeBusyReader, reader, writer or owner; it enters their list.
+
+        Who may see what has changed, so sync tokens of the calendar are good no more (guide on syncing).
+        """
         with self._world.lock:
             calendar = self._world.calendars[calendar_id]
             calendar.readers[account.email] = role
+            calendar.epoch = new_id(8)
             self._world.list_for(account._user, calendar)
 
     def unshare(self, calendar_id: str, account: Account) -> None:
         with self._world.lock:
-            self._world.calendars[calendar_id].readers.pop(account.email)
+            calendar = self._world.calendars[calendar_id]
+            del calendar.readers[account.email]
+            calendar.epoch = new_id(8)
             self._world.unlist(account._user, calendar_id)
 
     def remove_calendar(self, calendar_id: str) -> None:

@@ -129,6 +129,7 @@ class Habits:
     those whose original start no longer exists, or "reset" them all.
     `revival`: whether an update may bring a deleted event back ("allow"), or is answered 403 ("refuse").
     `follow`: whether a change of a series reaches what its exceptions have in common with it; else they stay whole.
+    `rewrite`: what becomes of an event that a client writes; services tidy up what they are given.
     `page_limit`: the most items that a page holds, whatever was asked for; Google may send short pages.
     `calls_per_minute`: of one user, in any minute (guide "Manage quotas"); beyond that 403 `userRateLimitExceeded`.
     `consent`: "grant", or the error that the consent page sends back (`access_denied`, `admin_policy_enforced`).
@@ -139,6 +140,7 @@ class Habits:
     retimed: Literal["drop", "reset", "keep"] = "keep"
     follow: bool = False
     revival: Literal["allow", "refuse"] = "allow"
+    rewrite: Callable[[dict[str, Any]], dict[str, Any]] = dict
     page_limit: int = 2500
     calls_per_minute: int | None = None
     consent: str = "grant"

@@ -181,7 +181,7 @@ def _written(
     call: Call, calendar: Calendar, event_id: str, event: dict[str, Any], before: Entry | None
 ) -> Answer:
     kept = copy.deepcopy(before.event) if before else None
-    entry = call.world.put(calendar, event_id, event)
+    entry = call.world.put(calendar, event_id, call.world.habits.rewrite(event))
     if kept is not None and not instances.same_series_after(kept, event):
         retiming.settle_exceptions(call.world, calendar, entry)
     if kept is not None:
