@@ -30,7 +30,7 @@ serve: env ## Run the API and the schedule on http://127.0.0.1:8000
 
 .PHONY: test
 test: env ## Run the whole test suite
-	$(BIN)/python -m pytest -m "not long" --numprocesses auto --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -m "not long and not live" --numprocesses auto --maxprocesses 8 --dist worksteal
 
 .PHONY: test-long
 test-long: env ## Run the tests that take many minutes
@@ -39,6 +39,10 @@ test-long: env ## Run the tests that take many minutes
 .PHONY: test-postgres
 test-postgres: env ## Run the tests that talk to PostgreSQL (CALENDARSYNC_TEST_POSTGRESQL_URL names a server)
 	$(BIN)/python -m pytest -m "postgresql and not long" --numprocesses auto --maxprocesses 8 --dist worksteal
+
+.PHONY: test-live
+test-live: env ## Run the providers' contract against Google and Microsoft (docs/guide/live-tests.md)
+	$(BIN)/python -m pytest -m live tests/live -rs
 
 .PHONY: lint
 lint: env ## Check style, types and the committed OpenAPI document
