@@ -19,6 +19,7 @@ from tests.client.scripted import Asked, Scripted, error
 
 SCHEMAS: dict[str, type[Model]] = {
     "AccountOut": models.Account,
+    "AuthorizationOut": models.Authorization,
     "Availability": models.Availability,
     "AttemptOut": models.Attempt,
     "AttendeeOut": models.Attendee,
@@ -29,6 +30,7 @@ SCHEMAS: dict[str, type[Model]] = {
     "ConnectionFreshness": models.ConnectionFreshness,
     "ConnectionOut": models.Connection,
     "Counts": models.Counts,
+    "DelegationOut": models.Delegation,
     "DeliveryOut": models.Delivery,
     "FaultList": models.Faults,
     "FaultOut": models.Fault,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from calendarsync.client._async.transport import AsyncPaged, AsyncTransport
 from calendarsync.client.models import Account, ApiKey, ApiKeyWithSecret, Availability
-from calendarsync.client.protocol import Listing, delete, fields, get, part, post
+from calendarsync.client.protocol import Listing, delete, fields, get, part, patch, post
 
 
 class AsyncAccounts:
@@ -19,6 +19,10 @@ class AsyncAccounts:
     async def get(self) -> Account:
         """The plan, what is used of it, who its members are, and what needs attention."""
         return await self._transport.one(Account, get("/account"))
+
+    async def update(self, *, return_urls: Sequence[str] | None = None) -> Account:
+        """Register where people may go after they granted access, in place of all before. Needs `account:admin`."""
+        return await self._transport.one(Account, patch("/account", fields(return_urls=return_urls)))
 
 
 class AsyncApiKeys:

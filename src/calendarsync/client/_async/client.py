@@ -10,6 +10,7 @@ import httpx
 from calendarsync import __version__
 from calendarsync.client._async.account import AsyncAccounts, AsyncApiKeys, AsyncAvailabilities
 from calendarsync.client._async.connections import AsyncConnections
+from calendarsync.client._async.delegations import AsyncDelegations
 from calendarsync.client._async.logs import AsyncLogs
 from calendarsync.client._async.pairs import AsyncSyncPairs
 from calendarsync.client._async.sandbox import AsyncSandbox
@@ -48,6 +49,7 @@ class AsyncCalendarSync:
             http_client=http_client,
         )
         self.connections = AsyncConnections(self._transport)
+        self.delegations = AsyncDelegations(self._transport)
         self.sync_pairs = AsyncSyncPairs(self._transport)
         self.logs = AsyncLogs(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendarsync.client._async.transport import AsyncPaged, AsyncTransport
-from calendarsync.client.models import CalendarFound, CalendarsFound, Connection
+from calendarsync.client.models import Authorization, CalendarFound, CalendarsFound, Connection
 from calendarsync.client.protocol import (
     Listing,
     delete,
@@ -31,30 +31,62 @@ class AsyncConnections:
 
     async def discover(
         self,
-        provider: str,
+        provider: str | None = None,
         *,
         url: str | None = None,
         username: str | None = None,
         password: str | None = None,
+        delegated_user: str | None = None,
+        grant_of: str | None = None,
     ) -> tuple[CalendarFound, ...]:
-        """The calendars that an account at a provider has. Nothing is kept."""
-        body = fields(provider=provider, url=url, username=username, password=password)
+        """The calendars that an account at a provider has. Nothing is kept.
+
+        `grant_of`: those of the grant of this connection at Google or Microsoft, in place of a provider.
+        """
+        body = fields(
+            provider=provider,
+            url=url,
+            username=username,
+            password=password,
+            delegated_user=delegated_user,
+            grant_of=grant_of,
+        )
         return (await self._transport.one(CalendarsFound, post("/connections/discover", body))).calendars
+
+    async def authorize(
+        self,
+        provider: str,
+        *,
+        return_url: str | None = None,
+        email: str | None = None,
+        connection_id: str | None = None,
+    ) -> Authorization:
+        """A link with which a person grants access to their calendars at `google` or `microsoft`.
+
+        It is good for one use. The person goes to `return_url` afterwards, one of the account's; `email`: who is to
+        grant it; `connection_id`: a connection that is to be authorized once more.
+        """
+        body = fields(provider=provider, return_url=return_url, email=email, connection_id=connection_id)
+        return await self._transport.one(Authorization, post("/connections/authorize", body))
 
     async def create(
         self,
-        provider: str,
+        provider: str | None = None,
         *,
         url: str | None = None,
         username: str | None = None,
         password: str | None = None,
         calendar_id: str | None = None,
         email: str | None = None,
+        delegated_user: str | None = None,
+        grant_of: str | None = None,
     ) -> Connection:
         """Connect one calendar: a `caldav` by url, username and password, an `ics` by url, a `sandbox` by its id.
 
-        `calendar_id` may be left out where the account has exactly one calendar. `email` is the owner's: its
-        responses to invitations count. Raises Conflict where the calendar is connected already.
+        At `google` and `microsoft` one of a `delegated_user`, or with `grant_of`, in place of a provider, another
+        of a connection's grant. `calendar_id` may be left out where the account has exactly one calendar, and for
+        the main one of a delegated user. `email` is the owner's: its responses to invitations count. Raises
+        Conflict where the calendar is connected already.
         """
         body = fields(
             provider=provider,
@@ -63,6 +95,8 @@ class AsyncConnections:
             password=password,
             calendar_id=calendar_id,
             email=email,
+            delegated_user=delegated_user,
+            grant_of=grant_of,
         )
         return await self._transport.one(Connection, post("/connections", body))
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from calendarsync.client._sync.transport import Paged, Transport
 from calendarsync.client.models import Account, ApiKey, ApiKeyWithSecret, Availability
-from calendarsync.client.protocol import Listing, delete, fields, get, part, post
+from calendarsync.client.protocol import Listing, delete, fields, get, part, patch, post
 
 
 class Accounts:
@@ -20,6 +20,10 @@ class Accounts:
     def get(self) -> Account:
         """The plan, what is used of it, who its members are, and what needs attention."""
         return self._transport.one(Account, get("/account"))
+
+    def update(self, *, return_urls: Sequence[str] | None = None) -> Account:
+        """Register where people may go after they granted access, in place of all before. Needs `account:admin`."""
+        return self._transport.one(Account, patch("/account", fields(return_urls=return_urls)))
 
 
 class ApiKeys:

@@ -11,6 +11,7 @@ import httpx
 from calendarsync import __version__
 from calendarsync.client._sync.account import Accounts, ApiKeys, Availabilities
 from calendarsync.client._sync.connections import Connections
+from calendarsync.client._sync.delegations import Delegations
 from calendarsync.client._sync.logs import Logs
 from calendarsync.client._sync.pairs import SyncPairs
 from calendarsync.client._sync.sandbox import Sandbox
@@ -49,6 +50,7 @@ class CalendarSync:
             http_client=http_client,
         )
         self.connections = Connections(self._transport)
+        self.delegations = Delegations(self._transport)
         self.sync_pairs = SyncPairs(self._transport)
         self.logs = Logs(self._transport)
         self.webhooks = Webhooks(self._transport)

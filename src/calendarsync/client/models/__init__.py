@@ -19,7 +19,13 @@ from calendarsync.client.models.account import (
     Usage,
 )
 from calendarsync.client.models.base import Model, Problem
-from calendarsync.client.models.connections import CalendarFound, CalendarsFound, Connection
+from calendarsync.client.models.connections import (
+    Authorization,
+    CalendarFound,
+    CalendarsFound,
+    Connection,
+    Delegation,
+)
 from calendarsync.client.models.logs import Log, LogWithOperations, result_of_log
 from calendarsync.client.models.pairs import (
     BulkError,
@@ -66,6 +72,7 @@ __all__ = [
     "ApiKeyWithSecret",
     "Attempt",
     "Attendee",
+    "Authorization",
     "Availability",
     "BulkError",
     "BulkResult",
@@ -77,6 +84,7 @@ __all__ = [
     "Connection",
     "ConnectionFreshness",
     "Counts",
+    "Delegation",
     "Delivery",
     "Direction",
     "EventFields",

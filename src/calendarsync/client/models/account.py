@@ -47,7 +47,10 @@ class Notice(Model, frozen=True):
 
 
 class Account(Model, frozen=True):
-    """`plan` is in effect, `base_plan` will be once the trial has ended. Notices: the newest first."""
+    """`plan` is in effect, `base_plan` will be once the trial has ended. Notices: the newest first.
+
+    `return_urls`: where people may go after they granted access to their calendars.
+    """
 
     id: str
     email: str
@@ -60,6 +63,7 @@ class Account(Model, frozen=True):
     counts: Counts
     members: tuple[Member, ...]
     notices: tuple[Notice, ...]
+    return_urls: tuple[str, ...]
     created_at: datetime
 
 

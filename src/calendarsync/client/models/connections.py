@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from calendarsync.client.models.base import Model, Problem
 
 
@@ -34,3 +36,22 @@ class Connection(Model, frozen=True):
     mode: str
     created_at: datetime
     last_error: Problem | None
+
+
+class Authorization(Model, frozen=True):
+    """A link that a person opens to grant access to their calendars; good for one use, until `expires_at`."""
+
+    connection_id: str
+    authorization_url: str = Field(repr=False)
+    expires_at: datetime
+
+
+class Delegation(Model, frozen=True):
+    """What an organisation gave, by what may be shown of it; `domains`: whose people it serves."""
+
+    id: str
+    provider: str
+    display: str
+    domains: tuple[str, ...]
+    mode: str
+    created_at: datetime
