@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import pytest
 
 from tests.providers.contract import CalendarContract
@@ -12,22 +14,23 @@ class TestGoogle(CalendarContract):
     holds_floating = False
 
 
-class TestGoogleThatResetsExceptions(CalendarContract):
+class _WithHabit(CalendarContract):
     """What becomes of a series' exceptions when its times change is not documented."""
 
     holds_floating = False
+    retimed: ClassVar[Literal["drop", "reset"]]
 
     @pytest.fixture(autouse=True)
     def habit(self, google_model: Model) -> None:
-        google_model.habits.retimed = "reset"
+        google_model.habits.retimed = self.retimed
 
 
-class TestGoogleThatKeepsExceptions(CalendarContract):
-    holds_floating = False
+class TestGoogleThatDropsExceptions(_WithHabit):
+    retimed = "drop"
 
-    @pytest.fixture(autouse=True)
-    def habit(self, google_model: Model) -> None:
-        google_model.habits.retimed = "keep"
+
+class TestGoogleThatResetsExceptions(_WithHabit):
+    retimed = "reset"
 
 
 class TestGoogleInShortPages(CalendarContract):
