@@ -183,5 +183,5 @@ async def test_the_command_fails_where_something_cannot_be_read(
     await db.close()
     failed = run(installation, NEW)
     assert failed.returncode == 1
-    assert "Error: grants: 1 cannot be read with any secret that is set" in failed.stderr
+    assert "Error: grants: 2 cannot be read with any secret that is set" in failed.stderr
     assert TENANT.account_id not in failed.stdout

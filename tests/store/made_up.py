@@ -308,6 +308,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
     "deliveries.prune": [{"before": LATER}],
+    "grants.drop_if_unused": [{}, {"grant_id": "grant_unused"}],
     "grants.find_grant": [{"provider": "google", "subject_hashes": ["subject"]}],
     "grants.insert_grant": [{"values": _NEW_GRANT}],
     "grants.renew_grant": [{"values": {"scopes": ["openid"]}}],
@@ -395,6 +396,7 @@ async def fill(db: AsyncConnection) -> None:
         (tables.deliveries, _DELIVERY | TENANT.values()),
         (tables.delegations, _DELEGATION | TENANT.values()),
         (tables.grants, _GRANT | TENANT.values()),
+        (tables.grants, _GRANT | TENANT.values() | {"id": "grant_unused", "subject_hash": "unused"}),
         (tables.authorizations, _AUTHORIZATION | TENANT.values()),
         (tables.channels, _CHANNEL | TENANT.values()),
     ]
