@@ -85,7 +85,7 @@ def _(graph: Graph) -> None:
         made = subscribe(graph, server.url)
         assert made.status_code == 201, made.text
         created = graph.make()
-        (notice,) = server.wait(1)
+        notice = server.wait(1)[0]
         assert (notice["subscriptionId"], notice["clientState"]) == (made.json()["id"], "secret")
         assert (notice["changeType"], notice["resourceData"]["id"]) == ("created", created["id"])
         assert graph.http.delete(f"/subscriptions/{made.json()['id']}").status_code == 204

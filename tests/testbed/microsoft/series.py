@@ -47,13 +47,15 @@ class View:
 
     @property
     def end(self) -> Moment:
+        """An instance ends at the same wall time as its series, also where the clocks change in between: series
+        hold "the number of minutes, since midnight, after which each occurrence ends" (MS-OXOCAL 2.2.1.44.5)."""
         if self.override:
             return self.override.end
         if self.day is None:
             return self.event.end
-        if self.event.all_day:
-            return self.event.end.on(self.day + (self.event.end.local - self.event.start.local))
-        return self.start.after(self.event.end.utc - self.event.start.utc)
+        start, end = self.event.start, self.event.end
+        length = (end if end.zone == start.zone else end.within(start.zone)).local - start.local
+        return Moment(self.original_start.local + length, start.zone)
 
     @property
     def fields(self) -> dict[str, Any]:

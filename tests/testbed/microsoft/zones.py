@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -48,11 +48,6 @@ class Moment:
 
     def on(self, day: date) -> Moment:
         return Moment(datetime.combine(day, self.local.time()), self.zone)
-
-    def after(self, length: timedelta) -> Moment:
-        """`length` later by the clock of an elapsed time, not of the wall."""
-        later = (self.utc + length).astimezone(zone(self.zone))
-        return Moment(later.replace(tzinfo=None), self.zone)
 
     @property
     def midnight(self) -> bool:
