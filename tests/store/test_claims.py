@@ -11,6 +11,7 @@ from sqlalchemy import event, select, update
 
 from calendarsync.store import claims, orders, postgresql_migration
 from calendarsync.store.claims import Claim, ClaimLost
+from calendarsync.store.schedule import update_connection
 from calendarsync.store.tables import pairs
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.hold import Hold
@@ -192,8 +193,24 @@ async def test_a_clock_set_back_leaves_pauses_alone(at: MemoryDesk) -> None:
     await at.app.change_pair(paused, due_at=far, status="paused", resume_at=far)
     latest = at.app.clock() + timedelta(minutes=5)
     async with at.app.db.write() as db:
-        await claims.pull_in(db, latest, at.app.clock() + LEASE)
+        await claims.pull_in(db, latest, far, at.app.clock() + LEASE)
     assert [await _due_at(at, pair) for pair in (late, paused)] == [latest, far]
+
+
+async def test_a_clock_set_back_leaves_pairs_of_which_changes_are_told_their_slower_pace(
+    at: MemoryDesk,
+) -> None:
+    half, whole = await at.pair("a", "b"), await at.pair("b", "c")
+    soon, later = at.app.clock() + timedelta(minutes=5), at.app.clock() + timedelta(minutes=30)
+    far = at.app.clock() + timedelta(hours=2)
+    for name in ("b", "c"):
+        async with at.app.db.write() as db:
+            await update_connection(db, at.connections[name], watched_until=far)
+    for pair in (half, whole):
+        await at.app.change_pair(pair, due_at=far)
+    async with at.app.db.write() as db:
+        await claims.pull_in(db, soon, later, at.app.clock() + LEASE)
+    assert [await _due_at(at, pair) for pair in (half, whole)] == [soon, later]
 
 
 async def _due_at(at: MemoryDesk, pair: str) -> datetime:
@@ -263,6 +280,6 @@ async def test_a_lease_from_a_clock_that_ran_ahead_does_not_last_longer_than_any
     await claim_due(at)
     at.app.clock.advance(hours=-1)
     async with at.app.db.write() as db:
-        await claims.pull_in(db, at.app.clock(), at.app.clock() + LEASE)
+        await claims.pull_in(db, at.app.clock(), at.app.clock(), at.app.clock() + LEASE)
     at.app.clock.advance(seconds=16)
     assert ids(await claim_due(at)) == {pair}

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from calendarsync.jobs.pushing import PROVIDERS, Push, Service
+from calendarsync.jobs.push_services import SERVICES
+from calendarsync.jobs.pushing import Push, Service
 from calendarsync.jobs.runs import end_tasks
 from calendarsync.providers.base import Channel, ProviderError, RateLimited, Unavailable
 from calendarsync.secrets import Keyring
@@ -119,7 +120,7 @@ class Channels:
         """The address may have been set since the connections were made."""
         if self._began:
             return
-        reached = [provider for provider in PROVIDERS if self._push.address(provider)]
+        reached = [provider for provider in SERVICES if self._push.address(provider)]
         async with self._db.write() as db:
             await store.look_at_all(db, reached)
         self._began = True

@@ -11,13 +11,11 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from calendarsync.grants import Grants
+from calendarsync.jobs.push_services import SERVICES
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Channel
 from calendarsync.settings import PREFIX, Settings
 from calendarsync.store.schedule import ConnectionRecord
-
-PROVIDERS = ("google", "microsoft")
-"""Those that can push."""
 
 ON = "on"
 OFF = f"off: {PREFIX}PUBLIC_URL is not a public https address; calendars are polled"
@@ -48,7 +46,9 @@ def push_of(settings: Settings, http: HttpClient, grants: Grants, *, now: Callab
     """What the channels of a process are made with."""
 
     def service(connection: ConnectionRecord) -> Service:
-        raise LookupError(connection.provider)
+        access = grants.access(connection.provider, connection.grant_id or "")
+        address = address_of(settings, connection.provider) or settings.public_url
+        return SERVICES[connection.provider](http, access, connection.calendar_id, address, now)
 
     return Push(partial(address_of, settings), service)
 
@@ -71,7 +71,7 @@ def address_of(settings: Settings, provider: str) -> str | None:
 
 def state_of_push(settings: Settings) -> str:
     """In words for people: `on`, or `off` and why."""
-    return ON if any(address_of(settings, provider) for provider in PROVIDERS) else OFF
+    return ON if any(address_of(settings, provider) for provider in SERVICES) else OFF
 
 
 def _is_public(url: SplitResult) -> bool:

@@ -21,7 +21,7 @@ from calendarsync.jobs.wakeups import Wakeup, Wakeups
 from calendarsync.metrics import Metrics
 from calendarsync.store.claims import claim_due, claim_ordered, pull_in
 from calendarsync.store.database import Database, DatabaseUnavailable
-from calendarsync.sync.round import JITTER
+from calendarsync.sync.round import JITTER, watched_interval
 from calendarsync.sync.run import Engine
 
 PAIRS_CLAIMED = "pairs_claimed"
@@ -156,7 +156,8 @@ class Worker:
         if jump <= -CLOCK_JUMP_SECONDS or not self._clock_minded:
             async with self._db.write() as db:
                 now = self._db.now()
-                await pull_in(db, now + self._poll, now + LEASE)
+                watched = timedelta(seconds=watched_interval(self._poll.total_seconds()))
+                await pull_in(db, now + self._poll, now + watched, now + LEASE)
             await self._deliverer.mind_the_clock()
             self._clock_minded = True
 

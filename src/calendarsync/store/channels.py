@@ -95,7 +95,7 @@ _COMPLETE = (
     .values({name: bindparam(name, type_=channels.c[name].type) for name in _COMPLETED})
     .returning(channels.c.id)
 )
-_named = bindparam("names", expanding=True)
+_named: Any = bindparam("names", expanding=True)
 _NOTIFIED = select(
     channels.c.connection_id, channels.c.token_hash, channels.c.expires_at, connections.c.status
 ).join(connections, connections.c.id == channels.c.connection_id)

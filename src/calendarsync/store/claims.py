@@ -15,7 +15,7 @@ from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import one_at_a_time, prefer_indexes
-from calendarsync.store.tables import orders, pairs
+from calendarsync.store.tables import connections, orders, pairs
 
 CLAIMS_LOCK = 0x63_6C_61_69_6D_73
 """Claims are made one at a time: two at once would not see that they want the same calendar."""
@@ -243,12 +243,26 @@ async def settle(
         raise ClaimLost
 
 
-async def pull_in(db: AsyncConnection, due_at: datetime, leased_until: datetime) -> None:
-    """Nothing is put off further than that: the clock was set back. Pauses last as long as they were meant to."""
-    put_off = and_(pairs.c.due_at > due_at, pairs.c.status != "paused")
+def _is_watched(end: ColumnElement[Any]) -> ColumnElement[bool]:
+    watched = connections.c.watched_until.is_not(None)
+    return select(connections.c.id).where(connections.c.id == end, watched).correlate(pairs).exists()
+
+
+_watched = and_(_is_watched(pairs.c.connection_a_id), _is_watched(pairs.c.connection_b_id))
+
+
+async def pull_in(
+    db: AsyncConnection, due_at: datetime, watched_due_at: datetime, leased_until: datetime
+) -> None:
+    """Nothing is put off further than that: the clock was set back. Pauses last as long as they were meant to.
+
+    `watched_due_at` is for pairs of which changes are told beside the polls.
+    """
+    latest = case((_watched, watched_due_at), else_=due_at)
+    put_off = and_(pairs.c.due_at > latest, pairs.c.status != "paused")
     held_longer = pairs.c.leased_until > leased_until
     await db.execute(_LOCK.where(or_(put_off, held_longer)))
-    await db.execute(update(pairs).where(put_off).values(due_at=due_at))
+    await db.execute(update(pairs).where(put_off).values(due_at=latest))
     await db.execute(update(pairs).where(held_longer).values(leased_until=leased_until))
 
 

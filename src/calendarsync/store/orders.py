@@ -34,7 +34,7 @@ _PAIR = (
 )
 _PLACED_AT_ONCE = 500
 _a, _b = connections.alias("a"), connections.alias("b")
-_ends = bindparam("connection_ids", expanding=True)
+_ends: Any = bindparam("connection_ids", expanding=True)
 _ACTIVE_ON = (
     select(
         pairs.c.id,

@@ -42,12 +42,14 @@ _IN_ORDER: dict[str, Any] = {"status": "active", "attention_code": None, "attent
 class Ending:
     """What has come of a run so far. `planned` and `quiet`: whether there was anything to plan, or nothing.
 
-    `ahead` is how far the clock that it was planned by was ahead.
+    `ahead` is how far the clock that it was planned by was ahead. `watched_until`: until when both calendars'
+    providers tell of changes; None where one does not.
     """
 
     planned: bool = False
     quiet: bool = False
     ahead: timedelta = timedelta()
+    watched_until: datetime | None = None
     removed: bool = False
     processed: set[tuple[str, str]] = field(default_factory=set)
     operations: list[Operation] = field(default_factory=list)
@@ -153,7 +155,8 @@ class Finisher:
         report = ending.report(order.sync_id)
         if ending.quiet and release and pair.in_order:
             told = report.to_json() if order.placed else None
-            end = QuietEnd(hold.claim, self.reader.next_due(), log_of(pair, order, report), told)
+            next_due_at = self.reader.next_due(ending.watched_until)
+            end = QuietEnd(hold.claim, next_due_at, log_of(pair, order, report), told)
             await self.quiet_ends.write(end)
             return report
         async with hold.write(beside=beside(pair) if ending.removed else None) as db:
@@ -180,7 +183,9 @@ class Finisher:
         *,
         release: bool,
     ) -> None:
-        values: dict[str, Any] = {"next_due_at": self.reader.next_due()} if release else {}
+        # What did not come to its end is not left to a notice: there may be none.
+        watched_until = ending.watched_until if ending.status is RunStatus.SUCCESS else None
+        values: dict[str, Any] = {"next_due_at": self.reader.next_due(watched_until)} if release else {}
         if ending.status is RunStatus.FAILED:
             status = self._stopped(ending)
             values["quiet_until"] = None

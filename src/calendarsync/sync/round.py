@@ -47,6 +47,17 @@ _MORE_WAIT = 0.2
 JITTER = 0.1
 """How much earlier than its time a poll may come, as a share of the poll interval."""
 
+WATCHED_PACE = 6
+"""So many times as long is the interval of a pair whose calendars' providers both tell of changes (rule 27)."""
+
+LONGEST_WATCHED_SECONDS = 3600.0
+"""But no longer than that, or than the poll interval itself."""
+
+
+def watched_interval(poll_seconds: float) -> float:
+    """Seconds from poll to poll of a pair both of whose calendars' providers tell of changes."""
+    return max(poll_seconds, min(poll_seconds * WATCHED_PACE, LONGEST_WATCHED_SECONDS))
+
 
 class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as its cause does
     """A provider error, and the connection that it came from."""
@@ -125,9 +136,16 @@ class Reader:
         about = (until - self.now()) * _MORE_WAIT
         return not_before >= until - about
 
-    def next_due(self) -> datetime:
-        """Within one poll interval, a little early by chance, so that polls spread (rule 27)."""
-        return self.now() + timedelta(seconds=self.poll_seconds * (1 - self.jitter() * JITTER))
+    def next_due(self, watched_until: datetime | None = None) -> datetime:
+        """Within one poll interval, a little early by chance, so that polls spread (rule 27).
+
+        `watched_until`: so long changes are told, and polling is only to make good what was not told.
+        """
+        now, seconds = self.now(), self.poll_seconds
+        if watched_until is not None:
+            told = (watched_until - now).total_seconds()
+            seconds = max(seconds, min(watched_interval(seconds), told))
+        return now + timedelta(seconds=seconds * (1 - self.jitter() * JITTER))
 
 
 class Round:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from weakref import WeakValueDictionary
 
 import structlog
@@ -170,6 +171,7 @@ class Engine:
         full, reread = order.full, False
         for attempt in range(MAX_ATTEMPTS):
             sides = await self._read(pair, hold, round_, again=attempt > 0, full=full)
+            ending.watched_until = _watched_until(sides)
             if attempt == 0 and order.routine and self._is_quiet(pair, sides):
                 ending.quiet = True
                 return
@@ -280,6 +282,11 @@ def _readings(pair: PairRecord, flow: FlowInput, sides: tuple[Side, Side], *, tw
         target_emptied=emptied(_target(flow, sides).connection),
         twice=twice,
     )
+
+
+def _watched_until(sides: tuple[Side, Side]) -> datetime | None:
+    ends = [side.connection.watched_until for side in sides]
+    return min((end for end in ends if end is not None), default=None) if None not in ends else None
 
 
 def _tell_defects(pair: PairRecord, order: Order, plans: Sequence[FlowPlan]) -> None:
