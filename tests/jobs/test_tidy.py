@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from calendarsync.jobs import tidy as tidy_module
-from calendarsync.jobs.tidy import KEEP_EVENTS, KEEP_ORDERS, TIDY_SECONDS, Tidy
+from calendarsync.jobs.tidy import KEEP_EVENTS, KEEP_LINKS, KEEP_ORDERS, TIDY_SECONDS, Tidy
 from calendarsync.store.database import Database
 from calendarsync.store.tables import (
     accounts,
+    authorizations,
+    connections,
     deliveries,
+    grants,
     idempotency,
     operations,
     orders,
@@ -177,6 +180,45 @@ async def _events(database: Database, mine: dict[str, Any]) -> None:
         sent = {"id": f"dlv_{name}", "webhook_id": "whk_1", "event_id": f"evt_{name}", "status": "failed"}
         sent |= {"created_at": NOW - age, "generation": 1, "attempts": []}
         await put(database, deliveries, {**mine, **sent})
+
+
+async def test_links_go_with_what_waited_for_them(database: Database) -> None:
+    mine = {"account_id": "acct_a", "mode": "live"}
+    await put(database, accounts, account("a"))
+    for name, status in (("old", "pending"), ("young", "pending"), ("both", "pending"), ("used", "active")):
+        await put(database, connections, {**mine, **_connection(name, status)})
+    for name in ("old", "young", "used"):
+        await put(database, grants, {**mine, **_grant(name)})
+    gone, kept = KEEP_LINKS + MINUTE, KEEP_LINKS - MINUTE
+    for name, connection, age, grant in (
+        ("old", "old", gone, "old"),
+        ("young", "young", kept, "young"),
+        ("first", "both", gone, "young"),
+        ("second", "both", kept, None),
+        ("used", "used", gone, "used"),
+    ):
+        await put(database, authorizations, {**mine, **_authorization(name, connection, NOW - age, grant)})
+    await Tidy(database).look()
+    assert await ids(database, authorizations) == {"young", "second"}
+    assert await ids(database, connections) == {"young", "both", "used"}
+    assert await ids(database, grants) == {"young", "used"}
+
+
+def _connection(name: str, status: str) -> dict[str, Any]:
+    row = {"id": name, "calendar_id": "", "calendar_key": name, "grant_hash": name, "calendar_name": ""}
+    row |= {"provider": "google", "status": status, "credentials_encrypted": b"", "created_at": NOW}
+    return row | {"owner_addresses": [], "read_only": False, "grant_id": name if status == "active" else None}
+
+
+def _grant(name: str) -> dict[str, Any]:
+    row = {"id": name, "provider": "google", "subject_hash": name, "email": "ann@example.com", "scopes": []}
+    return row | {"credentials_encrypted": b"", "status": "active", "generation": 1, "created_at": NOW}
+
+
+def _authorization(name: str, connection: str, expires_at: datetime, grant: str | None) -> dict[str, Any]:
+    row = {"id": name, "provider": "google", "connection_id": connection, "link_hash": name}
+    row |= {"state_hash": name, "verifier_encrypted": b"", "status": "granted", "grant_id": grant}
+    return row | {"expires_at": expires_at, "created_at": expires_at}
 
 
 async def test_a_worker_tidies_beside_its_work_and_stops_at_once(

@@ -169,6 +169,7 @@ _AUTHORIZATION: dict[str, Any] = {
     "link_hash": "link",
     "state_hash": "state",
     "verifier_encrypted": b"sealed",
+    "grant_id": "grant_a",
     "status": "new",
     "expires_at": LATER,
     "created_at": NOW,

@@ -5,13 +5,14 @@ Only a hash tells whose a link, or the `state` of a provider's answer, is; from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, and_, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.grants import drop_if_unused
 from calendarsync.store.tables import accounts, authorizations, connections
 from calendarsync.store.tenancy import Tenant, owned
 
@@ -62,25 +63,38 @@ async def take_step(
 async def prune(connection: AsyncConnection, before: datetime) -> int:
     """Delete some authorizations that ran out before that; how many there were.
 
-    A connection that still waits for its consent goes with the last of them; it is locked first, as everywhere.
+    With the last of them goes a connection that still waits for its consent, and a grant of which nothing came.
     """
-    old = select(authorizations.c.id, authorizations.c.connection_id)
-    old = old.where(authorizations.c.expires_at < before).limit(_AT_ONCE)
-    rows = (await connection.execute(old)).all()
+    old = select(authorizations).where(authorizations.c.expires_at < before).limit(_AT_ONCE)
+    rows = (await connection.execute(old)).mappings().all()
     if not rows:
         return 0
+    # Connections first: every transaction locks them before what belongs to them.
+    await _give_up(connection, {row["connection_id"] for row in rows}, before)
+    gone = authorizations.c.id.in_([row["id"] for row in rows])
+    await connection.execute(delete(authorizations).where(gone))
+    for row in rows:
+        if row["grant_id"] is not None and not await _is_awaited(connection, row["grant_id"]):
+            await drop_if_unused(connection, Tenant(row["account_id"], row["mode"]), row["grant_id"])
+    return len(rows)
+
+
+async def _give_up(connection: AsyncConnection, connection_ids: Collection[str], before: datetime) -> None:
     good = exists().where(
         authorizations.c.connection_id == connections.c.id, authorizations.c.expires_at >= before
     )
     waiting = select(connections.c.id).where(
-        connections.c.id.in_({row.connection_id for row in rows}), connections.c.status == "pending", ~good
+        connections.c.id.in_(list(connection_ids)), connections.c.status == "pending", ~good
     )
-    given_up = waiting.order_by(connections.c.id).with_for_update()
-    ids = list((await connection.execute(given_up)).scalars())
+    locked = await connection.execute(waiting.order_by(connections.c.id).with_for_update())
+    ids = list(locked.scalars())
     await connection.execute(delete(connections).where(connections.c.id.in_(ids)))
-    gone = authorizations.c.id.in_([row.id for row in rows])
-    await connection.execute(delete(authorizations).where(gone))
-    return len(rows)
+
+
+async def _is_awaited(connection: AsyncConnection, grant_id: str) -> bool:
+    """Whether somebody may still pick calendars of a grant."""
+    query = select(authorizations.c.id).where(authorizations.c.grant_id == grant_id).limit(1)
+    return (await connection.execute(query)).first() is not None
 
 
 async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> RowMapping | None:
