@@ -131,15 +131,11 @@ async def test_a_service_that_is_not_reached(provider: Provider, quick_folder: P
     assert found["Google: calendars"][0].state == "error"
 
 
-@pytest.mark.parametrize(
-    ("url", "word"), [("http://calendar.example.com", "https"), ("http://127.0.0.1:8000", "this machine")]
-)
-async def test_an_address_at_which_no_push_arrives(
-    provider: Provider, quick_folder: Path, url: str, word: str
-) -> None:
+@pytest.mark.parametrize("url", ["http://calendar.example.com", "https://10.0.0.1"])
+async def test_an_address_at_which_no_push_arrives(provider: Provider, quick_folder: Path, url: str) -> None:
     found = await look(settings_of(provider, quick_folder, public_url=url))
     assert found["push"][0].state == "warning"
-    assert word in found["push"][0].message
+    assert "CALENDARSYNC_PUBLIC_URL" in found["push"][0].message
 
 
 async def test_grants_that_ended_or_lack_a_scope_are_told(provider: Provider, quick_folder: Path) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from calendarsync.grants import registrations
 from calendarsync.grants.asking import ask
 from calendarsync.grants.errors import GrantError
+from calendarsync.jobs.pushing import ON, state_of_push
 from calendarsync.net import HttpClient, NetError
 from calendarsync.secrets import SecretError
 from calendarsync.settings import PREFIX, Settings, backend_of, sqlite_path
@@ -109,30 +109,17 @@ def _lacks(name: str, grant_id: str, scopes: Sequence[str]) -> Finding:
 
 def _public_address(settings: Settings) -> list[Finding]:
     url = settings.public_url
-    parts = urlsplit(url)
     findings = [
         Finding(f"redirect address, {name}", State.NOTE, url + CALLBACK.format(provider=provider))
         for provider, name in registrations.NAMES.items()
     ]
-    if _is_this_machine(parts.hostname or ""):
-        text = (
-            f"{PREFIX}PUBLIC_URL is this machine: people elsewhere cannot connect, and calendars are polled."
-        )
-        return [*findings, Finding("push", State.WARNING, text)]
-    if parts.scheme != "https":
-        text = f"{PREFIX}PUBLIC_URL is not https: Google and Microsoft refuse it, and calendars are polled."
-        return [*findings, Finding("push", State.WARNING, text)]
+    pushed = state_of_push(settings)
+    if pushed != ON:
+        return [*findings, Finding("push", State.WARNING, f"{pushed[0].upper()}{pushed[1:]}.")]
     return [
         *findings,
         Finding("push", State.OK, f"Changes are told to {url}/push/google and /push/microsoft."),
     ]
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 async def _provider(
