@@ -18,18 +18,21 @@ from .kit import Graph, Json, check, is_error
 
 
 class Listener(BaseHTTPRequestHandler):
-    """Takes notifications; answers a validation as the server's `echo` says."""
+    """Takes notifications but for the first `refuse`; answers a validation as the server's `echo` says."""
 
     server: Listening
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"] or 0))
         token = parse_qs(urlsplit(self.path).query).get("validationToken")
-        self.send_response(200 if token else 202)
+        refused = not token and self.server.refuse > 0
+        self.send_response(200 if token else 503 if refused else 202)
         self.send_header("Content-Type", "text/plain")
         self.end_headers()
         if token:
             self.wfile.write(token[0].encode() if self.server.echo else b"no")
+        elif refused:
+            self.server.refuse -= 1
         else:
             self.server.notices += json.loads(content)["value"]
 
@@ -39,6 +42,7 @@ class Listener(BaseHTTPRequestHandler):
 
 class Listening(ThreadingHTTPServer):
     echo = True
+    refuse = 0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Listener)
@@ -68,7 +72,7 @@ def listening() -> Iterator[Listening]:
         server.server_close()
 
 
-def subscribe(graph: Graph, url: str, **more: Any) -> httpx.Response:
+def subscribe(graph: Graph, url: str, headers: Json | None = None, **more: Any) -> httpx.Response:
     body = {
         "changeType": "created,updated,deleted",
         "notificationUrl": url,
@@ -76,7 +80,7 @@ def subscribe(graph: Graph, url: str, **more: Any) -> httpx.Response:
         "expirationDateTime": f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
         "clientState": "secret",
     }
-    return graph.http.post("/subscriptions", json=body | more)
+    return graph.http.post("/subscriptions", json=body | more, headers=headers)
 
 
 @check("change-notifications-delivery-webhooks", "who echoes the validation token is subscribed, and is told")

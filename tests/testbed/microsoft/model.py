@@ -134,6 +134,10 @@ class Model:
         """The most requests that were at work on a mailbox at a time; a batch counts up to four."""
         return self.service.throttle.peak[account.email]
 
+    def busy(self, account: Account) -> int:
+        """How many requests are at work on a mailbox right now, counted like `peak`."""
+        return self.service.throttle.busy(account.email)
+
     # Who is there
 
     def account(

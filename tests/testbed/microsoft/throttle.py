@@ -37,6 +37,10 @@ class Throttle:
         finally:
             self._at_work[email] -= taken
 
+    def busy(self, email: str) -> int:
+        """How many places are taken right now."""
+        return self._at_work[email]
+
     def count(self, email: str) -> None:
         """Raises 429 where the mailbox has had its requests of the last minutes."""
         now, habits, times = self._world.now(), self._world.habits, self._times[email]
