@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from tests.testbed.google_keeper import GoogleKeeper
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
 from tests.testbed.microsoft_keeper import MicrosoftKeeper
 
+SERVICES = ("google", "microsoft", "radicale")
+"""What calendars live at; one CalDAV server stands for all."""
+
 # On SQLite in every combination, and on PostgreSQL in one: what the servers answer is the same on both.
 PAIRS = [
     *(pytest.param((*pair, "quick_folder"), id="-".join(pair)) for pair in product(SERVERS, SERVERS)),
@@ -25,8 +28,8 @@ PAIRS = [
         marks=pytest.mark.postgresql,
     ),
 ]
-SERVICES = ("google", "microsoft", "radicale")
-"""What calendars live at; one CalDAV server stands for all."""
+OTHERS = [pair for pair in product(SERVICES, SERVICES) if pair != ("radicale", "radicale")]
+"""The ordered pairs with Google or Microsoft in them."""
 
 ONE_WAY = list(
     dict.fromkeys(product((*SERVERS, "feed"), SERVERS))
@@ -43,6 +46,30 @@ async def at(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
         yield made
 
 
+@pytest.fixture(
+    params=[*PAIRS, *(pytest.param((*pair, "quick_folder"), id="-".join(pair)) for pair in OTHERS)]
+)
+async def anywhere(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    """The same, on every ordered pair of services as well."""
+    *names, where = request.param
+    async with _desk_of(request, tuple(names), where) as made:
+        yield made
+
+
+@pytest.fixture
+async def between(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    """The same for the pair of services that the test names in its parameters."""
+    async with _desk_of(request, request.param, "quick_folder") as made:
+        yield made
+
+
+@asynccontextmanager
+async def _desk_of(request: pytest.FixtureRequest, names: tuple[str, str], where: str) -> AsyncIterator[Desk]:
+    a, b = (keeper_named(request, name) for name in names)
+    async with desk(a, request.getfixturevalue(where), b) as made:
+        yield made
+
+
 @pytest.fixture(params=ONE_WAY, ids="-".join)
 async def one_way(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterator[Desk]:
     """The same for stories in which a is only read: it may be a feed too."""
@@ -53,14 +80,6 @@ async def one_way(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIt
         else:
             keeper = keeper_named(request, name_a)
         yield await stack.enter_async_context(desk(keeper, quick_folder, keeper_named(request, name_b)))
-
-
-@pytest.fixture(params=list(product(SERVICES, SERVICES)), ids="-".join)
-async def anywhere(request: pytest.FixtureRequest, quick_folder: Path) -> AsyncIterator[Desk]:
-    """Two fresh calendars, on every ordered pair of services in turn."""
-    a, b = (keeper_named(request, name) for name in request.param)
-    async with desk(a, quick_folder, b) as made:
-        yield made
 
 
 def keeper_named(request: pytest.FixtureRequest, name: str) -> Keeper:

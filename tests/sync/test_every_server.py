@@ -51,6 +51,20 @@ async def test_rules_6_7_9_11_13_and_14_copies_are_busy_when_sources_are(one_way
     assert "TZID=America/New_York:20260328T230000" in text
 
 
+async def test_rule_10_texts_arrive_and_what_is_private_is_blocked(one_way: Desk) -> None:
+    at = one_way
+    at.put_a("open", on(3, title="Open", extra="DESCRIPTION:What is said\nLOCATION:Where it is"))
+    at.put_a("own", on(4, title="Own", extra="DESCRIPTION:What is hidden\nCLASS:PRIVATE"))
+    pair = await at.pair(direction="a_to_b", sync_mode="full")
+    await at.app.sync(pair)
+    whole, block = sorted(at.copies_b(), key=lambda text: "SUMMARY:Busy" in text)
+    for line in ("SUMMARY:Open", "DESCRIPTION:What is said", "LOCATION:Where it is"):
+        assert line in whole
+    assert "CLASS:PRIVATE" in block
+    assert not [word for word in ("Own", "hidden") if word in block]
+    assert done(await at.app.sync(pair)) == []
+
+
 async def test_rule_15_again_at_once_nothing_is_written(one_way: Desk) -> None:
     at = one_way
     _fill_with_all_kinds(at)
@@ -240,7 +254,8 @@ async def test_rule_20_a_pair_goes_and_its_copies_go_or_become_ordinary_events(
     assert set(at.read(at.b)) == {"own.ics", *(copies if removal == "keep" else ())}
 
 
-async def test_rules_2_and_3_a_ring_of_three_calendars_comes_to_rest(at: Desk) -> None:
+async def test_rules_2_and_3_a_ring_of_three_calendars_comes_to_rest(anywhere: Desk) -> None:
+    at = anywhere
     third = at.make_calendar(at.a)
     conn_c = await at.connect(at.app, at.account, third)
     ring = [

@@ -23,7 +23,8 @@ def _mark(text: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(MARK_PROPERTY))
 
 
-async def test_rule_1_a_copied_and_pasted_copy_is_an_ordinary_source(at: Desk) -> None:
+async def test_rule_1_a_copied_and_pasted_copy_is_an_ordinary_source(anywhere: Desk) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     pair = await at.pair()
     await at.app.sync(pair)
@@ -39,7 +40,8 @@ async def test_rule_1_a_copied_and_pasted_copy_is_an_ordinary_source(at: Desk) -
     assert "pasted.ics" in at.read(at.b)
 
 
-async def test_rule_1_a_copy_without_its_mark_is_known_by_its_id(at: Desk) -> None:
+async def test_rule_1_a_copy_without_its_mark_is_known_by_its_id(anywhere: Desk) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     pair = await at.pair()
     await at.app.sync(pair)
@@ -53,8 +55,9 @@ async def test_rule_1_a_copy_without_its_mark_is_known_by_its_id(at: Desk) -> No
 
 
 async def test_rule_1_a_stripped_copy_is_no_source_after_the_database_is_lost(
-    at: Desk, tmp_path: Path
+    anywhere: Desk, tmp_path: Path
 ) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     await at.app.sync(await at.pair())
     ((name, text),) = at.copies(at.b).items()
@@ -65,7 +68,8 @@ async def test_rule_1_a_stripped_copy_is_no_source_after_the_database_is_lost(
     assert (len(at.read(at.a)), len(at.read(at.b))) == (1, 1)
 
 
-async def test_rule_1_a_forged_mark_changes_and_deletes_nothing(at: Desk) -> None:
+async def test_rule_1_a_forged_mark_changes_and_deletes_nothing(anywhere: Desk) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     pair = await at.pair()
     await at.app.sync(pair)
@@ -78,7 +82,8 @@ async def test_rule_1_a_forged_mark_changes_and_deletes_nothing(at: Desk) -> Non
     assert len(at.copies_a()) == 1, "a replayed mark leaves an ordinary source"
 
 
-async def test_rules_1_and_2_two_installations_on_the_same_calendars(at: Desk, tmp_path: Path) -> None:
+async def test_rules_1_and_2_two_installations_on_the_same_calendars(anywhere: Desk, tmp_path: Path) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     at.put_b("two", event("two", *TWO))
     mine = await at.pair()
@@ -93,7 +98,8 @@ async def test_rules_1_and_2_two_installations_on_the_same_calendars(at: Desk, t
     assert (await at.app.sync(mine)).operations == ()
 
 
-async def test_rule_3_a_created_copy_whose_answer_was_lost_is_found(at: Desk) -> None:
+async def test_rule_3_a_created_copy_whose_answer_was_lost_is_found(anywhere: Desk) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     pair = await at.pair()
     await at.app.sync(pair)
@@ -106,7 +112,8 @@ async def test_rule_3_a_created_copy_whose_answer_was_lost_is_found(at: Desk) ->
     assert len(at.copies_b()) == 1
 
 
-async def test_rule_3_two_accounts_on_the_same_calendars_write_one_copy(at: Desk) -> None:
+async def test_rule_3_two_accounts_on_the_same_calendars_write_one_copy(anywhere: Desk) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     mine = await at.pair()
     theirs = await at.pair_in(at.app)
@@ -120,7 +127,8 @@ async def test_rule_3_two_accounts_on_the_same_calendars_write_one_copy(at: Desk
     assert (await at.app.sync(theirs)).events_created == 1, "the next pair takes over"
 
 
-async def test_rule_4_a_lost_database_adopts_all_and_writes_none(at: Desk, tmp_path: Path) -> None:
+async def test_rule_4_a_lost_database_adopts_all_and_writes_none(anywhere: Desk, tmp_path: Path) -> None:
+    at = anywhere
     for number in range(4):
         at.put_a(f"a{number}", event(f"a{number}", f"2026031{number}T090000", f"2026031{number}T100000"))
     series = event("series", "20260309T140000", "20260309T150000", extra="RRULE:FREQ=WEEKLY;COUNT=9")
@@ -139,7 +147,8 @@ async def test_rule_4_a_lost_database_adopts_all_and_writes_none(at: Desk, tmp_p
         assert (await app.sync(pair)).events_deleted == 1
 
 
-async def test_rule_4_copies_out_of_date_are_rewritten_after_adoption(at: Desk, tmp_path: Path) -> None:
+async def test_rule_4_copies_out_of_date_are_rewritten_after_adoption(anywhere: Desk, tmp_path: Path) -> None:
+    at = anywhere
     secret = b"the same secret of this installation"
     at.put_a("one", event("one"))
     at.put_a("two", event("two", *TWO))
@@ -151,7 +160,8 @@ async def test_rule_4_copies_out_of_date_are_rewritten_after_adoption(at: Desk, 
     assert len(at.copies_b()) == 2
 
 
-async def test_rule_4_where_the_key_is_lost_too_a_person_is_asked(at: Desk, tmp_path: Path) -> None:
+async def test_rule_4_where_the_key_is_lost_too_a_person_is_asked(anywhere: Desk, tmp_path: Path) -> None:
+    at = anywhere
     at.put_a("one", event("one"))
     at.put_a("two", event("two", *TWO))
     await at.app.sync(await at.pair())
@@ -167,7 +177,8 @@ async def test_rule_4_where_the_key_is_lost_too_a_person_is_asked(at: Desk, tmp_
     assert len(at.copies_b()) == 2
 
 
-async def test_rule_5_a_meeting_in_both_calendars_needs_no_copy(at: Desk) -> None:
+async def test_rule_5_a_meeting_in_both_calendars_needs_no_copy(anywhere: Desk) -> None:
+    at = anywhere
     at.put_a("mine", event("Meeting-UID@example.com"))
     at.put_b("theirs", event("meeting-uid@EXAMPLE.com"))
     report = await at.app.sync(await at.pair())
@@ -175,7 +186,8 @@ async def test_rule_5_a_meeting_in_both_calendars_needs_no_copy(at: Desk) -> Non
     assert {operation.reason for operation in report.operations} == {"same_meeting"}
 
 
-async def test_rule_5_declined_there_it_needs_a_copy(at: Desk) -> None:
+async def test_rule_5_declined_there_it_needs_a_copy(anywhere: Desk) -> None:
+    at = anywhere
     declined = "ATTENDEE;PARTSTAT=DECLINED:mailto:alice@home.example"
     at.put_a("mine", event("meeting"))
     at.put_b("theirs", event("meeting", extra=declined))
@@ -187,7 +199,8 @@ async def test_rule_5_declined_there_it_needs_a_copy(at: Desk) -> None:
     assert (await at.app.sync(pair)).events_deleted == 1
 
 
-async def test_rule_5_the_series_here_and_one_instance_there(at: Desk) -> None:
+async def test_rule_5_the_series_here_and_one_instance_there(anywhere: Desk) -> None:
+    at = anywhere
     weekly = "RRULE:FREQ=WEEKLY;COUNT=4"
     at.put_a("series", event("meeting", extra=weekly))
     invited = vevent(
@@ -205,7 +218,8 @@ async def test_rule_5_the_series_here_and_one_instance_there(at: Desk) -> None:
     assert at.copies_a() == []
 
 
-async def test_rule_5_a_declined_instance_there_is_copied_singly(at: Desk) -> None:
+async def test_rule_5_a_declined_instance_there_is_copied_singly(anywhere: Desk) -> None:
+    at = anywhere
     weekly = "RRULE:FREQ=WEEKLY"
     at.put_a("series", event("meeting", extra=weekly))
     declined = vevent(
@@ -222,7 +236,8 @@ async def test_rule_5_a_declined_instance_there_is_copied_singly(at: Desk) -> No
     assert (await at.app.sync(pair)).operations == ()
 
 
-async def test_rule_5_one_meeting_from_two_calendars_is_one_copy(at: Desk) -> None:
+async def test_rule_5_one_meeting_from_two_calendars_is_one_copy(anywhere: Desk) -> None:
+    at = anywhere
     third = at.make_calendar(at.a)
     conn_c = await at.connect(at.app, at.account, third)
     older = await at.pair(direction="a_to_b")

@@ -16,7 +16,7 @@ from calendarsync.domain.rules import is_busy
 from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
 from calendarsync.providers.tokens import Access
 from tests.testbed.dav import DavServer
-from tests.testbed.events import vcalendar
+from tests.testbed.events import EMAILS, vcalendar
 from tests.testbed.feed import FeedServer
 from tests.testbed.google_keeper import GoogleKeeper
 from tests.testbed.installation import FixedToken, Installation, installation
@@ -26,7 +26,6 @@ _EVENTS = re.compile(r"BEGIN:VEVENT.*?END:VEVENT\r?\n", re.DOTALL)
 _UNFOLD = re.compile(r"\r?\n ")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = datetime(2027, 6, 1, tzinfo=UTC)
-EMAILS = {"a": "alice@work.example", "b": "alice@home.example"}
 
 
 class Keeper(Protocol):

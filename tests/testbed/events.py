@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+EMAILS = {"a": "alice@work.example", "b": "alice@home.example"}
+"""The addresses of whoever keeps the calendars a and b of a desk."""
+
 BERLIN = """BEGIN:VTIMEZONE
 TZID:Europe/Berlin
 BEGIN:STANDARD

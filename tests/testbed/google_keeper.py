@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
-from calendarsync.domain.event import Component, Content, EventTime, Resource, Status, Visibility
+from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status, Visibility
 from calendarsync.domain.origin import looks_derived
 from calendarsync.domain.times import in_form_of, moment_key
 from calendarsync.domain.timezones import zone_info
-from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource, write_recurrence
+from calendarsync.providers.icalendar import MARK_PROPERTY, write_recurrence
 from tests.testbed.events import vcalendar
 from tests.testbed.google import Account, Model
-from tests.testbed.paper import line, written
+from tests.testbed.paper import end_of, line, read, written
 from tests.testbed.rest import Answer, Row, ask
 
+_RESPONSES = {
+    Response.ACCEPTED: "accepted",
+    Response.DECLINED: "declined",
+    Response.NEEDS_ACTION: "needsAction",
+    Response.TENTATIVE: "tentative",
+}
 MARK, COPY = "calendarsync", "calendarsyncCopy"
 ZONE = "Europe/Berlin"
 
@@ -43,32 +50,29 @@ class GoogleKeeper:
 
     def put(self, calendar: str, name: str, data: bytes | str) -> None:
         """Google keeps nothing that is cancelled; an instance of that kind is deleted, a whole event not made."""
-        resource = read_resource(name, None, data.encode() if isinstance(data, str) else data)
-        master = resource.components[0]
-        assert master.recurrence_id is None, "the API makes no exception without its series"
-        there = self._series(calendar, self._id(name))
-        if master.status is Status.CANCELLED:
-            if there:
-                self.delete(calendar, name)
-        elif there:
+        resource = read(name, data)
+        first = resource.components[0]
+        there = self._all(calendar).get(self._id(name))
+        if there and first.status is Status.CANCELLED:
+            self.delete(calendar, name)
+        elif there and there.master:
             self._change(calendar, resource, there)
-        else:
+        elif first.recurrence_id is not None:
+            self._ids[name] = self._place_instance(calendar, resource)
+        elif first.status is not Status.CANCELLED:
             self._ids[name] = self._create(calendar, resource)
 
     def delete(self, calendar: str, name: str) -> None:
-        self._ask("DELETE", f"{_events(calendar)}/{self._id(name)}")
+        there = self._all(calendar)[self._id(name)]
+        for row in [there.master] if there.master else there.exceptions:
+            self._ask("DELETE", f"{_events(calendar)}/{row['id']}")
 
     def list(self, calendar: str) -> dict[str, str]:
-        return {
-            self._name(event_id): " ".join(row["etag"] for row in rows)
-            for event_id, rows in self._all(calendar).items()
-        }
+        return {self._name(event_id): found.version for event_id, found in self._all(calendar).items()}
 
     def read_all(self, calendar: str) -> dict[str, bytes]:
-        return {
-            self._name(event_id): vcalendar(*_vevents(rows)).encode()
-            for event_id, rows in self._all(calendar).items()
-        }
+        everything = self._all(calendar).items()
+        return {self._name(event_id): vcalendar(*found.vevents()).encode() for event_id, found in everything}
 
     # Names and ids
 
@@ -88,13 +92,34 @@ class GoogleKeeper:
         if answer.status == 409:  # a UID that was deleted is not free: this is another event
             answer = self._send("POST", _events(calendar), body)
         made: str = answer.expect(200)["id"]
-        self._write_overrides(calendar, made, resource, {})
+        self._invite(calendar, made, resource.components[0])
+        known = self._all(calendar)[made].known
+        self._write_overrides(calendar, made, resource, known)
         return made
 
-    def _change(self, calendar: str, resource: Resource, there: list[Row]) -> None:
-        row, *exceptions = there
-        master = resource.components[0]
-        known = {_key(each["originalStartTime"]): each for each in exceptions}
+    def _place_instance(self, calendar: str, resource: Resource) -> str:
+        """Somebody was invited to one instance alone; the API has no call that makes this."""
+        (component,) = resource.components
+        assert component.recurrence_id is not None
+        series = f"_{base64.b32hexencode(resource.uid.encode()).decode().rstrip('=').lower()}"
+        named = {"recurringEventId": series, "originalStartTime": _written(component.recurrence_id)}
+        event_id = f"{series}_{component.recurrence_id.instant(ZONE):%Y%m%dT%H%M%SZ}"
+        body = {**_body(resource, component), **named, "iCalUID": resource.uid}
+        self.model.put(calendar, _without_nulls(body), event_id)
+        return series
+
+    def _invite(self, calendar: str, event_id: str, component: Component) -> None:
+        """Somebody else has invited to it, and this is the answer."""
+        if component.response is not None:
+            own = {"email": calendar, "responseStatus": _RESPONSES[component.response]}
+            self.model.put(
+                calendar, {"organizer": {"email": "boss@example.com"}, "attendees": [own]}, event_id
+            )
+
+    def _change(self, calendar: str, resource: Resource, there: _Found) -> None:
+        row, master = there.master, resource.components[0]
+        assert row is not None
+        known = there.known
         body = {"recurrence": None, **_body(resource, master)}
         lines = set(row.get("recurrence", ()))
         exdates = master.recurrence.exdates if master.recurrence else ()
@@ -105,8 +130,10 @@ class GoogleKeeper:
         self._ask("PATCH", f"{_events(calendar)}/{row['id']}", body)
         for original in new:
             self._ask("DELETE", self._instance(calendar, row["id"], original))
-        now = {_key(each["originalStartTime"]): each for each in self._series(calendar, row["id"])[1:]}
-        self._write_overrides(calendar, row["id"], resource, now)
+        answers = {"attendees": [], "organizer": {"email": calendar}}
+        self.model.put(calendar, answers, row["id"])
+        self._invite(calendar, row["id"], master)
+        self._write_overrides(calendar, row["id"], resource, self._all(calendar)[row["id"]].known)
 
     def _write_overrides(self, calendar: str, series: str, resource: Resource, known: dict[str, Row]) -> None:
         master, *overrides = resource.components
@@ -118,13 +145,14 @@ class GoogleKeeper:
             elif component.status is Status.CANCELLED:
                 self._ask("DELETE", self._instance(calendar, series, original))
             else:
-                body = _body(resource, component)
-                self._ask("PATCH", self._instance(calendar, series, original), body)
+                path = self._instance(calendar, series, original)
+                row = self._ask("PATCH", path, _body(resource, component))
+                self._invite(calendar, row["id"], component)
         self._straighten(calendar, master, {_key_of(each.recurrence_id) for each in overrides}, known)
 
     def _straighten(self, calendar: str, master: Component, kept: set[str], known: dict[str, Row]) -> None:
         """What is no exception any more is moved back by hand."""
-        length = _end(master).instant(ZONE) - master.start.instant(ZONE)
+        length = end_of(master).instant(ZONE) - master.start.instant(ZONE)
         for key, row in known.items():
             if key in kept or row["status"] == "cancelled":
                 continue
@@ -142,26 +170,24 @@ class GoogleKeeper:
 
     # Reading
 
-    def _series(self, calendar: str, event_id: str) -> list[Row]:
-        """The event, then its exceptions; empty where it is not there."""
-        return self._all(calendar).get(event_id, [])
-
-    def _all(self, calendar: str) -> dict[str, list[Row]]:
-        """By id: the event, then its exceptions, cancelled ones too."""
-        found: list[Row] = []
+    def _all(self, calendar: str) -> dict[str, _Found]:
+        """By the id of the event, of a series its master's."""
+        rows: list[Row] = []
         params = {"maxResults": "2500"}
         while True:
             page = self._ask("GET", _events(calendar), params=params)
-            found += page["items"]
+            rows += page["items"]
             if "nextPageToken" not in page:
                 break
             params["pageToken"] = page["nextPageToken"]
-        living = [row for row in found if "recurringEventId" not in row and row["status"] != "cancelled"]
-        grouped = {row["id"]: [row] for row in living}
-        for row in found:
-            if row.get("recurringEventId") in grouped:
-                grouped[row["recurringEventId"]].append(row)
-        return grouped
+        found: dict[str, _Found] = {}
+        for row in rows:
+            of = found.setdefault(row.get("recurringEventId", row["id"]), _Found())
+            if "recurringEventId" in row:
+                of.exceptions.append(row)
+            else:
+                of.master = row
+        return found
 
     def _ask(self, method: str, path: str, body: Row | None = None, params: Row | None = None) -> Row:
         return self._send(method, path, body, params).expect(200, 204)
@@ -181,7 +207,7 @@ def _body(resource: Resource, component: Component) -> Row:
         "description": content.description,
         "location": content.location,
         "start": _written(component.start),
-        "end": _written(_end(component)),
+        "end": _written(end_of(component)),
         "status": "tentative" if component.status is Status.TENTATIVE else "confirmed",
         "transparency": "transparent" if component.transparent else "opaque",
     }
@@ -204,11 +230,6 @@ def _without_nulls(row: Row) -> Row:
     }
 
 
-def _end(component: Component) -> EventTime:
-    assert component.end is not None, "people at Google give an end"
-    return component.end
-
-
 def _written(time: EventTime) -> Row:
     if time.all_day:
         return {"date": time.local.date().isoformat(), "dateTime": None}
@@ -225,27 +246,45 @@ def _time(value: Row) -> EventTime:
     return EventTime(moment.astimezone(zone_info(zone)).replace(tzinfo=None), zone)
 
 
-def _key(value: Row) -> str:
-    return _key_of(_time(value))
-
-
 def _key_of(time: EventTime | None) -> str:
     assert time is not None
     return moment_key(time, ZONE)
 
 
-def _vevents(rows: list[Row]) -> Iterator[str]:
-    master, *exceptions = rows
-    private = master.get("extendedProperties", {}).get("private", {})
-    lines = [f"{MARK_PROPERTY}:{private[MARK]}"] if MARK in private else []
-    lines += master.get("recurrence", ())
-    cancelled = [each for each in exceptions if each["status"] == "cancelled"]
-    lines += [line("EXDATE", _time(each["originalStartTime"])) for each in cancelled]
-    uid = master["id"] if looks_derived(master["id"]) else master["iCalUID"]
-    yield _vevent(uid, master, lines)
-    for each in exceptions:
-        if each["status"] != "cancelled":
-            yield _vevent(uid, each, [line("RECURRENCE-ID", _time(each["originalStartTime"]))])
+@dataclass
+class _Found:
+    """An event with its exceptions, cancelled ones too; those of a series that is not here have no master."""
+
+    master: Row | None = None
+    exceptions: list[Row] = field(default_factory=list)
+
+    @property
+    def version(self) -> str:
+        rows = [self.master, *self.exceptions] if self.master else self.exceptions
+        return " ".join(row["etag"] for row in rows)
+
+    @property
+    def known(self) -> dict[str, Row]:
+        """The exceptions by the keys of their original starts."""
+        return {_key_of(_time(each["originalStartTime"])): each for each in self.exceptions}
+
+    def vevents(self) -> Iterator[str]:
+        uid = _uid(self.master or self.exceptions[0])
+        cancelled = [each for each in self.exceptions if each["status"] == "cancelled"]
+        if self.master is not None:
+            private = self.master.get("extendedProperties", {}).get("private", {})
+            lines = [f"{MARK_PROPERTY}:{private[MARK]}"] if MARK in private else []
+            lines += self.master.get("recurrence", ())
+            lines += [line("EXDATE", _time(each["originalStartTime"])) for each in cancelled]
+            yield _vevent(uid, self.master, lines)
+        for each in self.exceptions:
+            if each not in cancelled:
+                yield _vevent(uid, each, [line("RECURRENCE-ID", _time(each["originalStartTime"]))])
+
+
+def _uid(row: Row) -> str:
+    found: str = row["id"] if looks_derived(row["id"]) else row["iCalUID"]
+    return found
 
 
 def _vevent(uid: str, row: Row, lines: list[str]) -> str:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from calendarsync.domain.event import Component, Content, EventTime, Resource, Status, Visibility
+from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status, Visibility
 from calendarsync.domain.origin import looks_derived
-from calendarsync.domain.recurrence_rule import parse_rule
+from calendarsync.domain.recurrence_rule import FREQUENCIES, parse_rule
 from calendarsync.domain.times import in_form_of
 from calendarsync.domain.timezone_to_windows import windows_name
 from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
@@ -18,7 +18,7 @@ from calendarsync.providers.microsoft.stored import MARK
 from tests.testbed.events import vcalendar
 from tests.testbed.microsoft import Account, Model
 from tests.testbed.microsoft.zones import zone as zone_named
-from tests.testbed.paper import line, written
+from tests.testbed.paper import end_of, line, read, written
 from tests.testbed.rest import Answer, Row, ask
 
 ZONE = "Europe/Berlin"
@@ -34,6 +34,13 @@ _SENSITIVITIES = {
     Visibility.PRIVATE: "private",
     Visibility.CONFIDENTIAL: "confidential",
 }
+_RESPONSES = {
+    Response.ACCEPTED: "accepted",
+    Response.DECLINED: "declined",
+    Response.NEEDS_ACTION: "notResponded",
+    Response.TENTATIVE: "tentativelyAccepted",
+}
+INDEXES = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
 _CLASSES = {"normal": "", "personal": "PRIVATE", "private": "PRIVATE", "confidential": "CONFIDENTIAL"}
 
 
@@ -61,8 +68,11 @@ class MicrosoftKeeper:
         self.model.forget_delta_tokens()
 
     def put(self, calendar: str, name: str, data: bytes | str) -> None:
-        resource = read_resource(name, None, data.encode() if isinstance(data, str) else data)
+        resource = read(name, data)
         there = self._all(calendar).get(name)
+        if there is not None and there["type"] == "exception":
+            self.delete(calendar, name)
+            there = None
         if there is None:
             self._ids[name] = self._create(calendar, resource)
         else:
@@ -81,8 +91,13 @@ class MicrosoftKeeper:
 
     def _create(self, calendar: str, resource: Resource) -> str:
         master = resource.components[0]
-        assert master.recurrence_id is None, "Graph makes no exception without its series"
         body = _body(resource, master)
+        if master.recurrence_id is not None:
+            # Somebody was invited to one instance alone.
+            original = _moment(master.recurrence_id)
+            return self.model.place(
+                calendar, body, type="exception", originalStart=original, iCalUId=resource.uid
+            )
         if looks_derived(resource.uid):
             body["transactionId"] = resource.uid
         if master.status is Status.CANCELLED:
@@ -90,7 +105,7 @@ class MicrosoftKeeper:
             return self.model.place(calendar, body, isCancelled=True, isOrganizer=False)
         made: str = self._ask("POST", f"/calendars/{quote(calendar, safe='')}/events", body)["id"]
         if not looks_derived(resource.uid):
-            self.model.force(made, iCalUId=resource.uid)
+            self.model.force(made, iCalUId=resource.uid, **_answer(master))
         self._write_instances(made, resource, {}, set())
         return made
 
@@ -101,6 +116,7 @@ class MicrosoftKeeper:
             # Whoever sets the times of a series anew loses its exceptions.
             body = {name: body[name] for name in body.keys() - {"start", "end", "isAllDay", "recurrence"}}
         self._ask("PATCH", f"/events/{there['id']}", body)
+        self.model.force(there["id"], **_answer(master))
         now = self._whole(there["id"])
         known = {each["originalStart"]: each for each in now.get("exceptionOccurrences", ())}
         gone = {each.rpartition(".")[2] for each in now.get("cancelledOccurrences", ())}
@@ -121,14 +137,17 @@ class MicrosoftKeeper:
             if component.recurrence_id is not None and component.status is not Status.CANCELLED:
                 original = in_form_of(component.recurrence_id, master.start, ZONE)
                 kept.add(_moment(original))
-                self._ask("PATCH", self._instance(series, original), _body(resource, component))
+                path = self._instance(series, original)
+                self._ask("PATCH", path, _body(resource, component))
+                if component.response is not None:
+                    self.model.force(path.rpartition("/")[2], **_answer(component))
         for moment, row in known.items():
             if moment not in kept:
                 self._straighten(row, master, datetime.fromisoformat(moment))
 
     def _straighten(self, row: Row, master: Component, original: datetime) -> None:
         """What is no exception any more is moved back by hand."""
-        length = _end(master).instant(ZONE) - master.start.instant(ZONE)
+        length = end_of(master).instant(ZONE) - master.start.instant(ZONE)
         start, end = (EventTime(time.replace(tzinfo=None), "UTC") for time in (original, original + length))
         self._ask("PATCH", f"/events/{row['id']}", {"start": _written(start), "end": _written(end)})
 
@@ -190,7 +209,7 @@ def _body(resource: Resource, component: Component) -> Row:
         "body": {"contentType": "text", "content": content.description},
         "location": {"displayName": content.location},
         "start": _written(component.start),
-        "end": _written(_end(component)),
+        "end": _written(end_of(component)),
         "isAllDay": component.start.all_day,
         "showAs": "free" if component.transparent else "tentative" if tentative else "busy",
     }
@@ -202,9 +221,13 @@ def _body(resource: Resource, component: Component) -> Row:
     return body
 
 
-def _end(component: Component) -> EventTime:
-    assert component.end is not None, "people in Outlook give an end"
-    return component.end
+def _answer(component: Component) -> Row:
+    """What the keeper has answered to whoever organizes it: nobody else, where there is no answer."""
+    given = "organizer" if component.response is None else _RESPONSES[component.response]
+    return {
+        "isOrganizer": component.response is None,
+        "responseStatus": {"response": given, "time": "2026-01-01T00:00:00Z"},
+    }
 
 
 def _written(time: EventTime) -> Row:
@@ -229,14 +252,20 @@ def _same_times(there: Row, body: Row) -> bool:
 
 
 def _pattern(rrule: str, start: EventTime) -> Row:
-    """Daily and weekly rules, the ones that the tests of all calendars have."""
+    """Such rules as the tests of all calendars have."""
     rule = parse_rule(rrule)
-    kind = rrule.split(";", maxsplit=1)[0].removeprefix("FREQ=").lower()
-    assert kind in ("daily", "weekly"), rrule
+    kind = FREQUENCIES[rule.freq].lower()
+    assert kind in ("daily", "weekly", "monthly"), rrule
     pattern: Row = {"type": kind, "interval": rule.interval}
+    days = [DAYS[day.weekday] for day in rule.by.get("byweekday", ())]
     if kind == "weekly":
-        days = [day.weekday for day in rule.by.get("byweekday", ())] or [start.local.weekday()]
-        pattern |= {"daysOfWeek": [DAYS[day] for day in days], "firstDayOfWeek": DAYS[rule.wkst]}
+        days = days or [DAYS[start.local.weekday()]]
+        pattern |= {"daysOfWeek": days, "firstDayOfWeek": DAYS[rule.wkst]}
+    elif kind == "monthly" and days:
+        assert rule.by["bysetpos"] == (-1,), rrule
+        pattern |= {"type": "relativeMonthly", "daysOfWeek": days, "index": "last"}
+    elif kind == "monthly":
+        pattern |= {"type": "absoluteMonthly", "dayOfMonth": start.local.day}
     span: Row = {"type": "noEnd", "startDate": start.local.date().isoformat()}
     if rule.count:
         span |= {"type": "numbered", "numberOfOccurrences": rule.count}
@@ -247,10 +276,17 @@ def _pattern(rrule: str, start: EventTime) -> Row:
 
 def _rule(recurrence: Row) -> str:
     pattern, span = recurrence["pattern"], recurrence["range"]
-    parts = [f"FREQ={pattern['type'].upper()}", f"INTERVAL={pattern['interval']}"]
-    if pattern["type"] == "weekly":
+    kind = pattern["type"]
+    frequency = {"relativeMonthly": "monthly", "absoluteMonthly": "monthly"}.get(kind, kind)
+    parts = [f"FREQ={frequency.upper()}", f"INTERVAL={pattern['interval']}"]
+    if kind in ("weekly", "relativeMonthly"):
         parts.append("BYDAY=" + ",".join(day[:2].upper() for day in pattern["daysOfWeek"]))
+    if kind == "weekly":
         parts.append(f"WKST={pattern['firstDayOfWeek'][:2].upper()}")
+    elif kind == "relativeMonthly":
+        parts.append(f"BYSETPOS={INDEXES[pattern['index']]}")
+    elif kind == "absoluteMonthly":
+        parts.append(f"BYMONTHDAY={pattern['dayOfMonth']}")
     if span["type"] == "numbered":
         parts.append(f"COUNT={span['numberOfOccurrences']}")
     if span["type"] == "endDate":
@@ -276,6 +312,9 @@ def _time(row: Row, name: str) -> EventTime:
 def _vevents(row: Row) -> Iterator[str]:
     uid = row["transactionId"] or ""
     uid = uid if looks_derived(uid) else row["iCalUId"]
+    if row["type"] == "exception":
+        yield _vevent(uid, row, [line("RECURRENCE-ID", _original(row["originalStart"], _time(row, "start")))])
+        return
     properties = {each["id"]: each["value"] for each in row.get("singleValueExtendedProperties", ())}
     mark = next(iter(properties.values()), "")
     lines = [f"{MARK_PROPERTY}:{mark}"] if mark else []
@@ -292,11 +331,12 @@ def _vevents(row: Row) -> Iterator[str]:
         lines.append(line("EXDATE", hole))
     yield _vevent(uid, row, lines)
     for each in row.get("exceptionOccurrences", ()):
-        original = datetime.fromisoformat(each["originalStart"])
-        named = (
-            EventTime(original.date()) if start.all_day else EventTime(original.replace(tzinfo=None), "UTC")
-        )
-        yield _vevent(uid, each, [line("RECURRENCE-ID", named)])
+        yield _vevent(uid, each, [line("RECURRENCE-ID", _original(each["originalStart"], start))])
+
+
+def _original(text: str, start: EventTime) -> EventTime:
+    moment = datetime.fromisoformat(text)
+    return EventTime(moment.date()) if start.all_day else EventTime(moment.replace(tzinfo=None), "UTC")
 
 
 def _vevent(uid: str, row: Row, lines: list[str]) -> str:

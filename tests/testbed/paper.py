@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from calendarsync.domain.event import EventTime
-from tests.testbed.events import vevent
+from calendarsync.domain.event import Component, EventTime, Resource
+from calendarsync.domain.recurrence_series import Series
+from calendarsync.providers.icalendar import read_resource
+from tests.testbed.events import EMAILS, vevent
+
+
+def read(name: str, data: bytes | str) -> Resource:
+    """What a person put, with the answer of whoever keeps the calendar."""
+    text = data.encode() if isinstance(data, str) else data
+    return read_resource(name, None, text, owner=frozenset(EMAILS.values()))
+
+
+def end_of(component: Component) -> EventTime:
+    """Where a service wants an end, and a duration was written."""
+    if component.end is not None:
+        return component.end
+    return Series((component,), "UTC").placed(component, component.start)[3]
 
 
 def written(

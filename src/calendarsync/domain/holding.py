@@ -77,6 +77,8 @@ def hold(
     if holder is Holder.ICALENDAR:
         return Holding(True)
     series = Series(components, floating)
+    if _lasts_by_the_clock(series, master):
+        return NOT_AS_SERIES
     if holder is Holder.MICROSOFT and not _fits_outlook(series, master):
         return NOT_AS_SERIES
     outlook = _Outlook(series, master) if holder is Holder.MICROSOFT else None
@@ -99,6 +101,17 @@ def _has(series: Series, original: datetime) -> bool:
     if original == series.zero or any(local == original for local, _ in series.dates):
         return True
     return any(original in series.starts(rule, original, original) for rule in series.rules)
+
+
+def _lasts_by_the_clock(series: Series, master: Component) -> bool:
+    """Whether its length is one in days (RFC 5545 section 3.8.5.3) that clock changes make longer or shorter.
+
+    Where an event has an end and no duration, its instances are as long as its first.
+    """
+    if master.start.all_day or master.duration is None or not master.duration.days:
+        return False
+    months = (series.zero.replace(month=month, day=1) for month in range(1, 13))
+    return len({series.zone.utcoffset(month) for month in months}) > 1
 
 
 def _fits_outlook(series: Series, master: Component) -> bool:
