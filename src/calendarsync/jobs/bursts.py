@@ -106,12 +106,16 @@ class Bursts:
                 if counts_for is not None:
                     await channels.cut_short(db, connection_id, now + counts_for)
 
-    async def stop(self) -> None:
-        """Order what waits, at once."""
+    def end_all(self) -> None:
+        """Wait for no quiet: order now what has come."""
         for connection_id, burst in list(self._bursts.items()):
             if burst.timer is not None:
                 burst.timer.cancel()
             self._end(connection_id)
+
+    async def stop(self) -> None:
+        """Order what has come, if the database lets us."""
+        self.end_all()
         if self._writer is not None:
             await end_tasks([self._writer], _STOP_SECONDS)
 

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from calendarsync.jobs.push_services import SERVICES
-from calendarsync.jobs.pushing import Push, Service
+from calendarsync.jobs.push_services import SERVICES, Service
+from calendarsync.jobs.pushing import Push
 from calendarsync.jobs.runs import end_tasks
 from calendarsync.providers.base import Channel, ProviderError, RateLimited, Unavailable
 from calendarsync.secrets import Keyring
@@ -212,9 +212,7 @@ class Channels:
         return complete
 
     async def _end(self, watch: Watch, service: Service, channels: Sequence[ChannelRecord]) -> None:
-        for channel in channels:
-            if channel.remote_id is not None:
-                await _unwatch(service, channel.id, _given(channel, channel.remote_id))
+        await _unwatch_all(service, channels)
         await self._forget(watch, channels)
 
     async def _forget(self, watch: Watch, channels: Sequence[ChannelRecord]) -> None:
@@ -230,7 +228,10 @@ class Channels:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(END_SECONDS):
-                await self._end(watch, self._push.service(watch.connection), watch.channels)
+                await _unwatch_all(self._push.service(watch.connection), watch.channels)
+        # Who deletes it may be kept from it yet.
+        async with self._db.write() as db:
+            await store.cut_short(db, connection_id, self._db.now())
 
     async def _settle(self, mine: _Claimed, at: datetime | None) -> None:
         async with self._db.write() as db:
@@ -244,7 +245,7 @@ class Channels:
     def _after(self, connection_id: str, error: ProviderError) -> datetime:
         """When to try again what failed: each time later, and none of it hurts a run."""
         failed = self._failures[connection_id] = self._failures.get(connection_id, 0) + 1
-        wait = min(SHORTEST_WAIT * 2 ** min(failed - 1, 20), LONGEST_WAIT)
+        wait = min(SHORTEST_WAIT * 2.0 ** min(failed - 1, 20), LONGEST_WAIT)
         if not isinstance(error, RateLimited | Unavailable):
             wait *= _LASTING
         wait = max(wait, timedelta(seconds=error.retry_after or 0.0))
@@ -263,6 +264,12 @@ def _time_to_renew(channel: ChannelRecord) -> datetime:
 
 def _given(channel: ChannelRecord, remote_id: str) -> Channel:
     return Channel(remote_id, channel.expires_at)
+
+
+async def _unwatch_all(service: Service, channels: Sequence[ChannelRecord]) -> None:
+    for channel in channels:
+        if channel.remote_id is not None:
+            await _unwatch(service, channel.id, _given(channel, channel.remote_id))
 
 
 async def _unwatch(service: Service, channel_id: str, channel: Channel) -> None:

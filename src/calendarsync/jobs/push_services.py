@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Channel
 from calendarsync.providers.google import watching as google
 from calendarsync.providers.microsoft import watching as microsoft
 from calendarsync.providers.tokens import Access
+
+
+class Service(Protocol):
+    """A provider's channels to one calendar. All of it raises ProviderError."""
+
+    async def watch(self, channel_id: str, token: str) -> Channel:
+        """Have notices sent that carry both."""
+
+    async def renew(self, channel: Channel) -> Channel | None:
+        """The same channel for longer; None where the provider knows no way, or no such channel any more."""
+
+    async def unwatch(self, channel_id: str, channel: Channel) -> None:
+        """Have no more sent; one that is gone counts as done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +93,4 @@ class MicrosoftService:
         )
 
 
-SERVICES = {"google": GoogleService, "microsoft": MicrosoftService}
+SERVICES: Mapping[str, Callable[..., Service]] = {"google": GoogleService, "microsoft": MicrosoftService}

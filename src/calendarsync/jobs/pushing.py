@@ -7,31 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from ipaddress import ip_address
-from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from calendarsync.grants import Grants
-from calendarsync.jobs.push_services import SERVICES
+from calendarsync.jobs.push_services import SERVICES, Service
 from calendarsync.net import HttpClient
-from calendarsync.providers.base import Channel
 from calendarsync.settings import PREFIX, Settings
 from calendarsync.store.schedule import ConnectionRecord
 
 ON = "on"
 OFF = f"off: {PREFIX}PUBLIC_URL is not a public https address; calendars are polled"
-
-
-class Service(Protocol):
-    """A provider's channels to one calendar. All of it raises ProviderError."""
-
-    async def watch(self, channel_id: str, token: str) -> Channel:
-        """Have notices sent that carry both."""
-
-    async def renew(self, channel: Channel) -> Channel | None:
-        """The same channel for longer; None where the provider knows no way, or no such channel any more."""
-
-    async def unwatch(self, channel_id: str, channel: Channel) -> None:
-        """Have no more sent; one that is gone counts as done."""
 
 
 @dataclass(frozen=True, slots=True)

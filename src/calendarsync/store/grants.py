@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import RowMapping, and_, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.pairs import CHANGED
 from calendarsync.store.tables import connections, grants, pairs
 from calendarsync.store.tenancy import Tenant, owned
@@ -100,6 +101,7 @@ async def revive_connection(
         not_before=None,
         grant_hash=grant_hash,
         credentials_encrypted=credentials_encrypted,
+        watch_at=AT_ONCE,
     )
     await connection.execute(change, tenant.parameters())
 

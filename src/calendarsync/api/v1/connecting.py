@@ -147,6 +147,11 @@ async def disconnect(
     await remove_pairs(
         services, caller, [pair["id"] for pair in pairs], judge, keep_copies=keep_copies, abandon=abandon
     )
+    async with services.db.read_as(caller.tenant) as connection:
+        if await pair_store.pairs_of_connection(connection, caller.tenant, connection_id):
+            return row
+    if row["grant_id"] is not None:
+        await services.channels.end(connection_id)
     async with services.db.write_as(caller.tenant) as connection:
         if not pairs:
             await judge(connection)

@@ -19,6 +19,7 @@ from calendarsync.grants import delegated_grant, serves
 from calendarsync.grants.registrations import NAMES
 from calendarsync.providers import google, microsoft
 from calendarsync.providers.base import ProviderError
+from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.connections import get_connection, seal_credentials, update_connection
 from calendarsync.store.delegations import delegations_to
 from calendarsync.store.grants import get_grant
@@ -111,5 +112,6 @@ async def give_grant(
         "last_error_code": None,
         "last_error_message": None,
         "not_before": None,
+        "watch_at": AT_ONCE,
     }
     await update_connection(connection, tenant, connection_id, values)
