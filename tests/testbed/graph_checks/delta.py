@@ -38,7 +38,7 @@ def _(graph: Graph) -> None:
 
 @check("event-delta", "$select, $expand, $filter, $orderby and $search are not supported (seen: 400)")
 def _(graph: Graph) -> None:
-    options = {
+    options: Json = {
         "_select": "subject",
         "_expand": "calendar",
         "_filter": "x eq 1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from .kit import BERLIN, SPRING, Graph, check, event, is_error
+from .kit import BERLIN, SPRING, Graph, Json, check, event, is_error
 
 # People and calendars
 
@@ -151,7 +151,12 @@ def _(graph: Graph) -> None:
 
 @check("resources/event", "showAs, sensitivity, importance, categories and reminders come back")
 def _(graph: Graph) -> None:
-    given = {"showAs": "oof", "sensitivity": "private", "importance": "high", "categories": ["Red category"]}
+    given: Json = {
+        "showAs": "oof",
+        "sensitivity": "private",
+        "importance": "high",
+        "categories": ["Red category"],
+    }
     given |= {"isReminderOn": False, "reminderMinutesBeforeStart": 30}
     found = graph.read(graph.make(**given)["id"])
     assert {name: found[name] for name in given} == given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ BERLIN = "W. Europe Standard Time"
 COLOR = "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name Color"
 SHAPE = "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name Shape"
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
-SPRING = {"startDateTime": "2026-03-01T00:00:00Z", "endDateTime": "2026-06-01T00:00:00Z"}
+SPRING: Json = {"startDateTime": "2026-03-01T00:00:00Z", "endDateTime": "2026-06-01T00:00:00Z"}
 
 CHECKS: list[tuple[str, str, Callable[[Graph], None]]] = []
 
@@ -47,7 +47,7 @@ class Graph:
     def events(self) -> str:
         return f"/me/calendars/{self.calendar}/events"
 
-    def get(self, path: str, headers: Json | None = None, **query: str) -> httpx.Response:
+    def get(self, path: str, headers: Mapping[str, str] | None = None, **query: Any) -> httpx.Response:
         """A leading `_` in the name of an option stands for `$`."""
         options = {name.replace("_", "$"): value for name, value in query.items()}
         return self.http.get(path, params=options or None, headers=headers)
@@ -66,7 +66,7 @@ class Graph:
     def delete(self, event_id: str) -> int:
         return self.http.delete(f"/me/events/{event_id}").status_code
 
-    def read(self, event_id: str, headers: Json | None = None, **query: str) -> Json:
+    def read(self, event_id: str, headers: Mapping[str, str] | None = None, **query: Any) -> Json:
         return dict(self.get(f"/me/events/{event_id}", headers, **query).json())
 
     def series(self, start: str = "2026-03-02", **parts: Any) -> Json:
@@ -77,13 +77,17 @@ class Graph:
         return self.make(**times, recurrence={"pattern": pattern, "range": span})
 
     def instances(self, event_id: str, start: str = "2026-01-01", end: str = "2030-01-01") -> list[Json]:
-        query = {"startDateTime": f"{start}T00:00:00Z", "endDateTime": f"{end}T00:00:00Z", "_top": "100"}
+        query: Json = {
+            "startDateTime": f"{start}T00:00:00Z",
+            "endDateTime": f"{end}T00:00:00Z",
+            "_top": "100",
+        }
         return list(self.get(f"/me/events/{event_id}/instances", **query).json()["value"])
 
     def days(self, event_id: str, **span: str) -> list[str]:
         return [one["start"]["dateTime"][:10] for one in self.instances(event_id, **span)]
 
-    def filter(self, condition: str, name: str = COLOR, **query: str) -> list[Json]:
+    def filter(self, condition: str, name: str = COLOR, **query: Any) -> list[Json]:
         text = f"singleValueExtendedProperties/Any(ep: ep/id eq '{name}' and {condition})"
         answer = self.get(self.events, _filter=text, _top="100", **query)
         assert answer.status_code == 200, answer.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kit import Graph, check, event, is_error
+from .kit import Graph, Json, check, event, is_error
 
 # Series
 
@@ -148,6 +148,6 @@ def _(graph: Graph) -> None:
 def _(graph: Graph) -> None:
     made = graph.series()
     graph.patch(graph.instances(made["id"])[1]["id"], subject="Other")
-    query = {"_select": "subject,exceptionOccurrences", "_expand": "exceptionOccurrences"}
+    query: Json = {"_select": "subject,exceptionOccurrences", "_expand": "exceptionOccurrences"}
     (found,) = graph.read(made["id"], **query)["exceptionOccurrences"]
     assert found["subject"] == "Other"

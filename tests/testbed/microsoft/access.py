@@ -79,13 +79,13 @@ def open_mailbox(world: World, request: Request) -> tuple[Mailbox, list[str]]:
         mailbox, rest = world.mailbox(rest[0]), rest[1:]
     else:
         raise errors.no_segment(first)
-    if viewer not in (None, mailbox) and not any(
-        viewer.email in calendar.shared
-        for calendar in world.calendars.values()
-        if viewer is not None and calendar.owner is mailbox
-    ):
+    if viewer is not None and viewer is not mailbox and not _shares(world, mailbox, viewer):
         raise errors.access_denied()
     return mailbox, rest
+
+
+def _shares(world: World, owner: Mailbox, viewer: Mailbox) -> bool:
+    return any(one.owner is owner and viewer.email in one.shared for one in world.calendars.values())
 
 
 def check_scope(request: Request, needed: str) -> None:

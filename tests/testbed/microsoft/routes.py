@@ -17,6 +17,9 @@ from .operations import Answer
 
 _SPAN = frozenset({"startdatetime", "enddatetime"})
 _ONE = frozenset({"$select", "$expand"})
+_TOKENS = frozenset({"$deltatoken", "$skiptoken"})
+_EVENTS = "eventCollection"
+_CALENDARS: tuple[tuple[str, ...], ...] = ((), ("calendar",), ("calendars", "{calendar}"))
 _MANY = _ONE | {"$filter", "$orderby", "$top", "$skip", "$count"}
 
 
@@ -68,31 +71,25 @@ def table(tokens: Tokens) -> list[Route]:
         Route("POST", ("calendars",), operations.create_calendar, write, body="calendar", answer="calendar"),
         Route("POST", ("translateExchangeIds",), operations.translate_ids, "User.Read", answer="value"),
     ]
-    for place in (("calendar",), ("calendars", "{calendar}")):
+    for place in _CALENDARS[1:]:
         routes += [
             Route("GET", place, operations.get_calendar, read, _ONE, answer="calendar"),
             Route("PATCH", place, operations.update_calendar, write, body="calendar", answer="calendar"),
             Route("DELETE", place, operations.delete_calendar, write),
         ]
-    for place in ((), ("calendar",), ("calendars", "{calendar}")):
-        event = (*place, "events", "{event}")
-        views = {"scope": read, "options": _MANY | _SPAN, "answer": "eventCollection"}
+    for place in _CALENDARS:
+        all_of, one = (*place, "events"), (*place, "events", "{event}")
+        view = (*place, "calendarView")
+        tracked = partial(delta, tokens=tokens)
         routes += [
-            Route("GET", event[:-1], operations.list_events, read, _MANY, answer="eventCollection"),
-            Route("POST", event[:-1], operations.create_event, write, body="event", answer="event"),
-            Route("GET", event, operations.get_event, read, _ONE, answer="event"),
-            Route("PATCH", event, operations.update_event, write, body="event", answer="event"),
-            Route("DELETE", event, operations.delete_event, write),
-            Route("GET", (*event, "instances"), operations.list_instances, **views),
-            Route("GET", (*place, "calendarView"), operations.list_view, **views),
-            Route(
-                "GET",
-                (*place, "calendarView", "delta"),
-                partial(delta, tokens=tokens),
-                read,
-                _SPAN | {"$deltatoken", "$skiptoken"},
-                answer="eventCollection",
-            ),
+            Route("GET", all_of, operations.list_events, read, _MANY, answer=_EVENTS),
+            Route("POST", all_of, operations.create_event, write, body="event", answer="event"),
+            Route("GET", one, operations.get_event, read, _ONE, answer="event"),
+            Route("PATCH", one, operations.update_event, write, body="event", answer="event"),
+            Route("DELETE", one, operations.delete_event, write),
+            Route("GET", (*one, "instances"), operations.list_instances, read, _MANY | _SPAN, answer=_EVENTS),
+            Route("GET", view, operations.list_view, read, _MANY | _SPAN, answer=_EVENTS),
+            Route("GET", (*view, "delta"), tracked, read, _SPAN | _TOKENS, answer=_EVENTS),
         ]
     return routes
 

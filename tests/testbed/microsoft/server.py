@@ -80,7 +80,8 @@ class Server:
             wide = min(len(parts), self._world.habits.in_flight)
             with self._service.throttle.at_work(self._service.email(request), wide) as places:
                 free = len(parts) if places == wide else places
-                answer = Answer(200, await batch.run(parts, lambda *part: self._part(request, *part, free)))
+                answers = await batch.run(parts, lambda part, number: self._part(request, part, number, free))
+                answer = Answer(200, answers)
                 await self._linger(fault)
             if error is not None:
                 raise error

@@ -100,7 +100,7 @@ def _same_pattern(one: Event, other: Event) -> bool:
     if one.recurrence is None or other.recurrence is None:
         return False
     same_start = one.recurrence["range"]["startDate"] == other.recurrence["range"]["startDate"]
-    return same_start and one.recurrence["pattern"] == other.recurrence["pattern"]
+    return bool(same_start and one.recurrence["pattern"] == other.recurrence["pattern"])
 
 
 def _reset_instances(event: Event, *, keep: bool) -> None:
