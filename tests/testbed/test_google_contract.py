@@ -71,6 +71,26 @@ def test_a_request_that_google_does_not_describe_is_a_violation(
     google_model.violations.clear()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"attendees": "bob"},
+        {"attendees": ["bob"]},
+        {"start": "now"},
+        {"start": {"dateTime": 5}},
+        {"recurrence": [5]},
+        {"reminders": [1]},
+        {"extendedProperties": {"private": {"a": 1}}},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused_and_a_violation(google_model: Model, given: dict[str, Any]) -> None:
+    assert Caller(google_model).raw("POST", json=meeting(**given)).status_code == 400
+    assert google_model.violations
+    assert not any("the model failed" in each for each in google_model.violations)
+    google_model.violations.clear()
+
+
 def test_what_google_describes_is_no_violation(ann: Caller) -> None:
     event = ann.insert(recurrence=["RRULE:FREQ=DAILY"])
     ann.patch(event["id"], {"recurrence": None, "start": {"timeZone": None, **at("2026-03-02 10:00", "UTC")}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,7 +36,6 @@ class Reply:
 
     answer: Answer
     fault: Fault | None = None
-    method: str = ""
 
 
 @dataclass
@@ -84,22 +84,34 @@ class Api:
                 return Reply(_refused(errors.not_found()))
             method, arguments = found
             query = parse_qs(url.query, keep_blank_values=True)
-            user: User | None = None
-            fault: Fault | None = None
-            try:
-                body = self._read(method, query, request)
-                user = self.world.user(_token(request))
-                _check_scope(user, method)
-                self.world.spend(user)
-                fault = self.world.faults.meet(method.id, user.email, arguments.get("calendarId"))
-                call = Call(self.world, user, arguments, query, body, request.headers)
-                answer = self._done(method, call, fault)
-                if answer.body is not None and call.text("fields"):
-                    answer = replace(answer, body=select(answer.body, call.text("fields") or ""))
-            except ApiError as error:
-                answer = _refused(error)
-            self._record(method, request, query, user, answer)
-            return Reply(answer, fault, method.id)
+            reply, user = self._judged(method, arguments, query, request)
+            self._record(method, request, query, user, reply.answer)
+            return reply
+
+    def _judged(
+        self, method: Method, arguments: dict[str, str], query: dict[str, list[str]], request: Request
+    ) -> tuple[Reply, User | None]:
+        """The reply, and who asked. What Google does not describe may be more than the model can bear: 400."""
+        user: User | None = None
+        fault: Fault | None = None
+        known = len(self.world.violations)
+        try:
+            body = self._read(method, query, request)
+            user = self.world.user(_token(request))
+            _check_scope(user, method)
+            self.world.spend(user)
+            fault = self.world.faults.meet(method.id, user.email, arguments.get("calendarId"))
+            call = Call(self.world, user, arguments, query, body, request.headers)
+            answer = self._done(method, call, fault)
+            if answer.body is not None and call.text("fields"):
+                answer = replace(answer, body=select(answer.body, call.text("fields") or ""))
+        except ApiError as error:
+            answer = _refused(error)
+        except (TypeError, AttributeError, LookupError, ValueError):
+            if len(self.world.violations) == known:
+                self.world.violations.append(f"{method.id}: the model failed: {traceback.format_exc()}")
+            answer = _refused(ApiError(400, "badRequest", "Bad Request"))
+        return Reply(answer, fault), user
 
     def _read(self, method: Method, query: dict[str, list[str]], request: Request) -> Any:
         body = None

@@ -104,7 +104,7 @@ def _since(call: Call, calendar: Calendar, token: str) -> list[Entry]:
         since = int(number)
     except ValueError:
         raise errors.full_sync_required() from None
-    if epoch != calendar.epoch or not calendar.oldest_token <= since <= calendar.change:
+    if epoch != calendar.epoch or not 0 <= since <= calendar.change:
         raise errors.full_sync_required()
     return [entry for entry in calendar.entries.values() if entry.change > since]
 

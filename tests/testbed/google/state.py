@@ -82,7 +82,6 @@ class Calendar:
     readers: dict[str, str] = field(default_factory=dict)  # email to role
     entries: dict[str, Entry] = field(default_factory=dict)
     change: int = 0
-    oldest_token: int = 0  # sync tokens from before are rejected
     epoch: str = field(default_factory=lambda: new_id(8))
     updated: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
