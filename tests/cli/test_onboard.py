@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 import re
 import signal
 import subprocess
@@ -369,3 +370,19 @@ def test_it_ends_where_it_is_of_no_use_to_go_on(
     with pytest.raises(kind):
         work_off(script, tmp_path, ROW, ROW.replace("ann", "ben"))
     assert len(script.asked) == 3
+
+
+def test_people_of_an_organisation_are_connected_by_their_address(script: Scripted, tmp_path: Path) -> None:
+    """The second one's main calendar is connected already, and found again."""
+    known = connection("google", 7, email="ben@example.com", calendar_id="ben@example.com")
+    script.will(Reply(200, {"connections": [known], "has_more": False}), NONE[1])
+    script.will(Reply(201, connection("google", 1)), error(422, "validation_error", "no"))
+    found = [
+        {"id": each, "name": "", "read_only": False, "timezone": None} for each in (known["calendar_id"], "x")
+    ]
+    script.will(Reply(200, {"calendars": found}), error(422, "validation_error", "no"))
+    row = "ann@example.com,google,,sandbox,sbx_1"
+    _, results = work_off(script, tmp_path, row, row.replace("ann", "ben"))
+    assert [each.connection_a_id for each in results.outcomes.values()] == ["conn_1", "conn_7"]
+    assert json.loads(script.asked[2].body) == {"provider": "google", "delegated_user": "ann@example.com"}
+    assert json.loads(script.asked[4].body) == {"provider": "google", "delegated_user": "ben@example.com"}

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from calendarsync.cli.app import app
-from calendarsync.cli.onboarding.people import COLUMNS, End, People, Person, UnusableFile, read_people
+from calendarsync.cli.onboarding.people import (
+    COLUMNS,
+    PROVIDERS,
+    End,
+    People,
+    Person,
+    UnusableFile,
+    read_people,
+)
 from calendarsync.cli.onboarding.results import Outcome, Results
 
 DEFAULTS = {"sync_mode": "blocker", "direction": "bidirectional"}
@@ -283,7 +291,7 @@ def test_an_unusable_file_ends_with_2(file: Path) -> None:
     code, output, errors = run(file)
     assert (code, output) == (2, "")
     assert errors.splitlines() == [
-        f"Error: {file}: line 2, {end}_provider: must be one of caldav, ics, sandbox" for end in "ab"
+        f"Error: {file}: line 2, {end}_provider: must be one of {', '.join(PROVIDERS)}" for end in "ab"
     ]
     code, _, errors = run(file.with_name("none.csv"))
     assert code == 2

@@ -14,7 +14,10 @@ from typing import Literal, cast, get_args
 
 from calendarsync.client.models import Direction, SyncMode
 
-PROVIDERS = ("caldav", "ics", "sandbox")
+DELEGATED = ("google", "microsoft")
+"""An organisation has let the account in: whose calendar it is tells the e-mail address."""
+
+PROVIDERS = ("caldav", "ics", "sandbox", *DELEGATED)
 ENDS: tuple[Literal["a", "b"], ...] = ("a", "b")
 OF_AN_END = ("provider", "url", "username", "password", "calendar_id", "email")
 COLUMNS = ("email", *(f"{end}_{name}" for end in ENDS for name in OF_AN_END), "sync_mode", "direction")
@@ -58,6 +61,11 @@ class End:
     password: str = field(default="", repr=False)
     calendar_id: str = ""
     email: str = ""
+
+    @property
+    def calendar(self) -> End:
+        """Equal for the same calendar, whoever's answers count there."""
+        return self if self.provider in DELEGATED else replace(self, email="")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from calendarsync.cli.onboarding.people import End, Person
+from calendarsync.cli.onboarding.people import DELEGATED, End, Person
 from calendarsync.client.models import Connection, SyncPair
 from calendarsync.providers.caldav import canonical_url
 
@@ -38,7 +38,9 @@ class Stock:
 
     def may_have(self, end: End) -> bool:
         """Whether a calendar that the file does not name may be connected: one of its server and owner is."""
-        return end.provider == "caldav" and not end.calendar_id and bool(self._of_owner(end))
+        if end.calendar_id:
+            return False
+        return end.provider in ("caldav", *DELEGATED) and bool(self._of_owner(end))
 
     def feeds(self, end: End) -> list[str]:
         """Ids of the connections that a feed may be: those of its host and owner."""
@@ -51,7 +53,7 @@ class Stock:
             for each in self.connections.values()
             if each.provider == end.provider
             and (each.email or "").casefold() == email
-            and _host(each.calendar_id) == host
+            and (end.provider in DELEGATED or _host(each.calendar_id) == host)
         ]
 
     def pair_for(self, person: Person, a: str, b: str) -> SyncPair | None:
@@ -82,11 +84,14 @@ def _host(url: str) -> str:
 
 def credentials(end: End) -> dict[str, str]:
     """What leads to an account's calendars, without empty words."""
+    if end.provider in DELEGATED:
+        return {"delegated_user": end.email}
     given = {"url": end.url, "username": end.username, "password": end.password}
     return {name: value for name, value in given.items() if value}
 
 
 def access(end: End) -> dict[str, str]:
     """What connects one calendar, without empty words."""
-    given = {**credentials(end), "calendar_id": end.calendar_id, "email": end.email}
+    owner = {} if end.provider in DELEGATED else {"email": end.email}
+    given = {**credentials(end), "calendar_id": end.calendar_id, **owner}
     return {name: value for name, value in given.items() if value}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
-from calendarsync.cli.onboarding.people import End, Person
+from calendarsync.cli.onboarding.people import DELEGATED, End, Person
 from calendarsync.cli.onboarding.results import Results
 from calendarsync.cli.onboarding.stock import Stock, access, credentials
 from calendarsync.client import (
@@ -89,7 +89,7 @@ class Onboarding:
     def _requests(self, rows: Sequence[Person]) -> int:
         """How many it takes for these rows, if every calendar is a new one."""
         missing = {
-            replace(end, email="")
+            end.calendar
             for person in rows
             for end, known in zip((person.a, person.b), self._results.of(person).connections, strict=True)
             if not known
@@ -120,10 +120,9 @@ class Onboarding:
 
     async def _connection(self, end: End) -> str:
         """Rows that share a calendar share the request for it. Raises CalendarSyncError."""
-        calendar = replace(end, email="")
-        if calendar not in self._connecting:
-            self._connecting[calendar] = asyncio.create_task(self._find_or_make(end))
-        return await self._connecting[calendar]
+        if end.calendar not in self._connecting:
+            self._connecting[end.calendar] = asyncio.create_task(self._find_or_make(end))
+        return await self._connecting[end.calendar]
 
     async def _find_or_make(self, end: End) -> str:
         if self._stock.may_have(end) and (known := await self._find(end)):
@@ -146,11 +145,12 @@ class Onboarding:
         if end.provider == "ics":
             feeds = self._stock.feeds(end)
             return feeds[0] if len(feeds) == 1 else None
-        if end.provider == "caldav" and not end.calendar_id:
+        if end.provider != "sandbox" and not end.calendar_id:
             calendars = await self._ask(
-                lambda: self._client.connections.discover("caldav", **credentials(end))
+                lambda: self._client.connections.discover(end.provider, **credentials(end))
             )
-            if len(calendars) != 1:
+            # Of somebody whose organisation lets us in the main calendar is meant, which is told first.
+            if not calendars or (len(calendars) != 1 and end.provider not in DELEGATED):
                 return None
             end = replace(end, calendar_id=calendars[0].id)
         return self._stock.connection_to(end)
