@@ -11,6 +11,7 @@ import pytest
 
 from calendarsync.grants import Grants, refreshing
 from calendarsync.grants.refreshing import GrantTokens, Tools
+from calendarsync.jobs.process import running
 from calendarsync.providers.base import NotAuthorized, Unavailable
 from calendarsync.store.errors import DatabaseUnavailable
 from tests.grants.conftest import Place
@@ -142,6 +143,19 @@ async def test_a_process_that_stood_still_with_its_lease_asks_nothing(here: Plac
     await grants.tokens(grant).access_token()
     assert db.uses > 4
     assert list(here.server.spent.values()) == [1]
+
+
+async def test_a_process_that_ends_waits_for_the_answer(at: Place) -> None:
+    grant = await at.granted()
+    hold = Fault("held")
+    at.server.faults.append(hold)
+    async with running(at.settings, schedule=False) as process:
+        waiting = asyncio.create_task(process.grants.tokens(grant).access_token())
+        await at.server.was_asked.wait()
+        waiting.cancel()
+        asyncio.get_running_loop().call_later(0.3, hold.go.set)
+    assert (await at.row(grant))["generation"] == 2
+    assert {await at.tokens(grant).access_token()} == at.server.issued
 
 
 @pytest.mark.parametrize("rotates", [False, True])

@@ -99,20 +99,21 @@ class GrantTokens:
             now = self._tools.now()
             if tokens.serves(now, rejected):
                 return tokens
-            until = now + LEASE
-            async with self._tools.db.write() as db:
-                leased = await store.lease(db, self.grant, record.generation, now, until)
-            renewed = await self._spend(record, tokens, until) if leased else None
-            if renewed is not None:
-                return renewed
+            if record.is_free(now):
+                renewed = await self._spend(record, tokens, now)
+                if renewed is not None:
+                    return renewed
             if time.monotonic() - started > WAIT_SECONDS:
                 raise Unavailable("Another process of ours refreshes the grant, and does not come to an end.")
             await asyncio.sleep(next(looks, _LOOK_SECONDS[-1]))
 
-    async def _spend(self, record: GrantRecord, tokens: TokenSet, until: datetime) -> TokenSet | None:
-        """Ask with the lease that was taken; None where that was for nothing, and the row says what holds now."""
-        if self._tools.now() > until - _NEEDED:
-            return None  # this process stood still since it took the lease
+    async def _spend(self, record: GrantRecord, tokens: TokenSet, now: datetime) -> TokenSet | None:
+        """New tokens, under a lease; None where another was quicker, and the row says what holds."""
+        until = now + LEASE
+        async with self._tools.db.write() as db:
+            leased = await store.lease(db, self.grant, record.generation, now, until)
+        if not leased or self._tools.now() > until - _NEEDED:
+            return None  # this process stood still since it took the lease, if it has one
         try:
             answer = await self._tools.ask(record, tokens)
         except GrantError as error:

@@ -6,7 +6,7 @@ the grant's lease. Every set of tokens has a generation; what was made of an old
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -24,14 +24,18 @@ class GrantRecord:
     email: str
     status: str
     generation: int
+    leased_until: datetime | None
     credentials_encrypted: bytes
     delegation_id: str | None
 
+    def is_free(self, now: datetime) -> bool:
+        """Whether nobody has its lease."""
+        return self.leased_until is None or self.leased_until <= now
 
-_GRANT = select(
-    *(grants.c.id, grants.c.provider, grants.c.email, grants.c.status, grants.c.generation),
-    *(grants.c.credentials_encrypted, grants.c.delegation_id),
-).where(grants.c.id == bindparam("grant_id"))
+
+_GRANT = select(*(grants.c[field.name] for field in fields(GrantRecord))).where(
+    grants.c.id == bindparam("grant_id")
+)
 
 
 async def load_grant(db: AsyncConnection, grant_id: str) -> GrantRecord | None:
