@@ -83,6 +83,28 @@ async def test_rule_3_copies_whose_answers_were_lost_are_found(
     assert (await at.app.sync(pair)).operations == ()
 
 
+async def test_an_update_whose_answer_was_lost_and_whose_source_went_back(beside: Desk, proxy: Proxy) -> None:
+    """What is written then is not what our record says, though the record says what is wanted."""
+    at = beside
+    at.put_a("4", on(4))
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+
+    async def lost(request: Request, forward: Forward) -> Answer:
+        answer = await forward(request)
+        return Answer(503) if request.method == "PUT" else answer
+
+    proxy.hook = lost
+    at.put_a("4", event("uid-4", stamp(6), stamp(6, 10)))
+    assert (await at.app.run(pair)).status != "success"
+    assert days(at) == [6]
+    proxy.hook = _honest
+    at.put_a("4", on(4))
+    assert done(await at.app.sync(pair)) == [("update", "unanswered")]
+    assert days(at) == [4]
+    assert (await at.app.sync(pair)).operations == ()
+
+
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_that_stops_in_between_and_starts_again(name: str, quick_folder: Path) -> None:
     with own_server(name) as server:

@@ -18,6 +18,7 @@ stands in the target, `written` and `as read` the link's two fingerprints:
     yes     live       unreadable                             update    copy_unreadable (at most twice)
     yes     any        ours     written ≠ wanted              update    source_changed or rules_changed
     yes     any        ours     written ≠ wanted, mark = it   adopt     unanswered (the write had arrived)
+    yes     live       ours     mark ≠ written = wanted       update    unanswered (it arrived, and is outdated)
     yes     live       ours     as read ≠ copy, instance out  update    instance_deleted_by_person
     yes     live       ours     as read ≠ copy                update    copy_edited (restored, at most twice)
     yes     live       ours     all equal                     —
@@ -226,6 +227,8 @@ class _Planner:
         elif link.written_hash != wanted.written_hash:
             rules_changed = link.rules_version is not None and link.rules_version != self.rules_version
             self._adopt_or_update(wanted, link, copy, "rules_changed" if rules_changed else "source_changed")
+        elif written_since:
+            self._adopt_or_update(wanted, link, copy, "unanswered")
         elif edited:
             self._undo_edit(wanted, link, copy, current)
         elif replace(link, restores=0) != self.links[link.key]:
