@@ -69,19 +69,14 @@ def at(moment: datetime, zone: str) -> EventTime:
 
 
 def write_time(time: EventTime) -> dict[str, str]:
-    """In the zone's own name where Windows has one that means this very moment, else in UTC."""
+    """In the zone's own name where Windows has one, else in UTC."""
     if time.all_day:
         return {"dateTime": f"{time.local:%Y-%m-%dT00:00:00}", "timeZone": "UTC"}
-    moment = time.instant("UTC")
-    name = windows_name(time.zone) if time.zone is not None else None
-    zone = read_zone(name)
-    if name is None or zone is None or at(moment, zone).local != at(moment, time.zone or "UTC").local:
-        name, zone = "UTC", "UTC"
-    written = at(moment, zone)
-    return {
-        "dateTime": written.local.isoformat(timespec="seconds"),
-        "timeZone": name if written.zone == zone else "UTC",
-    }
+    name = windows_name(time.zone or "UTC") or "UTC"
+    zone = read_zone(name) or "UTC"
+    written = at(time.instant("UTC"), zone)
+    local = written.local.isoformat(timespec="seconds")
+    return {"dateTime": local, "timeZone": name if written.zone == zone else "UTC"}
 
 
 def as_read(time: EventTime) -> EventTime:
