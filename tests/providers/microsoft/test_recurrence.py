@@ -25,7 +25,7 @@ def days_of(rule: str, start: EventTime) -> list[date]:
     component = Component(
         "uid", start, duration=Duration(days=1 if start.all_day else 0), recurrence=Recurrence((rule,))
     )
-    begin, end = (datetime.combine(day, time(), UTC) for day in (FIRST, LAST_DAY))
+    begin, end = (datetime.combine(day, time(), UTC) for day in (FIRST, LAST_DAY + timedelta(days=2)))
     days = (each.start.local.date() for each in expand([component], begin, end, "UTC"))
     return [day for day in days if day < LAST_DAY]
 
