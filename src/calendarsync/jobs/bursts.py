@@ -22,7 +22,6 @@ PATIENCE_SECONDS = 0.25
 """How long after it began a burst that does not end is acted on."""
 
 _RETRY_SECONDS = 1.0
-_STOP_SECONDS = 2.0
 _BEFORE_THE_SCHEDULE = 10
 PUSH = "push"
 
@@ -113,11 +112,11 @@ class Bursts:
                 burst.timer.cancel()
             self._end(connection_id)
 
-    async def stop(self) -> None:
-        """Order what has come, if the database lets us."""
+    async def stop(self, patience: float) -> None:
+        """Order what has come, in so many seconds."""
         self.end_all()
         if self._writer is not None:
-            await end_tasks([self._writer], _STOP_SECONDS)
+            await end_tasks([self._writer], patience)
 
 
 def _shorter(one: timedelta | None, other: timedelta | None) -> timedelta | None:

@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy import Row
 
 from calendarsync.jobs.bursts import Bursts
+from calendarsync.jobs.runs import end_tasks
 from calendarsync.secrets import Keyring
 from calendarsync.store.channels import notified
 from calendarsync.store.database import Database
@@ -87,6 +88,11 @@ class Notices:
         self._waiting.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("notice_not_judged", error=type(error).__name__)
+
+    async def stop(self, patience: float) -> None:
+        """Judge what has come, and order what follows, in so many seconds each."""
+        await end_tasks(list(self._waiting), patience)
+        await self._bursts.stop(patience)
 
     async def _judge(self, provider: str, notices: Sequence[Notice]) -> bool:
         # The same work for all: whether there is such a channel, and whose the token is, shows in no duration.

@@ -26,6 +26,8 @@ from calendarsync.settings import Settings
 from calendarsync.store.database import Database
 from calendarsync.webhooks.delivery import Sender
 
+_STOP_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -68,6 +70,7 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
             wakeups, results, metrics = Wakeups(db), Results(db), Metrics()
             grants = Grants(db, keyring, http, settings)
             bursts = Bursts(db, wakeups)
+            notices = Notices(db, keyring, bursts)
             push = push_of(settings, http, grants, now=db.now)
             channels = Channels(db, keyring, push, on_gap=bursts.add)
             poll = float(settings.poll_interval_seconds)
@@ -97,12 +100,12 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                     runner=Runner(db, wakeups, results),
                     outbox=Outbox(db, wakeups),
                     grants=grants,
-                    notices=Notices(db, keyring, bursts),
+                    notices=notices,
                     channels=channels,
                     worker=worker,
                 )
             finally:
-                await bursts.stop()
+                await notices.stop(_STOP_SECONDS)
                 if worker is not None:
                     await worker.stop()
                 await results.stop()

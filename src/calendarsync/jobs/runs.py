@@ -224,7 +224,7 @@ class Runs:
             _log.warning("claims_left_to_lapse", claims=len(claims))
 
 
-async def end_tasks(tasks: Collection[asyncio.Task[None]], patience: float) -> None:
+async def end_tasks(tasks: Collection[asyncio.Task[Any]], patience: float) -> None:
     """Let tasks end, and cancel those that do not in time; what they raise is of no use any more."""
     if tasks:
         await asyncio.wait(tasks, timeout=patience)
