@@ -49,7 +49,7 @@ class SeriesWriter:
             return Event(there.id, await self._patch(there, copy, copy.mark))
         todo = changes(copy, there)
         if is_moved(copy, there.master) or (todo and has_other_holes(copy, there.master)):
-            await self._patch(there, copy, None)
+            await self._patch(there, copy, copy.draft or None)
             now = await self._again(there.id, uid)
             whole = await self._carry_out(there.id, changes(copy, now))
             written = await self._finish(there.id, uid, copy)
