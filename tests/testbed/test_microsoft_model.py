@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from tests.testbed.graph_checks.kit import CHECKS, Graph, event, is_error
 from tests.testbed.microsoft import Model
 from tests.testbed.microsoft.contract import SCHEMA, Contract
+from tests.testbed.microsoft.quick import Types
 from tests.testbed.process import free_port, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,6 +126,59 @@ def test_without_the_schema_nothing_is_checked(tmp_path: Path) -> None:
     contract = Contract(tmp_path / "nothing.json")
     assert not contract.checked
     assert contract.request("event", {"summary": "Lunch"}) == []
+
+
+@described
+@given(st.data())
+def test_the_quick_check_agrees_with_the_whole_one(data: st.DataObject) -> None:
+    """Over an event in which one value was replaced, or one name."""
+    types = json.loads(SCHEMA.read_text())["$defs"]
+    body = copy.deepcopy(_EVENT)
+    place: Any = body
+    while True:
+        name = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        if not (isinstance(place[name], dict | list) and place[name]) or data.draw(st.booleans()):
+            break
+        place = place[name]
+    if isinstance(place, dict) and data.draw(st.booleans()):
+        place[data.draw(st.sampled_from(["odd", "x@odata.etag", "id"]))] = place.pop(name)
+    else:
+        place[name] = data.draw(st.sampled_from(_VALUES))
+    whole = Draft202012Validator({"$ref": "#/$defs/event", "$defs": types})
+    assert Types(types).fits("event", body) is whole.is_valid(body)
+
+
+_VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    2**31,
+    1.5,
+    "",
+    "busy",
+    "monday",
+    "2026-03-02",
+    "2026-03-02T10:00:00Z",
+    [],
+    {},
+    [1],
+)
+_EVENT: dict[str, Any] = {
+    "id": "AAMkAD",
+    "@odata.etag": "W/1",
+    "showAs": "busy",
+    "isAllDay": False,
+    "reminderMinutesBeforeStart": 15,
+    "start": {"dateTime": "2026-03-02T10:00:00", "timeZone": "UTC"},
+    "createdDateTime": "2026-03-02T10:00:00Z",
+    "categories": ["Red category"],
+    "attendees": [{"type": "required", "emailAddress": {"address": "bob@example.com"}}],
+    "recurrence": {
+        "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"]},
+        "range": {"type": "endDate", "startDate": "2026-03-02", "endDate": "2026-03-09"},
+    },
+}
 
 
 _ASKING = """
