@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from http.cookies import SimpleCookie
 from typing import Any
@@ -14,9 +14,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 from pydantic import SecretStr
 
+from calendarsync.accounts.accounts import create_account
 from calendarsync.accounts.scopes import Scope
+from calendarsync.api.app import create_app
+from calendarsync.api.services import services_for
+from calendarsync.jobs.process import running
+from calendarsync.settings import Settings
 from tests.api.client import Answer, Client
-from tests.api.world import World, build, close
+from tests.api.world import FakeRunner, World, build, close
 from tests.testbed.google import Model as GoogleModel
 from tests.testbed.microsoft import Model as MicrosoftModel
 from tests.testbed.microsoft.faults import Fault as GraphFault
@@ -88,6 +93,9 @@ class Person:
     fail_listing: Callable[[], None]
     """Calendars cannot be listed, once."""
 
+    account: Any
+    """As the model knows them."""
+
 
 def at_google(model: GoogleModel) -> Person:
     ann, boss = model.account(), model.account()
@@ -100,7 +108,7 @@ def at_google(model: GoogleModel) -> Person:
     def fail() -> None:
         model.fail(503, method="calendarList.list")
 
-    return Person(ann.email, ann.token, model.url, [ann.email, make("Team"), theirs], make, fail)
+    return Person(ann.email, ann.token, model.url, [ann.email, make("Team"), theirs], make, fail, ann)
 
 
 def at_microsoft(model: MicrosoftModel) -> Person:
@@ -115,7 +123,7 @@ def at_microsoft(model: MicrosoftModel) -> Person:
     read_only = make("Board")
     model.set_read_only(read_only)
     calendars = [ann.calendar_id, make("Team"), read_only]
-    return Person(ann.email, ann.token, model.url, calendars, make, fail)
+    return Person(ann.email, ann.token, model.url, calendars, make, fail, ann)
 
 
 @dataclass
@@ -179,24 +187,27 @@ class Asked:
         return found
 
 
+def registered_with(server: Consent, provider: str, person: Person) -> dict[str, Any]:
+    """Settings of an installation whose providers are `server`, and the model of the person's calendars."""
+    return {
+        "google_client_id": CLIENT_ID,
+        "google_client_secret": SecretStr(CLIENT_SECRET),
+        "google_auth_url": server.url,
+        "google_token_url": server.url,
+        "microsoft_client_id": CLIENT_ID,
+        "microsoft_client_secret": SecretStr(CLIENT_SECRET),
+        "microsoft_auth_url": server.url,
+        f"{provider}_api_url": person.api_url,
+    }
+
+
 @asynccontextmanager
 async def asked(
     database_url: str, provider: str, person: Person, *, public_url: str = PUBLIC
 ) -> AsyncIterator[Asked]:
     """The person is signed in at the provider; the account has registered `RETURN_URL`."""
     async with Consent({person.email: person.token}).running() as server:
-        world = await build(
-            database_url,
-            public_url=public_url,
-            google_client_id=CLIENT_ID,
-            google_client_secret=SecretStr(CLIENT_SECRET),
-            google_auth_url=server.url,
-            google_token_url=server.url,
-            microsoft_client_id=CLIENT_ID,
-            microsoft_client_secret=SecretStr(CLIENT_SECRET),
-            microsoft_auth_url=server.url,
-            **{f"{provider}_api_url": person.api_url},
-        )
+        world = await build(database_url, public_url=public_url, **registered_with(server, provider, person))
         server.now, server.person = lambda: world.clock[0], person.email
         client = await world.client(scopes=tuple(Scope))
         registered = await client.patch("/api/v1/account", {"return_urls": [RETURN_URL]})
@@ -206,6 +217,28 @@ async def asked(
         finally:
             await world.services.grants.close()
             await close(world)
+
+
+@asynccontextmanager
+async def at_work(database_url: str, provider: str, person: Person) -> AsyncIterator[Asked]:
+    """The same in a whole process, whose engine reads and writes the person's calendars."""
+    async with Consent({person.email: person.token}).running() as server:
+        settings = Settings(
+            database_url=database_url,
+            secret_key=SecretStr("a secret that only tests know and nobody else"),
+            allowed_private_networks="127.0.0.0/8",  # type: ignore[arg-type] - parsed like the variable
+            poll_interval_seconds=86_400,
+            public_url=PUBLIC,
+            **registered_with(server, provider, person),
+        )
+        server.person = person.email
+        async with running(settings, schedule=True) as process:
+            services = replace(services_for(process, settings), wait_seconds=60.0)
+            now = process.db.now()
+            account_id = await create_account(process.db, "you@example.com", now=now, plan="pro")
+            world = World(create_app(services), services, FakeRunner(process.db), account_id, [now])
+            client = await world.client(scopes=tuple(Scope))
+            yield Asked(world, provider, server, client, Browser(world), person)
 
 
 def token_of(page: Answer) -> str:

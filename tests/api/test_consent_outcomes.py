@@ -133,8 +133,7 @@ async def test_calendars_that_cannot_be_listed_may_be_asked_for_once_more(at: As
 
 async def test_a_mailbox_without_a_licence(database_url: str, microsoft_model: MicrosoftModel) -> None:
     person = at_microsoft(microsoft_model)
-    account = next(each for each in microsoft_model.world.mailboxes if each.email == person.email)
-    account.licensed = False
+    microsoft_model.set_licensed(person.account, licensed=False)
     async with asked(database_url, "microsoft", person) as at:
         url = (await at.grant(await at.ask())).headers["location"]
         page = await at.browser.get(url)
