@@ -160,7 +160,9 @@ async def test_a_person_who_is_not_there(here: Place) -> None:
     grant = await delegated(here, "service account", "nobody@example.com")
     with pytest.raises(NotAuthorized, match="no such person"):
         await here.tokens(grant).access_token()
-    assert (await here.row(grant))["status"] == "expired"
+    assert (await here.row(grant))["status"] == "unknown_user"
+    with pytest.raises(NotAuthorized, match="no such person"):
+        await here.worker().tokens(grant).access_token()
 
 
 @pytest.mark.parametrize("kind", list(keys()))

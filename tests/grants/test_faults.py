@@ -79,8 +79,9 @@ async def test_a_failure_that_cannot_be_noted_is_found_out_again(
     assert (await here.row(grant))["status"] == ("expired" if fault is DEAD else "active")
 
 
-async def test_new_tokens_are_stored_before_anybody_has_them(at: Place) -> None:
-    """While they cannot be, they are kept, and neither asked for again nor used."""
+@pytest.mark.parametrize("ends", [False, True], ids=["goes on", "ends"])
+async def test_new_tokens_are_stored_before_anybody_has_them(at: Place, ends: bool) -> None:
+    """While they cannot be, they are kept, and neither asked for again nor used; a process that ends tries again."""
     grant = await at.granted()
     db, grants = flaky(at)
     broken = True
@@ -102,6 +103,9 @@ async def test_new_tokens_are_stored_before_anybody_has_them(at: Place) -> None:
     assert len(at.server.asked) == 1
     assert (await at.row(grant))["generation"] == 1
     broken = False
+    if ends:
+        await grants.close()
+        tokens = at.worker().tokens(grant)
     assert {await tokens.access_token()} == at.server.issued
     assert {await at.worker().tokens(grant).access_token()} == at.server.issued
     assert set(at.server.spent.values()) == {1}

@@ -173,15 +173,21 @@ async def test_each_end_says_what_to_do(
     error = await failure(here, grant)
     assert type(error) is kind
     assert says in error.message
-    assert (await here.row(grant))["status"] == "expired"
+    again = await failure(here, grant)
+    assert type(again) is kind, "all calendars of a grant are told the same"
+    assert "Microsoft" in again.message
+    assert len(here.server.asked) == 1
 
 
 async def test_a_permission_that_was_withdrawn_is_told(here: Place) -> None:
     grant = await here.granted()
     answer = {"access_token": "x", "token_type": "Bearer", "scope": "openid email"}
     here.server.faults.append(Fault("before", 200, answer))
-    assert type(await failure(here, grant)) is MissingScope
-    assert (await here.row(grant))["status"] == "expired"
+    for _ in range(2):
+        error = await failure(here, grant)
+        assert type(error) is MissingScope
+        assert "all boxes ticked" in error.message
+    assert (await here.row(grant))["status"] == "missing_scope"
 
 
 async def test_nobody_answers(here: Place) -> None:

@@ -19,6 +19,7 @@ from calendarsync.secrets import SecretError
 from calendarsync.settings import PREFIX, Settings, backend_of, sqlite_path
 from calendarsync.store.database import Database
 from calendarsync.store.errors import DatabaseUnavailable, SchemaError
+from calendarsync.store.grants import ACTIVE
 from calendarsync.store.inspection import list_grants
 
 MAX_CLOCK_SKEW = timedelta(seconds=60)
@@ -93,7 +94,7 @@ async def _grants(settings: Settings, database: Database) -> list[Finding]:
             continue
         by_status = Counter(row.status for row in mine)
         told = ", ".join(f"{count} {status}" for status, count in sorted(by_status.items()))
-        state = State.WARNING if by_status["expired"] else State.OK
+        state = State.WARNING if by_status.keys() - {ACTIVE} else State.OK
         findings.append(Finding(f"{name}: grants", state, f"{told}."))
         if registrations.is_registered(settings, provider):
             registered = registrations.registration(settings, provider)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calendarsync.grants.asking import TIMEOUT_SECONDS, TokenAnswer
 from calendarsync.grants.errors import GrantError
+from calendarsync.grants.refusals import ended
+from calendarsync.grants.registrations import NAMES
 from calendarsync.grants.storing import TokenSet, open_tokens, seal_tokens
 from calendarsync.providers.base import NotAuthorized, Unavailable, Unreachable
 from calendarsync.secrets import Keyring, SecretError
@@ -82,6 +85,8 @@ class GrantTokens:
         """Wait until the refresh that is on its way, if any, is stored."""
         if self._refresh is not None:
             await asyncio.gather(self._refresh, return_exceptions=True)
+        with suppress(Unavailable):
+            await self._write_what_is_not_yet()
 
     async def _renew(self, rejected: str | None) -> TokenSet:
         """Tokens that serve: the stored ones, else new ones."""
@@ -119,7 +124,7 @@ class GrantTokens:
         except GrantError as error:
             async with self._tools.db.write() as db:
                 if error.is_death:
-                    died = await store.note_death(db, self.grant, record.generation)
+                    died = await store.note_death(db, self.grant, record.generation, error.kind)
                 else:
                     died = True
                     await store.give_back(db, self.grant, record.generation, until)
@@ -158,9 +163,7 @@ class GrantTokens:
         if record is None:
             raise NotAuthorized("What was granted is there no more. Connect it anew.")
         if record.status != ACTIVE:
-            raise NotAuthorized(
-                "The access that was granted has ended. Connect it anew to go on where it stood."
-            )
+            raise ended(record.status, NAMES[record.provider]).as_provider_error()
         if record.delegation_id is not None and record.provider == "microsoft":
             self.user = record.email
         return record

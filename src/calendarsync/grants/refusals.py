@@ -20,6 +20,7 @@ _AGAIN = "Connect it anew to go on where it stood."
 _DENIED = "Access was not granted. Open a new link, and agree to what {name} asks."
 _CODE = "This sign-in took too long, or was used already. Open a new link, and sign in again."
 _DEAD = f"The access that was granted at {{name}} has ended: it was withdrawn there, or ran out. {_AGAIN}"
+_WITHDRAWN = "A permission was withdrawn at {name}. Connect it anew, with all boxes ticked."
 _FORBIDDEN = (
     "The organisation of this account does not let its people use this installation. Its administrator has to "
     "allow it at {name}."
@@ -179,6 +180,17 @@ def _meaning(
     if subtype == "invalid_rapt":
         return "expired", _FREQUENCY
     return _BY_USE[use].get(error) or _BY_ERROR.get(error) or ("misconfigured", _OURS)
+
+
+def ended(kind: str, provider_name: str) -> GrantError:
+    """What was found out of a grant before, by the `kind` of the error that ended it."""
+    known: Mapping[str, tuple[Kind, str]] = {
+        "missing_scope": ("missing_scope", _WITHDRAWN),
+        "app_forbidden": ("app_forbidden", _FORBIDDEN),
+        "unknown_user": ("unknown_user", _UNKNOWN_USER),
+    }
+    found, message = known.get(kind, ("expired", _DEAD))
+    return GrantError(found, message.format(name=provider_name))
 
 
 def busy(provider_name: str, *, retry_after: float | None = None) -> GrantError:

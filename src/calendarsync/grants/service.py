@@ -13,6 +13,7 @@ from calendarsync.grants.delegation import ask_as_delegate
 from calendarsync.grants.delegation_keys import open_key
 from calendarsync.grants.errors import GrantError
 from calendarsync.grants.refreshing import GrantTokens, Tools
+from calendarsync.grants.refusals import ended
 from calendarsync.grants.registrations import GOOGLE, MICROSOFT, NAMES, is_registered, registration
 from calendarsync.grants.storing import TokenSet, open_tokens
 from calendarsync.net import HttpClient
@@ -114,10 +115,7 @@ class Grants:
             self._http, registered.name, registered.token_url, form, use="refresh", now=self._now
         )
         if answer.scopes is not None and registered.missing(answer.scopes):
-            raise GrantError(
-                "missing_scope",
-                f"A permission was withdrawn at {registered.name}. Connect it anew, with all boxes ticked.",
-            )
+            raise ended("missing_scope", registered.name)
         return answer
 
     async def _ask_as_delegate(self, record: GrantRecord, delegation_id: str) -> TokenAnswer:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.grants import ACTIVE, EXPIRED
+from calendarsync.store.grants import ACTIVE
 from calendarsync.store.tables import delegations, grants
 
 
@@ -75,9 +75,9 @@ async def write_tokens(
     )
 
 
-async def note_death(db: AsyncConnection, grant_id: str, generation: int) -> bool:
-    """Nothing more is asked with this generation. False where there is a later one, which may be alive."""
-    return await _change(db, _at(grant_id, generation), status=EXPIRED, leased_until=None)
+async def note_death(db: AsyncConnection, grant_id: str, generation: int, status: str) -> bool:
+    """Nothing more is asked with this generation; `status` is why. False where there is a later one."""
+    return await _change(db, _at(grant_id, generation), status=status, leased_until=None)
 
 
 async def is_granted(db: AsyncConnection, provider: str, subject_hash: str, email: str) -> bool:

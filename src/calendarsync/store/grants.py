@@ -18,8 +18,8 @@ from calendarsync.store.pairs import CHANGED
 from calendarsync.store.tables import connections, grants, pairs
 from calendarsync.store.tenancy import Tenant, owned
 
-ACTIVE, EXPIRED = "active", "expired"
-"""The `status`: with an expired grant nothing is asked of the provider."""
+ACTIVE = "active"
+"""The `status` of a grant that works. Any other says why nothing is asked of the provider with it."""
 
 
 async def find_grant(
