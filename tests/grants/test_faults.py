@@ -81,7 +81,7 @@ async def test_a_failure_that_cannot_be_noted_is_found_out_again(
 
 @pytest.mark.parametrize("ends", [False, True], ids=["goes on", "ends"])
 async def test_new_tokens_are_stored_before_anybody_has_them(at: Place, ends: bool) -> None:
-    """While they cannot be, they are kept, and neither asked for again nor used; a process that ends tries again."""
+    """While they cannot be, they are kept, not used and not asked for again; at its end a process tries again."""
     grant = await at.granted()
     db, grants = flaky(at)
     broken = True
