@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status, Visibility
 from calendarsync.domain.origin import looks_derived
+from calendarsync.domain.recurrence import expand
 from calendarsync.domain.times import in_form_of, moment_key
 from calendarsync.domain.timezones import zone_info
 from calendarsync.providers.icalendar import MARK_PROPERTY, write_recurrence
@@ -26,6 +27,7 @@ _RESPONSES = {
 }
 MARK, COPY = "calendarsync", "calendarsyncCopy"
 ZONE = "Europe/Berlin"
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass
@@ -151,15 +153,21 @@ class GoogleKeeper:
         self._straighten(calendar, master, {_key_of(each.recurrence_id) for each in overrides}, known)
 
     def _straighten(self, calendar: str, master: Component, kept: set[str], known: dict[str, Row]) -> None:
-        """What is no exception any more is moved back by hand."""
+        """What is no exception any more is moved back by hand, or deleted where the series has nothing there."""
         length = end_of(master).instant(ZONE) - master.start.instant(ZONE)
         for key, row in known.items():
             if key in kept or row["status"] == "cancelled":
                 continue
-            start = _time(row["originalStartTime"])
-            begin = row["originalStartTime"]
-            end = EventTime((start.instant(ZONE) + length).replace(tzinfo=None), "UTC")
-            self._ask("PATCH", f"{_events(calendar)}/{row['id']}", {"start": begin, "end": _written(end)})
+            path, begin = f"{_events(calendar)}/{row['id']}", row["originalStartTime"]
+            moment = _time(begin).instant(ZONE)
+            if any(
+                each.start.instant(ZONE) == moment
+                for each in expand([master], moment, moment + _SECOND, ZONE)
+            ):
+                end = EventTime((moment + length).replace(tzinfo=None), "UTC")
+                self._ask("PATCH", path, {"start": begin, "end": _written(end)})
+            else:
+                self._ask("DELETE", path)
 
     def _instance(self, calendar: str, series: str, original: EventTime) -> str:
         start = _written(original)

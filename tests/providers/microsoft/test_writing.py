@@ -17,6 +17,7 @@ from calendarsync.providers.microsoft.writing import (
     differences,
     event_of,
     is_earlier,
+    holes_of,
     plain_instance,
     shorter,
 )
@@ -155,6 +156,22 @@ def test_an_instance_as_its_series_has_it() -> None:
     assert night.recurrence is None
     days = CopyComponent(start=EventTime(date(2026, 3, 2)), end=EventTime(date(2026, 3, 4)))
     assert plain_instance(date(2026, 3, 9), days).end == EventTime(date(2026, 3, 11))
+
+
+def test_holes_are_where_the_series_has_instances() -> None:
+    """Google leaves the old times of a series that was moved among the holes; its overrides are at the new ones."""
+    holes = (
+        EventTime(datetime(2026, 3, 9, 9), ZONE),
+        EventTime(datetime(2026, 3, 16, 7), ZONE),
+        EventTime(datetime(2026, 3, 23, 8), "UTC"),
+        EventTime(date(2026, 4, 6)),
+    )
+    master = CopyComponent(
+        start=EventTime(datetime(2026, 3, 2, 9), ZONE),
+        end=EventTime(datetime(2026, 3, 2, 10), ZONE),
+        recurrence=Recurrence(("FREQ=WEEKLY",), exdates=holes),
+    )
+    assert holes_of(master) == {date(2026, 3, 9), date(2026, 3, 23), date(2026, 4, 6)}
 
 
 class TestEarlier:

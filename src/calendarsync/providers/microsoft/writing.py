@@ -84,9 +84,11 @@ def day_of(time: EventTime, start: EventTime) -> date:
 
 
 def holes_of(master: CopyComponent) -> frozenset[date]:
-    """The days on which instances are left out."""
+    """The days on which instances are left out. A time at which the series has none leaves nothing out."""
     exdates = master.recurrence.exdates if master.recurrence is not None else ()
-    return frozenset(day_of(exdate, master.start) for exdate in exdates)
+    named = [in_form_of(exdate, master.start, "UTC") for exdate in exdates]
+    days = [(time.local.date(), time.instant("UTC")) for time in named]
+    return frozenset(day for day, moment in days if start_on(day, master).instant("UTC") == moment)
 
 
 def overrides_of(copy: Copy) -> dict[date, CopyComponent]:
