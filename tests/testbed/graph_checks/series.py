@@ -129,8 +129,8 @@ def _(graph: Graph) -> None:
 @check("event-update", "an instance can't move to the day of its neighbour: ErrorOccurrenceCrossingBoundary")
 def _(graph: Graph) -> None:
     second = graph.instances(graph.series()["id"])[1]
-    for day in ("2026-03-02", "2026-03-04", "2026-03-09"):
-        moved = graph.patch(second["id"], **event(f"{day}T15:00:00", f"{day}T16:00:00"))
+    for start in ("2026-03-02T15", "2026-03-02T07", "2026-03-04T07", "2026-03-04T15", "2026-03-09T15"):
+        moved = graph.patch(second["id"], **event(f"{start}:00:00", f"{start}:30:00"))
         is_error(moved, 400, "ErrorOccurrenceCrossingBoundary")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import threading
 from dataclasses import dataclass, replace
@@ -70,10 +69,10 @@ class Model:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(60)
 
-    def run(self) -> None:
-        """Serves in this thread until it is interrupted."""
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(self._serve(threading.Event()))
+    def wait(self) -> None:
+        """Returns when the server ends."""
+        assert self._thread is not None
+        self._thread.join()
 
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -275,10 +274,11 @@ class Model:
 
 
 def serve(port: int, token: str = DEFAULT_TOKEN) -> None:
-    """Serves in the foreground: one person, `alice@example.com`, with the token."""
+    """Serves until it is interrupted: one person, `alice@example.com`, with the token."""
     model = Model(port)
     model.account(DEFAULT_EMAIL, token=token)
+    model.start()
     if not model.checked:
         print("The schema in ../shared is not there: nothing is checked against it.")
-    print(f"Microsoft Graph's calendars at http://{HOST}:{port}/v1.0")
-    model.run()
+    print(f"Microsoft Graph's calendars at {model.url}/v1.0", flush=True)
+    model.wait()
