@@ -10,10 +10,11 @@ from sqlalchemy import insert, select
 
 from calendarsync.accounts.accounts import create_account
 from calendarsync.grants import Grants
+from calendarsync.jobs.tidy import Tidy
 from calendarsync.providers.base import Unavailable
 from calendarsync.secrets import Keyring
 from calendarsync.store.grants import drop_if_unused, get_grant
-from calendarsync.store.tables import connections, grants, pairs
+from calendarsync.store.tables import authorizations, connections, grants, pairs
 from calendarsync.store.tenancy import Tenant
 from tests.grants.conftest import SECRET, Place, connection_row
 from tests.testbed.oauth import Fault
@@ -139,6 +140,36 @@ async def test_nobody_loses_what_they_granted_to_another_account(at: Place) -> N
     await at.grants.end_if_unused(at.tenant, theirs)
     assert await rows(at) == [mine]
     assert at.server.revoked == []
+
+
+async def test_what_nobody_picked_a_calendar_of_goes_after_a_day(at: Place) -> None:
+    used, asked, left = [await at.granted(email=f"{name}@example.com") for name in ("ann", "bob", "eve")]
+    await at.connect(used, "conn_a")
+    await at.connect(None, "conn_b", status="pending")
+    link = {
+        "id": "auth_a",
+        "provider": "google",
+        "connection_id": "conn_b",
+        "link_hash": "link",
+        "state_hash": "state",
+        "verifier_encrypted": b"sealed",
+        "status": "granted",
+        "grant_id": asked,
+        "expires_at": at.clock() + timedelta(hours=30),
+        "created_at": at.clock(),
+        **at.tenant.values(),
+    }
+    async with at.db.write() as db:
+        await db.execute(insert(authorizations).values(**link))
+    at.clock.advance(hours=23)
+    await Tidy(at.db).look()
+    assert set(await rows(at)) == {used, asked, left}
+    at.clock.advance(hours=2)
+    await Tidy(at.db).look()
+    assert set(await rows(at)) == {used, asked}
+    at.clock.advance(days=2)
+    await Tidy(at.db).look()
+    assert await rows(at) == [used]
 
 
 async def test_microsoft_has_nothing_to_give_back_to(at: Place) -> None:

@@ -309,6 +309,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
     "deliveries.prune": [{"before": LATER}],
+    "grant_tokens.prune": [{"before": LATER}],
     "grants.drop_if_unused": [{}, {"grant_id": "grant_unused"}],
     "grants.find_grant": [{"provider": "google", "subject_hashes": ["subject"]}],
     "grants.insert_grant": [{"values": _NEW_GRANT}],

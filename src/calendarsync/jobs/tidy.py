@@ -13,7 +13,15 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.plans import plan_in_effect
-from calendarsync.store import authorizations, deliveries, idempotency, limits, orders, retention
+from calendarsync.store import (
+    authorizations,
+    deliveries,
+    grant_tokens,
+    idempotency,
+    limits,
+    orders,
+    retention,
+)
 from calendarsync.store.database import Database
 
 TIDY_SECONDS = 60.0
@@ -22,7 +30,7 @@ KEEP_EVENTS = timedelta(days=30)
 """How long a webhook's events and deliveries can be looked up and sent again."""
 
 KEEP_LINKS = timedelta(days=1)
-"""How long a link that has run out is known, and a connection that nobody authorized waits."""
+"""How long a link that has run out is known, and what nobody authorized, or picked a calendar of, waits."""
 
 ACCOUNTS_AT_ONCE = 500
 """Whose logs one look goes through; the next look goes on from there."""
@@ -50,6 +58,7 @@ class Tidy:
         await self._repeat(lambda db: idempotency.prune(db, now))
         await self._repeat(lambda db: deliveries.prune(db, now - KEEP_EVENTS))
         await self._repeat(lambda db: authorizations.prune(db, now - KEEP_LINKS))
+        await self._repeat(lambda db: grant_tokens.prune(db, now - KEEP_LINKS))
         await self._prune_logs(now)
 
     async def _prune_logs(self, now: datetime) -> None:

@@ -10,11 +10,13 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.grants import ACTIVE
-from calendarsync.store.tables import delegations, grants
+from calendarsync.store.tables import authorizations, connections, delegations, grants
+
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,20 @@ async def is_granted(db: AsyncConnection, provider: str, subject_hash: str, emai
     same = or_(grants.c.subject_hash == subject_hash, grants.c.email == email)
     query = select(grants.c.id).where(grants.c.provider == provider, same)
     return (await db.execute(query.limit(1))).first() is not None
+
+
+async def prune(db: AsyncConnection, before: datetime) -> int:
+    """Delete some grants from before that which nothing came of: nobody picked a calendar; how many there were."""
+    connected = exists().where(connections.c.grant_id == grants.c.id)
+    asked = exists().where(authorizations.c.grant_id == grants.c.id)
+    unused = and_(grants.c.created_at < before, ~connected, ~asked)
+    found = select(grants.c.id).where(unused).limit(_AT_ONCE).with_for_update(skip_locked=True)
+    ids = (await db.execute(found)).scalars().all()
+    if not ids:
+        return 0
+    # Looked at once more now that nobody can connect with them unseen.
+    gone = await db.execute(delete(grants).where(grants.c.id.in_(ids), unused).returning(grants.c.id))
+    return len(gone.all())
 
 
 def _at(grant_id: str, generation: int) -> ColumnElement[bool]:
