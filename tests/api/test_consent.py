@@ -91,6 +91,7 @@ async def test_who_picks_nothing_or_what_is_not_there_is_asked_again(at: Asked) 
     nothing = await at.browser.submit(page, url, ("do", "connect"))
     assert nothing.status == 422
     assert "Pick at least one" in nothing.body.decode()
+    assert " checked" not in nothing.body.decode()
     gone = await at.browser.submit(page, url, ("calendar", "elsewhere"), ("do", "connect"))
     assert gone.status == 409
     assert [each["status"] for each in await at.connections()] == ["pending"]

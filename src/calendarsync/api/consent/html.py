@@ -106,16 +106,17 @@ def start_page(
     """Who asks for what. `email`: whose access it has to be; `again`: the connection is there already."""
     name = NAMES[provider]
     asks = "to go on using" if again else "to be connected to"
-    whose = f"<p>It has to be the access of <bdi><strong>{escape(email)}</strong></bdi>.</p>" if email else ""
+    whose = f" as <bdi><strong>{escape(email)}</strong></bdi>" if email else ""
     chosen = "" if again else "<li>Next you pick which of your calendars are connected.</li>"
     body = f"""<p><bdi><strong>{escape(account)}</strong></bdi> asks {asks} your calendars at {name}, \
 to keep them in step with others.</p>
-<p>At {name} you will be asked to allow:</p>
+<p>Sign in at {name}{whose}. There you will be asked to allow:</p>
 <ul>
 <li>to see the list of your calendars;</li>
 <li>to see, add, change and delete events in them.</li>
 </ul>
-{whose}<ul>
+<p>What follows:</p>
+<ul>
 {chosen}<li>Only times, or also titles, descriptions and places are copied, as the account sets it up.</li>
 <li>You can withdraw your access at any time, \
 <a href="{_WITHDRAWN_AT[provider]}" rel="noreferrer">at {name}</a>.</li>

@@ -64,7 +64,7 @@ async def pick(request: Request, services: ServicesParam, authorization: str) ->
         return failed(services, row, DENIED)
     picked = list(dict.fromkeys(fields.get("calendar", [])))
     if not picked:
-        return await _show(request, services, row, note=_NOTHING_PICKED, status=422)
+        return await _show(request, services, row, picked=(), note=_NOTHING_PICKED, status=422)
     return await _connect(request, services, row, picked)
 
 
@@ -98,7 +98,7 @@ async def _show(
     services: Services,
     row: RowMapping,
     *,
-    picked: Collection[str] = (),
+    picked: Collection[str] | None = None,
     note: str | None = None,
     status: int = 200,
 ) -> Response:
@@ -127,7 +127,9 @@ async def _show(
     )
 
 
-def _choices(found: Sequence[Found], connected: Collection[str], picked: Collection[str]) -> list[Choice]:
+def _choices(
+    found: Sequence[Found], connected: Collection[str], picked: Collection[str] | None
+) -> list[Choice]:
     """The main calendar first; it is picked at the beginning, for it is the one that most people mean."""
     ordered = sorted(found, key=lambda each: (not each.calendar.primary, each.calendar.name.casefold()))
     return [
@@ -136,7 +138,7 @@ def _choices(found: Sequence[Found], connected: Collection[str], picked: Collect
             each.calendar.name,
             each.calendar.read_only,
             connected=each.calendar_key in connected,
-            picked=each.calendar.id in picked if picked else each.calendar.primary or len(found) == 1,
+            picked=each.calendar.primary if picked is None else each.calendar.id in picked,
         )
         for each in ordered
     ]
