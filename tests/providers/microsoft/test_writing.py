@@ -16,8 +16,8 @@ from calendarsync.providers.microsoft.writing import (
     changes_instances,
     differences,
     event_of,
-    is_earlier,
     holes_of,
+    is_earlier,
     plain_instance,
     shorter,
 )
