@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from calendarsync.grants import Granted, GrantError, authorization_url, new_verifier, redeem, refused
+from calendarsync.net import AddressRefused
 from tests.grants.conftest import Place
 from tests.testbed.oauth import CLIENT_ID, TENANT, Fault
 
@@ -303,10 +304,21 @@ async def test_what_hinders_is_told_apart(here: Place, fault: Fault, kind: str) 
     assert error.retry_after == (30 if "Retry-After" in fault.headers else None)
 
 
-async def test_a_secret_is_never_sent_in_the_clear_but_to_networks_that_are_allowed(here: Place) -> None:
-    settings = here.settings.model_copy(update={"google_token_url": "http://192.0.2.7"})
+@pytest.mark.parametrize(("url", "confined"), [("http://example.com", True), ("https://example.com", False)])
+async def test_a_secret_is_sent_in_the_clear_to_networks_that_are_allowed_alone(
+    here: Place, monkeypatch: pytest.MonkeyPatch, url: str, confined: bool
+) -> None:
+    asked: list[bool] = []
+
+    async def refuse(*_: object, **options: Any) -> None:
+        asked.append(options["confined"])
+        raise AddressRefused("address_refused", "No.")
+
+    monkeypatch.setattr(here.http, "request", refuse)
+    settings = here.settings.model_copy(update={"google_token_url": url})
     with pytest.raises(GrantError) as caught:
         await redeem(
             here.http, settings, "google", code="c", verifier="v", redirect_uri=REDIRECT, now=here.clock
         )
     assert caught.value.kind == "unreachable"
+    assert asked == [confined]
