@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 from calendarsync.domain.copy import Copy
@@ -15,6 +16,7 @@ from calendarsync.providers.microsoft.batching import BATCH_SIZE, Batcher
 from calendarsync.providers.microsoft.delta import Cursor, DeltaReader, LostTokenError, span_for
 from calendarsync.providers.microsoft.event_writer import EventWriter
 from calendarsync.providers.microsoft.gathering import EventReader, Gatherer
+from calendarsync.providers.microsoft.membership import Membership
 from calendarsync.providers.microsoft.places import Places
 from calendarsync.providers.microsoft.reading import resource_of
 from calendarsync.providers.microsoft.session import GraphSession
@@ -47,8 +49,9 @@ class MicrosoftCalendar:
         self._session = GraphSession(client, tokens, api_url=api_url, now=now, limiter=limiter)
         self._places = Places(calendar_id)
         batcher = Batcher(self._session)
-        self._reader = EventReader(batcher, self._places, owner)
-        self._writer = EventWriter(batcher, self._places)
+        membership = Membership(batcher, self._places)
+        self._reader = EventReader(batcher, self._places, membership, owner)
+        self._writer = EventWriter(batcher, self._places, membership)
         self._owner = owner
         self._now = now
         self._window = window
@@ -87,8 +90,9 @@ class MicrosoftCalendar:
         whole = link is None
         gatherer = Gatherer(self._reader, known, on_batch, whole=whole)
         delta = DeltaReader(self._session, self._places)
-        async for rows in delta.pages(link, covered):
-            await gatherer.page(rows)
+        async with aclosing(delta.pages(link, covered)) as pages:
+            async for rows in pages:
+                await gatherer.page(rows)
         await gatherer.finish()
         assert delta.link is not None
         listed = frozenset(gatherer.present) if whole else None

@@ -7,7 +7,7 @@ moved past it, all is read again.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -86,7 +86,9 @@ class DeltaReader:
         self._session = session
         self._places = places
 
-    async def pages(self, link: str | None, covered: Window) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    async def pages(
+        self, link: str | None, covered: Window
+    ) -> AsyncGenerator[Sequence[Mapping[str, Any]], None]:
         """The rows page by page: what has changed since `link`, or all of the span without one.
 
         Raises LostTokenError, CalendarNotFound, and what GraphSession.send raises.

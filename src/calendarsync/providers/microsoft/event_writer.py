@@ -1,7 +1,7 @@
 """Creating, changing and deleting copies: one request each for single events, a few for series.
 
-The parts of a series are written one after the other, and our property last: a copy that was left half done has
-none, or its old one, and is written again. There is no If-Match for events, so an event is read and compared first.
+The parts of a series are written one after the other, and our mark last: a copy that was left half done has its
+draft, or an old one, and is written again. There is no If-Match for events, so an event is read and compared first.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from calendarsync.providers.icalendar.values import UnusableError
 from calendarsync.providers.microsoft import writing
 from calendarsync.providers.microsoft.batching import Batcher, Request
 from calendarsync.providers.microsoft.failures import refusal
+from calendarsync.providers.microsoft.membership import Membership
 from calendarsync.providers.microsoft.places import FIELDS, Places
 from calendarsync.providers.microsoft.stored import (
     SERIES_VERSION,
@@ -39,6 +40,7 @@ from calendarsync.providers.microsoft.times import as_read, read_time
 
 _MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
+_ATTEMPTS = 3
 _USED_TRANSACTION = "ErrorDuplicateTransactionId"
 
 Body = Mapping[str, Any]
@@ -47,15 +49,16 @@ Body = Mapping[str, Any]
 class EventWriter:
     """Writes into one calendar. Every method raises what GraphSession.send raises, too."""
 
-    def __init__(self, batcher: Batcher, places: Places) -> None:
+    def __init__(self, batcher: Batcher, places: Places, membership: Membership) -> None:
         self._batcher = batcher
         self._places = places
+        self._membership = membership
 
     async def create(self, copy: Copy) -> Stored:
         """Raises IdTaken, IdDead, Refused."""
         wanted = writing.event_of(copy, copy.master)
         parts = bool(copy.overrides or writing.holes_of(copy.master))
-        mark = {} if parts else writing.mark_field(copy.mark)
+        mark = _draft_of(copy) if parts else writing.mark_field(copy.mark)
         body = {**wanted, "transactionId": copy.id, **mark}
         answer = await self._batcher.send(Request("POST", self._places.events, body))
         if answer.code == _USED_TRANSACTION or answer.status == 409:
@@ -64,7 +67,7 @@ class EventWriter:
             raise _no_calendar()
         if not answer.ok:
             raise refusal(answer)
-        if not self._places.holds(answer.data):
+        if not await self._membership.holds(answer.data):
             raise IdDead("The id of this copy belongs to an event of another calendar by now.")
         if writing.is_earlier(answer.data, wanted):
             raise _taken()
@@ -79,7 +82,7 @@ class EventWriter:
         )
         if isinstance(answer, BaseException):
             raise answer
-        if mark_of(answer.data) is not None:
+        if mark_of(answer.data) not in (None, copy.draft):
             raise _taken()  # it was there before, and is whole
         try:
             if isinstance(work, BaseException):
@@ -100,13 +103,17 @@ class EventWriter:
         parts = copy.overrides or writing.holes_of(copy.master) or stored.exceptions or stored.cancelled
         if copy.master.recurrence is None or not parts:
             return await self._patch(resource_id, {**changes, **writing.mark_field(copy.mark)})
-        begun = self._beginning(stored, copy, wanted, changes)
-        if begun:
-            await self._in_order([self._change(resource_id, body) for body in begun])
+        for _ in range(_ATTEMPTS):
+            begun = self._beginning(stored, copy, wanted, changes)
+            if not begun:
+                break
+            await self._in_order([self._change(resource_id, {**_draft_of(copy), **body}) for body in begun])
             stored, changes = await self._reread(resource_id), {}
+        else:
+            raise Refused("Outlook does not put back an instance that was taken out of this series.")
         work = await self._work(stored, copy)
         if work:
-            first = [self._change(resource_id, changes)] if changes else []
+            first = [self._change(resource_id, {**_draft_of(copy), **changes})] if changes else []
             await self._in_order([*first, *work, self._marking(resource_id, copy.mark)])
             return await self._series(resource_id)
         written = await self._patch(resource_id, {**changes, **writing.mark_field(copy.mark)})
@@ -162,7 +169,7 @@ class EventWriter:
         series = version is not None and version.startswith(SERIES_VERSION)
         path = self._places.series(resource_id) if series else self._places.event(resource_id, select=FIELDS)
         answer = await self._batcher.send(Request("GET", path))
-        if answer.status in (404, 410) or (answer.ok and not self._places.holds(answer.data)):
+        if answer.status in (404, 410) or (answer.ok and not await self._membership.holds(answer.data)):
             await self.check_calendar()
             return None
         if not answer.ok:
@@ -258,6 +265,11 @@ class EventWriter:
             if row.get("transactionId") == copy.id and await self._read(str(row["id"]), None) is not None:
                 return _taken()
         return IdDead("The id of this copy was used up by one that was deleted.")
+
+
+def _draft_of(copy: Copy) -> Body:
+    """Our property while a part of the copy is missing."""
+    return writing.mark_field(copy.draft) if copy.draft else {}
 
 
 def _by_day(stored: Stored) -> dict[date, Json]:

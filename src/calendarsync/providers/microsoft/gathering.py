@@ -17,6 +17,7 @@ from calendarsync.domain.origin import looks_derived
 from calendarsync.providers.base import Batch, Known
 from calendarsync.providers.microsoft.batching import Batcher, Request
 from calendarsync.providers.microsoft.failures import refusal
+from calendarsync.providers.microsoft.membership import Membership
 from calendarsync.providers.microsoft.places import FIELDS, Places
 from calendarsync.providers.microsoft.reading import resource_of
 from calendarsync.providers.microsoft.stored import Json, Stored, kind_of, mark_of
@@ -28,9 +29,12 @@ _MARK_START = "1;"
 class EventReader:
     """Reads events of one calendar by their ids, many at once."""
 
-    def __init__(self, batcher: Batcher, places: Places, owner: frozenset[str]) -> None:
+    def __init__(
+        self, batcher: Batcher, places: Places, membership: Membership, owner: frozenset[str]
+    ) -> None:
         self._batcher = batcher
         self._places = places
+        self._membership = membership
         self._owner = owner
 
     async def whole(self, ids: Iterable[str]) -> list[Resource]:
@@ -80,7 +84,7 @@ class EventReader:
             return None
         if not answer.ok:
             return {"id": event_id, "start": {}}
-        return answer.data if self._places.holds(answer.data) else None
+        return answer.data if await self._membership.holds(answer.data) else None
 
 
 class Gatherer:

@@ -56,14 +56,18 @@ class Places:
         query = _encoded(f"$filter=singleValueExtendedProperties/Any(ep: {test})")
         return f"{self.events}?{query}&$select=id,transactionId&$top=1000"
 
-    def holds(self, event: Mapping[str, Any]) -> bool:
-        """Whether an event that was found by its id is in this calendar: an immutable id stays when it moves.
+    def elsewhere(self, event: Mapping[str, Any]) -> str | None:
+        """The calendar that an answer names as the event's, where it is not this one's id.
 
-        Where the answer does not name the calendar, the path is trusted.
+        A link of OData (event-get shows it). Of a calendar that somebody shares, the owner's name may stand there.
         """
-        link = event.get("calendar@odata.navigationLink")
-        _, named, rest = str(link or "").rpartition("/calendars('")
-        return not named or unquote(rest).removesuffix("')") == self._calendar_id
+        _, named, rest = str(event.get("calendar@odata.navigationLink") or "").rpartition("/calendars('")
+        name = unquote(rest).removesuffix("')")
+        return name if named and name != self._calendar_id else None
+
+    def other(self, calendar_id: str) -> str:
+        """Another calendar of the mailbox."""
+        return f"/calendars/{_quoted(calendar_id)}?$select=id"
 
 
 def _quoted(text: str) -> str:
