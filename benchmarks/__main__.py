@@ -1,7 +1,7 @@
 """`make bench`: first syncs, runs without a change, one change, and memory, beside the bare requests.
 
 `BENCH=quick` leaves out what takes many minutes: Radicale, and 20,000 events. `BENCH=workers` measures workers on
-PostgreSQL alone, `BENCH=requests` the API's requests alone.
+PostgreSQL alone, `BENCH=requests` the API's requests alone, `BENCH=push` how soon a change that is told is copied.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import uvloop
 from rich.console import Console
 
-from benchmarks import bare, report, requests, vdirsyncer, workers
+from benchmarks import bare, push, report, requests, vdirsyncer, workers
 from benchmarks.bare import Place
 from benchmarks.events import changed, events
 from benchmarks.report import Row
@@ -37,7 +37,7 @@ ROUNDS = 5
 QUIET_RUNS = 20
 RIVAL_RUNS = 5
 
-PARTS = {"workers": workers.run, "requests": requests.run}
+PARTS = {"workers": workers.run, "requests": requests.run, "push": push.run}
 """What can be measured alone, by the word in `BENCH`."""
 
 T = TypeVar("T")
@@ -203,7 +203,7 @@ def main(which: str) -> None:
             other.mkdir()
             alice = stack.enter_context(radicale_server(folder / "radicale"))
             rows += rows_of(Bench(alice, other, rival, console).measure(1), "Radicale")
-        rows += [*workers.run(), *requests.run()]
+        rows += [*workers.run(), *requests.run(), *push.run()]
     minutes = (perf_counter() - started) / 60
     notes = [
         f"Medians of {ROUNDS} first syncs on Cyrus and one on Radicale, {QUIET_RUNS} triggers without a change, "

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from calendarsync.jobs import bursts
+from calendarsync.jobs import bursts, wakeups
 from calendarsync.jobs import notices as notices_module
 from calendarsync.jobs.notices import About, Notice, TooManyNotices
+from calendarsync.jobs.wakeups import Wakeup
+from calendarsync.jobs.worker import PAIR_ORDERED
 from calendarsync.secrets import Keyring
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tables import orders, pairs, runs
@@ -91,6 +93,22 @@ async def test_a_burst_that_does_not_end_is_acted_on(
     await asyncio.sleep(bursts.PATIENCE_SECONDS / 2)
     assert await here.notices.take(PROVIDER, [here.standin.notice()])
     await work.until_logged(1)
+
+
+async def test_whoever_is_told_of_what_is_ordered_already_is_woken_as_well(
+    here: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looked for orders in this moment has passed by the pair, for it was locked."""
+    sent: list[str] = []
+
+    async def enqueue(_: object, sending: list[Wakeup]) -> None:
+        sent.extend(each.entrypoint for each in sending)
+
+    monkeypatch.setattr(wakeups, "_enqueue", enqueue)
+    for _ in range(2):
+        assert await here.notices.take(PROVIDER, [here.standin.notice()])
+        assert await here.ordered() == 1
+    assert sent == [PAIR_ORDERED, PAIR_ORDERED]
 
 
 async def test_a_notice_during_a_run_starts_another_after_it(

@@ -91,10 +91,13 @@ async def _ensure_account(settings: Settings, db: Database) -> None:
 
 
 def _announce(settings: Settings, listener: socket.socket, *, worker: bool, alone: bool) -> None:
+    from calendarsync.jobs.pushing import state_of_push
+
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     typer.echo(f"Listening on {address}, documentation at {address}/docs")
     typer.echo(f"Database: {settings.database_label}")
+    typer.echo(f"Changes told by Google and Microsoft: {state_of_push(settings)}")
     if worker:
         typer.echo(f"Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
     elif alone:
