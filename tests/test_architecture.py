@@ -160,7 +160,9 @@ def tracked_files() -> list[Path]:
         )
         names = [ROOT / name for name in listing.stdout.split("\0") if name]
     else:
-        names = [path for path in ROOT.rglob("*") if not {".venv", "__pycache__"} & set(path.parts)]
+        names = [
+            path for path in ROOT.rglob("*") if not {".venv", "__pycache__", "node_modules"} & set(path.parts)
+        ]
     return [path for path in names if path.is_file()]
 
 
