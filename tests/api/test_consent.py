@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from calendarsync.cli.secrets import reencrypt
+from calendarsync.secrets import Keyring
 from calendarsync.store.tables import connections, grants
 from tests.api.client import Answer
 from tests.api.consenting import AUTHORIZE, RETURN_URL, Asked, Browser, listed, told
@@ -38,6 +41,21 @@ async def test_from_the_link_to_the_connection(at: Asked) -> None:
     (row,), (grant,) = await rows(at, connections), await rows(at, grants)
     assert (row["grant_id"], row["grant_hash"]) == (grant["id"], grant["subject_hash"])
     assert row["owner_addresses"][0] == at.server.person
+
+
+async def test_what_is_kept_of_a_link_is_encrypted_anew_with_another_secret(at: Asked) -> None:
+    """A new one, one that is under way, and the grant and the connections that came of a third."""
+    assert (await at.pick(await at.ask(), at.calendars[0])).status == 200
+    await at.ask()
+    under_way = await at.consent(await at.begin(await at.ask()))
+    older = at.world.services.settings.secret_key
+    assert older is not None
+    newer = Keyring([b"a secret that has taken the place of another", older.get_secret_value().encode()])
+    counts = await reencrypt(at.world.db, newer)
+    assert [name for name, count in counts.items() if count.unreadable] == []
+    assert counts["authorizations"].renewed == 3
+    at.world.app.state.services = replace(at.world.services, keyring=newer)
+    assert (await at.browser.get(under_way)).status == 303
 
 
 async def test_without_a_page_of_the_account_ours_tells_that_it_is_done(at: Asked) -> None:
@@ -251,6 +269,15 @@ async def test_a_pending_connection_cannot_be_paired(at: Asked) -> None:
     bulk = await at.client.post("/api/v1/sync-pairs/bulk", {"pairs": [body]})
     (result,) = bulk.json["results"]
     assert (result["status"], result["error"]["details"][0]["field"]) == (422, "connection_a_id")
+
+
+async def test_nothing_is_known_of_a_pending_calendar(at: Asked) -> None:
+    pending = (await at.ask())["connection_id"]
+    span = "from=2026-03-28T00:00:00Z&to=2026-03-29T00:00:00Z"
+    answer = await at.client.get(f"/api/v1/availability?{span}&connection_id={pending}")
+    assert answer.status == 200, answer.body
+    (shown,) = answer.json["connections"]
+    assert (shown["status"], shown["known"], answer.json["busy"]) == ("pending", False, [])
 
 
 async def test_credentials_are_not_given_by_hand(at: Asked) -> None:

@@ -62,7 +62,7 @@ async def authorize(services: Services, caller: Identity, wanted: AuthorizationR
             "link_hash": hash_of(link_text(link)),
             # Both are made when the link is followed; until then no state is the right one.
             "state_hash": hash_of(new_secret()),
-            "verifier_encrypted": b"",
+            "verifier_encrypted": services.keyring.encrypt(b"", authorization_id),
             "return_url": wanted.return_url,
             "email": wanted.email,
             "status": authorizations.NEW,
