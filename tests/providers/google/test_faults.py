@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -230,7 +231,8 @@ class TestIds:
         self, calendar: GoogleCalendar, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            "calendarsync.providers.google.series.inserted", lambda copy, _: inserted(copy, "another mark")
+            "calendarsync.providers.google.series.inserted",
+            lambda copy: inserted(replace(copy, mark="another mark")),
         )
         with pytest.raises(IdTaken):
             await calendar.create(copy_of())

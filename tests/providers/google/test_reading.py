@@ -20,7 +20,8 @@ from calendarsync.domain.event import (
     master_of,
 )
 from calendarsync.net import HttpClient
-from calendarsync.providers.google.reading import Event, read_event
+from calendarsync.providers.google.event import Event
+from calendarsync.providers.google.reading import read_event
 from tests.providers.contract import MARK, Mirror, copy_of, series_of
 from tests.providers.google.helpers import GooglePerson, opened, timed
 from tests.testbed.google import Account, Model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.testbed.google import Model
 
 ZONE = "Europe/Berlin"
 DRAFT = MARK.replace("abab", "0000")
+OTHER_MARK = MARK.replace("cdcd", "0000")
 WEEKLY = ["RRULE:FREQ=WEEKLY;COUNT=5"]
 
 
@@ -32,11 +33,6 @@ def weekly(*overrides: Any, title: str = "Weekly", hour: int = 9, **recurrence: 
     """Mondays, 2 to 30 March."""
     rule = Recurrence(("FREQ=WEEKLY;COUNT=5",), **recurrence)
     return Copy(id_of("series"), MARK, component(title, hour=hour, recurrence=rule), overrides, draft=DRAFT)
-
-
-def mark_at(person: GooglePerson, event_id: str) -> str | None:
-    private = person.events()[event_id].get("extendedProperties", {}).get("private", {})
-    return private.get("calendarsync")
 
 
 class TestHoles:
@@ -227,42 +223,92 @@ class TestHalfWay:
     """A copy that was left half-way never says that it is whole."""
 
     @pytest.mark.parametrize("after", [False, True])
-    async def test_a_create(
-        self, google_model: Model, mirror: Mirror, person: GooglePerson, after: bool
-    ) -> None:
+    async def test_a_create(self, google_model: Model, mirror: Mirror, after: bool) -> None:
         google_model.fail(503, method="events.patch", after=after)
         copy = weekly(moved(9, 10))
         with pytest.raises(Unavailable):
             await mirror.calendar.create(copy)
-        assert mark_at(person, copy.id) == DRAFT
         await mirror.refresh()
-        half = mirror.resources[copy.id]
-        assert half.mark == DRAFT
-        whole = await mirror.calendar.update(half.id, half.version, copy)
+        found = mirror.resources[copy.id]
+        assert found.mark == (MARK if after else DRAFT)
+        whole = await mirror.calendar.update(found.id, found.version, copy)
         await mirror.refresh()
         assert mirror.resources == {whole.id: whole}
         assert whole.mark == MARK
         assert "03-10T13:00" in slots_of(whole)
 
-    @pytest.mark.parametrize("failing", [1, 2, 3])
-    async def test_an_update(
-        self, google_model: Model, mirror: Mirror, person: GooglePerson, failing: int
-    ) -> None:
-        """Whichever of the three writes fails that moving a series with an exception takes."""
-        other = MARK.replace("cdcd", "0000")
-        first = await mirror.calendar.create(replace(weekly(moved(9, 10)), mark=other))
-        override = replace(moved(9, 12), recurrence_id=at(9, 11))
-        wanted = weekly(override, hour=11)
-        google_model.fail(method="events.patch", times=failing - 1)  # these come out well
-        google_model.fail(503, method="events.patch")
+    @pytest.mark.parametrize(
+        "wanted",
+        [
+            weekly(moved(9, 12)),
+            weekly(moved(9, 10, title="New"), title="New"),
+            weekly(replace(moved(9, 12), recurrence_id=at(9, 11)), hour=11),
+            weekly(moved(9, 10), moved(16, 17)),
+            weekly(moved(16, 17)),
+            weekly(),
+        ],
+        ids=["moved on", "renamed", "all moved", "one more", "another", "put back"],
+    )
+    async def test_an_update(self, google_model: Model, mirror: Mirror, wanted: Copy) -> None:
+        """The series itself is written, what differs from it is not."""
+        before = await mirror.calendar.create(replace(weekly(moved(9, 10)), mark=OTHER_MARK))
+        google_model.fail(method="events.patch")  # this one comes out well
+        for method in ("events.patch", "events.delete"):
+            google_model.fail(503, method=method, times=5)
         with pytest.raises(Unavailable):
-            await mirror.calendar.update(first.id, first.version, wanted)
-        assert mark_at(person, first.id) == (other if failing == 1 else DRAFT)
+            await mirror.calendar.update(before.id, before.version, wanted)
+        google_model.faults.clear()
         await mirror.refresh()
-        half = mirror.resources[first.id]
+        half = mirror.resources[before.id]
+        assert half.mark == DRAFT
         whole = await mirror.calendar.update(half.id, half.version, wanted)
         assert whole.mark == MARK
-        assert slots_of(whole)[1] == "03-12T13:00"
+        await mirror.refresh()
+        assert mirror.resources == {whole.id: whole}
+        assert len(slots_of(whole)) == 5
+
+    async def test_what_people_do_to_exceptions_leaves_the_copy_whole(
+        self, mirror: Mirror, person: GooglePerson
+    ) -> None:
+        written = await mirror.calendar.create(weekly(moved(9, 10), moved(16, 17)))
+        person.change(f"{written.id}_20260309T080000Z", summary="Theirs", **timed(11, 15))
+        person.change(f"{written.id}_20260323T080000Z", **timed(24, 15))
+        await person.remove(f"{written.id}_20260316T080000Z")
+        await mirror.refresh()
+        assert slots_of(mirror.resources[written.id])[1:3] == ["03-11T14:00", "03-24T14:00"]
+        assert mirror.resources[written.id].mark == MARK
+
+    async def test_many_exceptions(self, mirror: Mirror, person: GooglePerson) -> None:
+        """What a series says of them takes several properties, of which none may be left over."""
+        daily = Recurrence(("FREQ=DAILY;COUNT=200",))
+        master = component("Daily", recurrence=daily)
+        days = [datetime(2026, 3, 2, 9) + timedelta(days=number) for number in range(100)]
+        overrides = tuple(
+            component(
+                "Later",
+                start=EventTime(day.replace(hour=12), ZONE),
+                end=EventTime(day.replace(hour=13), ZONE),
+                recurrence_id=EventTime(day, ZONE),
+            )
+            for day in days
+        )
+        many = Copy(id_of("daily"), MARK, master, overrides, draft=DRAFT)
+        written = await mirror.calendar.create(many)
+        assert written.mark == MARK
+        assert len(written.components) == 101
+        fewer = await mirror.calendar.update(
+            written.id, written.version, replace(many, overrides=overrides[:3])
+        )
+        assert fewer.mark == MARK
+        private = person.events()[written.id]["extendedProperties"]["private"]
+        assert sorted(private) == [
+            "calendarsync",
+            "calendarsyncCopy",
+            "calendarsyncDraft",
+            "calendarsyncParts0",
+        ]
+        await mirror.refresh()
+        assert mirror.resources == {fewer.id: fewer}
 
 
 class TestOwnWrites:

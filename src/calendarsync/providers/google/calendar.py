@@ -11,15 +11,17 @@ from calendarsync.net import HttpClient
 from calendarsync.providers.base import Batch, Known, Reading
 from calendarsync.providers.google import errors
 from calendarsync.providers.google.batching import BATCH
+from calendarsync.providers.google.event import Event, etag_of, is_of_series
 from calendarsync.providers.google.events import Events
 from calendarsync.providers.google.exceptions import complete
 from calendarsync.providers.google.fetching import Fetcher, together
-from calendarsync.providers.google.fields import mark_of, text
+from calendarsync.providers.google.fields import text
 from calendarsync.providers.google.listing import Sink, TokenRejectedError, list_all, list_changes, token_of
-from calendarsync.providers.google.reading import Event, etag_of, is_of_series, read_event
+from calendarsync.providers.google.reading import read_event
 from calendarsync.providers.google.results import Results
 from calendarsync.providers.google.series import SeriesWriter
 from calendarsync.providers.google.session import Session
+from calendarsync.providers.google.wholeness import ours
 from calendarsync.providers.google.writing import patched, unmarked
 from calendarsync.providers.tokens import Tokens
 
@@ -95,8 +97,7 @@ class GoogleCalendar:
             if text(row, "etag") != version:
                 raise errors.changed()
             return self._resource(await self._series.update(Event(resource_id, row), copy))
-        body = patched(copy, copy.mark, was_series=False)
-        answer = await self._events.patch(resource_id, body, version)
+        answer = await self._events.patch(resource_id, patched(copy, {}), version)
         return self._resource(Event(resource_id, await self._results.updated(resource_id, answer)))
 
     async def delete(self, resource_id: str, version: str | None) -> None:
@@ -114,9 +115,9 @@ class GoogleCalendar:
         there = await self._at(resource_id, version)
         if there is None:
             return None
-        marked = [row for row in there.parts if mark_of(row) is not None]
+        marked = [row for row in there.parts if ours(row)]
         answers = await together(
-            self._events.patch(text(row, "id"), unmarked(), text(row, "etag") or None) for row in marked
+            self._events.patch(text(row, "id"), unmarked(row), text(row, "etag") or None) for row in marked
         )
         for row, answer in zip(marked, answers, strict=True):
             await self._results.updated(text(row, "id"), answer)

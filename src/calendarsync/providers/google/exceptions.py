@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from calendarsync.domain.copy import Copy, CopyComponent
-from calendarsync.domain.event import Component, EventTime, Problem, RecurrenceDate
+from calendarsync.domain.event import Component, EventTime, RecurrenceDate
 from calendarsync.domain.recurrence import RecurrenceError, expand
 from calendarsync.domain.times import moment_key
-from calendarsync.providers.google.fields import Row, is_cancelled, text
-from calendarsync.providers.google.reading import Event, originals, read_component, read_content
-from calendarsync.providers.google.recurrence import in_form, read_lines, with_holes
-from calendarsync.providers.google.times import as_answered, end_of, read_time
-from calendarsync.providers.google.writing import instance_id, recurrence_lines, says
+from calendarsync.providers.google.event import Event
+from calendarsync.providers.google.fields import Row, is_cancelled, private_of, text
+from calendarsync.providers.google.reading import originals, read_component, read_content
+from calendarsync.providers.google.recurrence import in_form, with_holes
+from calendarsync.providers.google.times import end_of
+from calendarsync.providers.google.wholeness import PART, part_of
+from calendarsync.providers.google.writing import instance_id, says
 from calendarsync.providers.icalendar.values import UnusableError
 
 _UTC = "UTC"
@@ -26,7 +28,7 @@ _UTC = "UTC"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """`component` is None where the instance is to be cancelled.
+    """`component` is None where the instance is to be cancelled; `part` is what it says of itself (`wholeness`).
 
     `known` is False where its id is a guess; `revives` is True where it is cancelled now.
     """
@@ -34,6 +36,7 @@ class Change:
     event_id: str
     original: EventTime
     component: CopyComponent | None
+    part: str | None = None
     etag: str | None = None
     known: bool = True
     revives: bool = False
@@ -57,9 +60,10 @@ def _overridden(
         row = standing.get(key)
         if row is None:
             original = in_form(override.recurrence_id, copy.master.start)
-            yield Change(instance_id(copy.id, original), original, override, known=False)
-        elif is_cancelled(row) or not _says(row, override):
-            yield _to(row, override.recurrence_id, override)
+            event_id = instance_id(copy.id, original)
+            yield Change(event_id, original, override, part_of(override), known=False)
+        elif is_cancelled(row) or not _says(row, override, part_of(override)):
+            yield _to(row, override.recurrence_id, override, part_of(override))
 
 
 def _left_over(
@@ -73,18 +77,20 @@ def _left_over(
         if usual is None:
             if not is_cancelled(row):
                 yield _to(row, original, None)
-        elif is_cancelled(row) or not _says(row, usual):
+        elif is_cancelled(row) or not _says(row, usual, None):
             yield _to(row, original, usual)
 
 
-def _to(row: Row, original: EventTime, component: CopyComponent | None) -> Change:
+def _to(row: Row, original: EventTime, component: CopyComponent | None, part: str | None = None) -> Change:
     etag = text(row, "etag") or None
-    return Change(text(row, "id"), original, component, etag, revives=is_cancelled(row))
+    return Change(text(row, "id"), original, component, part, etag, revives=is_cancelled(row))
 
 
-def _says(row: Row, component: CopyComponent) -> bool:
+def _says(row: Row, component: CopyComponent, part: str | None) -> bool:
     try:
-        return says(component, read_component(row, "", frozenset()), read_content(row))
+        return private_of(row).get(PART) == part and says(
+            component, read_component(row, "", frozenset()), read_content(row)
+        )
     except UnusableError:
         return False
 
@@ -132,31 +138,6 @@ def usual_instance(master: CopyComponent, original: EventTime) -> CopyComponent 
     if found is None:
         return None
     return replace(master, start=found.start, end=found.end, duration=None, recurrence=None)
-
-
-def is_moved(copy: Copy, master: Row) -> bool:
-    """Whether the instances of the series will be elsewhere, so that its exceptions have no certain place."""
-    try:
-        start = read_time(master.get("start"), Problem.NO_START)
-        before = read_lines(master.get("recurrence"), start)
-        after = read_lines(recurrence_lines(copy.master), copy.master.start)
-    except UnusableError:
-        return True
-    if before is None or after is None:
-        return before is not after
-    rules = (before.rrules, before.exrules) != (after.rrules, after.exrules)
-    return start != as_answered(copy.master.start) or rules or before.rdates != after.rdates
-
-
-def has_other_holes(copy: Copy, master: Row) -> bool:
-    """Whether EXDATE lines come or go."""
-    try:
-        start = read_time(master.get("start"), Problem.NO_START)
-        before = read_lines(master.get("recurrence"), start)
-        after = read_lines(recurrence_lines(copy.master), copy.master.start)
-    except UnusableError:
-        return True
-    return (before.exdates if before else ()) != (after.exdates if after else ())
 
 
 def _key(original: EventTime) -> str:

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TypeVar
 
 from calendarsync.providers.google.errors import not_readable
+from calendarsync.providers.google.event import Event, put_together
 from calendarsync.providers.google.events import Events
 from calendarsync.providers.google.fields import is_cancelled, text
-from calendarsync.providers.google.reading import Event, put_together
 
 T = TypeVar("T")
 

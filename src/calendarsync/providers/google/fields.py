@@ -46,9 +46,14 @@ def texts(row: Row, name: str) -> Sequence[str]:
     return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
 
 
+def private_of(row: Row) -> Row:
+    """The private extended properties."""
+    return table(table(row, "extendedProperties"), "private")
+
+
 def mark_of(row: Row) -> str | None:
     """Our property as it stands, unverified."""
-    value = table(table(row, "extendedProperties"), "private").get(MARK)
+    value = private_of(row).get(MARK)
     return value if isinstance(value, str) else None
 
 

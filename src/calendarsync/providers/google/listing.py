@@ -13,10 +13,11 @@ from calendarsync.domain.event import Resource
 from calendarsync.providers.base import Batch, Known, Reading
 from calendarsync.providers.caldav.concurrency import aside
 from calendarsync.providers.google.errors import not_readable
+from calendarsync.providers.google.event import Event, put_together
 from calendarsync.providers.google.events import Events
 from calendarsync.providers.google.fetching import Fetcher
 from calendarsync.providers.google.fields import Row, is_cancelled, rows, series_of, text
-from calendarsync.providers.google.reading import Event, put_together, read_event
+from calendarsync.providers.google.reading import read_event
 
 BATCH = 100
 _CURSOR = (

@@ -7,10 +7,8 @@ EXDATE line or a cancelled exception, of which only id, series and original star
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from hashlib import sha256
-from itertools import chain
 
 from calendarsync.domain.event import (
     Component,
@@ -27,9 +25,11 @@ from calendarsync.domain.event import (
 from calendarsync.domain.origin import looks_derived
 from calendarsync.domain.recurrence import validate
 from calendarsync.domain.times import moment_key
-from calendarsync.providers.google.fields import Row, is_cancelled, mark_of, rows, table, text
+from calendarsync.providers.google.event import Event
+from calendarsync.providers.google.fields import Row, is_cancelled, rows, table, text
 from calendarsync.providers.google.recurrence import in_form, read_lines, with_holes
 from calendarsync.providers.google.times import read_time
+from calendarsync.providers.google.wholeness import mark_that_counts
 from calendarsync.providers.icalendar.values import UnusableError
 
 _RESPONSES = {
@@ -47,57 +47,11 @@ _VISIBILITIES = {"private": Visibility.PRIVATE, "confidential": Visibility.CONFI
 _PLAIN_UTC = "UTC"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Event:
-    """A single event, or a series with its exceptions. `master` is None where only instances are known."""
-
-    id: str
-    master: Row | None
-    exceptions: Sequence[Row] = field(default=())
-
-    @property
-    def recurs(self) -> bool:
-        return self.master is not None and bool(self.master.get("recurrence"))
-
-    @property
-    def live(self) -> Sequence[Row]:
-        return [row for row in self.exceptions if not is_cancelled(row)]
-
-    @property
-    def parts(self) -> Sequence[Row]:
-        """What stands in the resource beside holes."""
-        return [*([] if self.master is None else [self.master]), *self.live]
-
-    @property
-    def version(self) -> str | None:
-        """The ETag; of a series beside a digest of its exceptions, which says whether one of them changed.
-
-        Cancelled exceptions count by their ids alone: they need not have an ETag.
-        """
-        etag = text(self.master or {}, "etag")
-        if not (self.recurs or self.live):
-            return etag or None
-        holes = self.exceptions if self.recurs else self.live
-        states = (f"{text(row, 'id')} {'' if is_cancelled(row) else text(row, 'etag')}" for row in holes)
-        return f"{etag} {sha256(repr(sorted(states)).encode()).hexdigest()[:32]}"
-
-
-def is_of_series(version: str | None) -> bool:
-    """Whether a version may be that of a series; that of a single event is its ETag."""
-    return version is None or " " in version
-
-
-def etag_of(version: str | None) -> str | None:
-    return version.partition(" ")[0] if version else None
-
-
 def read_event(event: Event, owner: frozenset[str]) -> Resource:
     """Never raises: `problem` says what is wrong. `owner` holds the calendar owner's addresses in lower case."""
     first = event.parts[0] if event.parts else {}
     uid = event.id if looks_derived(event.id) else text(first, "iCalUID")
-    mark = next((found for found in map(mark_of, event.parts) if found is not None), None)
-    if event.master is not None:
-        mark = mark_of(event.master)
+    mark = mark_that_counts(event)
     try:
         components, contents = _components(event, uid, owner)
         problem = validate(components)
@@ -200,19 +154,3 @@ def read_content(row: Row) -> Content:
         location=text(row, "location"),
         attendees=tuple(name for name in names if name),
     )
-
-
-def put_together(found: Sequence[Row]) -> list[Event]:
-    """Each event with what was said of it in any row; one that was deleted may have no parts."""
-    masters = {text(row, "id"): row for row in found if not row.get("recurringEventId")}
-    exceptions: dict[str, list[Row]] = {}
-    for row in found:
-        series = text(row, "recurringEventId")
-        if series:
-            exceptions.setdefault(series, []).append(row)
-    return [
-        Event(
-            name, None if is_cancelled(masters.get(name, {})) else masters.get(name), exceptions.get(name, ())
-        )
-        for name in dict.fromkeys(chain(masters, exceptions))
-    ]

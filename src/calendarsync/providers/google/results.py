@@ -17,14 +17,14 @@ class Results:
     def __init__(self, events: Events) -> None:
         self._events = events
 
-    async def inserted(self, copy: Copy, mark: str, answer: Answer) -> Row:
+    async def inserted(self, copy: Copy, answer: Answer) -> Row:
         """The new event. Raises IdTaken, IdDead, Refused, CalendarNotFound, Forbidden.
 
         "We cannot guarantee that ID collisions will be detected at event creation time" (reference of events): an
         answer that does not show what was sent shows the event that was there.
         """
         if answer.ok:
-            if text(answer.data, "id") != copy.id or mark_of(answer.data) != mark:
+            if text(answer.data, "id") != copy.id or mark_of(answer.data) != copy.mark:
                 raise errors.taken()
             return answer.data
         if answer.status == 409:

@@ -10,8 +10,9 @@ from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Component, Content, EventTime, Status, Visibility
 from calendarsync.providers.base import Refused
 from calendarsync.providers.google.colors import color_id
-from calendarsync.providers.google.fields import COPY, IS_COPY, MARK
+from calendarsync.providers.google.fields import COPY, IS_COPY, MARK, Row
 from calendarsync.providers.google.times import as_answered, end_of, original_suffix, patched_time, write_time
+from calendarsync.providers.google.wholeness import PART, ours, properties
 from calendarsync.providers.icalendar import write_recurrence
 
 Body = dict[str, Any]
@@ -21,45 +22,57 @@ MAX_REMINDER_MINUTES = 40_320
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # JSON could say it, but it is no text that can be stored
 
 
-def inserted(copy: Copy, mark: str) -> Body:
+def inserted(copy: Copy) -> Body:
     """A new event with the copy's id. `iCalUID` is never given beside it: Google takes one of the two."""
     times = {"start": write_time(copy.master.start), "end": write_time(end_of(copy.master))}
     lines = recurrence_lines(copy.master)
     recurrence = {"recurrence": lines} if lines else {}
     color = color_id(copy.color) if copy.color else None
     colored = {"colorId": color} if color else {}
-    return {"id": copy.id, **_texts(copy.master), **times, **recurrence, **_whole(copy, mark), **colored}
+    return {
+        "id": copy.id,
+        **_texts(copy.master),
+        **times,
+        **recurrence,
+        **_whole(copy, was_series=False),
+        **colored,
+    }
 
 
-def patched(copy: Copy, mark: str | None, *, was_series: bool) -> Body:
-    """All that a copy holds, over an event that is there. Without a `mark` the one there is left.
+def patched(copy: Copy, there: Row) -> Body:
+    """All that a copy holds, over an event that is there, of which its properties and recurrence have to be known.
 
     An array replaces the old one whole, and null deletes (guide "Performance", "Patch").
     """
     times = {"start": patched_time(copy.master.start), "end": patched_time(end_of(copy.master))}
     lines = recurrence_lines(copy.master)
+    was_series = bool(there.get("recurrence"))
     recurrence = {"recurrence": lines} if lines or was_series else {}
     color = color_id(copy.color) if copy.color else None
-    return {**_texts(copy.master), **times, **recurrence, **_whole(copy, mark), "colorId": color}
+    body = {
+        **_texts(copy.master),
+        **times,
+        **recurrence,
+        **_whole(copy, was_series=was_series),
+        "colorId": color,
+    }
+    private = body["extendedProperties"]["private"]
+    private |= {name: None for name in ours(there) if name not in private}
+    return body
 
 
-def instance(component: CopyComponent) -> Body:
+def instance(component: CopyComponent, part: str | None) -> Body:
     """One instance of a series as a patch, which makes it an exception, or brings back one that was cancelled.
 
     Its visibility is that of the series: to make one instance more private makes all of them so (`visibility`).
     """
     times = {"start": patched_time(component.start), "end": patched_time(end_of(component))}
-    return {**_texts(component), **times, **_busy(component)}
+    return {**_texts(component), **times, **_busy(component), "extendedProperties": {"private": {PART: part}}}
 
 
-def marked(mark: str) -> Body:
-    """A patch of our properties alone."""
-    return {"extendedProperties": {"private": {MARK: mark, COPY: IS_COPY}}}
-
-
-def unmarked() -> Body:
+def unmarked(row: Row) -> Body:
     """A patch that takes our properties off."""
-    return {"extendedProperties": {"private": {MARK: None, COPY: None}}}
+    return {"extendedProperties": {"private": dict.fromkeys(ours(row))}}
 
 
 def instance_id(series_id: str, original: EventTime) -> str:
@@ -89,15 +102,16 @@ def says(component: CopyComponent, read: Component, content: Content) -> bool:
     )
 
 
-def _whole(copy: Copy, mark: str | None) -> Body:
+def _whole(copy: Copy, *, was_series: bool) -> Body:
     """What the master says for all of its series."""
     minutes = sorted({each for each in copy.reminders if 0 <= each <= MAX_REMINDER_MINUTES})
+    told = properties(copy, was_series=was_series)
     overrides = [{"method": "popup", "minutes": each} for each in minutes[:MAX_REMINDERS]]
     return {
         **_busy(copy.master),
         "visibility": _visibility((copy.master, *copy.overrides)),
         "reminders": {"useDefault": False, "overrides": overrides},
-        **({} if mark is None else marked(mark)),
+        "extendedProperties": {"private": {MARK: copy.mark, COPY: IS_COPY, **told}},
     }
 
 
