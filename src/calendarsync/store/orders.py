@@ -96,8 +96,8 @@ async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) 
 async def place_on(db: AsyncConnection, connection_ids: Sequence[str], trigger: str, now: datetime) -> bool:
     """Order a run of every active pair on these connections that can run; whether there is any.
 
-    An order that waits to be taken up serves as well; whoever looked for it in this moment has passed by its pair,
-    which is locked, so it is to be looked for again. A pair whose provider asked for a pause runs when that is over.
+    An order that waits to be taken up serves as well; whoever looks for it in this moment passes by its pair, for
+    that is locked, so it is to be looked for again. A pair whose provider asked for a pause runs when that is over.
     """
     wanted = []
     for pair in (await db.execute(_ACTIVE_ON, {"connection_ids": connection_ids})).all():

@@ -167,6 +167,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
             "database": "ok",
             "reason": None,
             "schedule_late_seconds": 0.4,
+            "push": "on",
         },
         503: {
             "status": "error",
@@ -174,6 +175,7 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
             "database": "error",
             "reason": "the database did not answer within 2 s",
             "schedule_late_seconds": None,
+            "push": "off: CALENDARSYNC_PUBLIC_URL is not a public https address; calendars are polled",
         },
     },
     "health_live": {200: {"status": "ok", "version": "1.0.0"}},
