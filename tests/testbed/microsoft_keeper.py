@@ -158,7 +158,7 @@ class MicrosoftKeeper:
             "endDateTime": (moment + timedelta(days=40)).isoformat(),
             "$top": "200",
         }
-        rows = self._ask("GET", f"/events/{series}/instances", params=span)["value"]
+        rows = self._pages(f"/events/{series}/instances", span)
         wanted = _moment(original)
         (row,) = [each for each in rows if each["originalStart"] == wanted]
         return f"/events/{row['id']}"
@@ -168,12 +168,18 @@ class MicrosoftKeeper:
     def _all(self, calendar: str) -> dict[str, Row]:
         """By name: the events, those that are series with what differs in them."""
         path = f"/calendars/{quote(calendar, safe='')}/events"
-        rows = self._ask("GET", path, params={"$expand": _MARKED, "$top": "1000"})["value"]
         found = {}
-        for row in rows:
+        for row in self._pages(path, {"$expand": _MARKED, "$top": "1000"}):
             series = self._whole(row["id"]) if row["type"] == "seriesMaster" else {}
             found[self._name(row)] = {**row, **series}
         return found
+
+    def _pages(self, path: str, params: Row) -> Iterator[Row]:
+        page = self._ask("GET", path, params=params)
+        yield from page["value"]
+        while "@odata.nextLink" in page:
+            page = self._ask("GET", page["@odata.nextLink"].partition("/v1.0/me")[2])
+            yield from page["value"]
 
     def _whole(self, series: str) -> Row:
         params = {"$select": _SERIES, "$expand": "exceptionOccurrences"}
