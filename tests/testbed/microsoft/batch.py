@@ -25,13 +25,15 @@ def check(body: Any) -> list[dict[str, Any]]:
         raise _malformed(f"Number of batch request steps exceeds the maximum value of {_LONGEST}.")
     ids: set[str] = set()
     for part in parts:
+        if not isinstance(part, dict) or not isinstance(part.get("headers") or {}, dict):
+            raise _malformed("A request of the batch is none.")
         named = part.get("id")
         if not isinstance(named, str) or named.casefold() in ids:
             raise _malformed("Every request of a batch needs an id of its own.")
         ids.add(named.casefold())
         if part.get("method") not in _METHODS or not isinstance(part.get("url"), str):
             raise _malformed("Every request of a batch needs a method and a url.")
-        if any(other.casefold() not in ids for other in part.get("dependsOn") or ()):
+        if any(str(other).casefold() not in ids for other in part.get("dependsOn") or ()):
             raise _malformed("A request depends on one that does not come before it.")
         types = {name.casefold() for name in part.get("headers") or {}}
         if "body" in part and "content-type" not in types:
@@ -44,7 +46,7 @@ async def run(parts: list[dict[str, Any]], do: Run) -> dict[str, Any]:
     statuses: dict[str, int] = {}
     answers = []
     for number, part in enumerate(parts):
-        needed = [statuses[other.casefold()] for other in part.get("dependsOn") or ()]
+        needed = [statuses[str(other).casefold()] for other in part.get("dependsOn") or ()]
         if any(status >= 400 for status in needed):
             error = {"code": "FailedDependency", "message": "A request that this one depends on failed."}
             answer: dict[str, Any] = {"status": 424, "headers": {}, "body": {"error": error}}

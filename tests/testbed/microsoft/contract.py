@@ -19,7 +19,6 @@ from jsonschema import Draft202012Validator, ValidationError
 from .quick import Types
 
 SCHEMA = Path(__file__).resolve().parents[4] / "shared" / "testbed" / "graph-calendar.schema.json"
-UNKNOWN = "a property that the type does not have:"
 _REMOVED = {
     "type": "object",
     "required": ["reason"],
@@ -86,7 +85,7 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
 
 
 def _text(error: ValidationError) -> str:
-    unknown = f"{UNKNOWN} " if error.validator == "additionalProperties" else ""
+    unknown = "a property that the type does not have: " if error.validator == "additionalProperties" else ""
     return unknown + error.message[:200]
 
 

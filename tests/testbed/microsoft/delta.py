@@ -7,6 +7,7 @@ occurrence, a series is not split between pages, an occurrence carries only its 
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -130,7 +131,8 @@ def _gone(event: Event, state: State) -> Group:
 
 
 def _page(call: Call, tokens: Tokens, state: State) -> Answer:
-    wanted = int(call.request.preferences.get("odata.maxpagesize") or call.world.habits.page)
+    asked = call.request.preferences.get("odata.maxpagesize", "")
+    wanted = int(asked) if re.fullmatch("[1-9][0-9]{0,5}", asked) else call.world.habits.page
     rows: Group = []
     reached = state.reached
     while reached < len(state.groups) and len(rows) < min(wanted, call.world.habits.page_limit):

@@ -72,7 +72,10 @@ def _check_range(span: dict[str, Any], first: date) -> None:
     if span.get("startDate") != first.isoformat():
         raise _refused("The startDate of the recurrence range must be the day on which the event starts.")
     if kind == "enddate":
-        end = date.fromisoformat(span.get("endDate") or "0001-01-01")
+        try:
+            end = date.fromisoformat(span.get("endDate") or "0001-01-01")
+        except ValueError:
+            raise _refused("The endDate of the recurrence range is no date.") from None
         if not first <= end <= _LAST:
             raise bad_request("ErrorRecurrenceEndDateTooBig", "The recurrence must end after its start.")
     elif kind == "numbered":

@@ -79,7 +79,7 @@ class Request:
         text = self.option(name)
         if text is None:
             return default
-        if not text.isdigit() or not 0 <= int(text) <= highest:
+        if not re.fullmatch("[0-9]{1,9}", text) or int(text) > highest:
             raise bad_request("BadRequest", f"Invalid value '{text}' for {name} query option found.")
         return int(text)
 

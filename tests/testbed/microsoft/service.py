@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from . import errors, routes, writing
 from .access import Call, check_scope, open_mailbox
-from .contract import UNKNOWN, Contract
+from .contract import Contract
 from .delta import Tokens
 from .errors import ApiError
 from .faults import Fault
@@ -44,6 +44,9 @@ class Service:
                 raise error
         except ApiError as refused:
             answer = self.refusal(refused)
+        except Exception as failure:  # noqa: BLE001 whoever sent it must not be left without an answer
+            self.world.violations.append(f"the model failed at {request.method}: {failure!r}")
+            answer = self.refusal(ApiError(500, "InternalServerError", "The model failed."))
         self.note(request, answer.status)
         return answer
 
@@ -103,17 +106,18 @@ class Service:
                 )
 
     def _check_request(self, type_name: str, request: Request) -> None:
-        """Raises 400 where a body has a property that the type has not, as Graph does."""
+        """Raises 400 where a body is not of the type, as Graph does."""
         if request.body is None:
             return
         found = self.contract.request(type_name, request.body)
+        malformed = bool(found)
         if isinstance(request.body, dict) and type_name == "event":
             found += [f"event: {name} is written by Graph alone" for name in writing.read_only(request.body)]
             if request.method == "PATCH" and "transactionId" in request.body:
                 found.append("event: transactionId can't be changed")
         self.world.violations += [f"request {one}" for one in found]
-        if any(UNKNOWN in one for one in found):
-            raise errors.bad_request("RequestBodyRead", "A property does not exist on the type of the body.")
+        if malformed:
+            raise errors.bad_request("RequestBodyRead", f"The body is no {type_name}.")
 
     def _check_answer(self, type_name: str, answer: Answer) -> None:
         if answer.body is not None:

@@ -63,9 +63,11 @@ def parse(value: dict[str, Any], name: str) -> Moment:
         )
     zone(named := value.get("timeZone") or "UTC")
     try:
-        return Moment(datetime.fromisoformat(text[:26]), named)
-    except ValueError:
+        found = Moment(datetime.fromisoformat(text[:26]), named)
+        assert found.utc  # some days at either end of time are none in UTC
+    except (ValueError, OverflowError):
         raise bad_request("ErrorPropertyValidationFailure", f"'{name}' is no valid date.") from None
+    return found
 
 
 def render(moment: Moment, preferred: str, *, all_day: bool) -> dict[str, str]:
@@ -78,9 +80,9 @@ def instant(text: str, name: str) -> datetime:
     """A startDateTime or endDateTime of a query: UTC where it has no offset. Raises 400."""
     try:
         found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-    except ValueError:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise bad_request("ErrorInvalidParameter", f"The value of '{name}' is no date and time.") from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def stamp(moment: datetime) -> str:
