@@ -13,7 +13,11 @@ import structlog
 from calendarsync.observability import configure_logging
 from tests.testbed.desk import desk
 from tests.testbed.events import event, vcalendar, vevent
+from tests.testbed.google import Model as GoogleModel
+from tests.testbed.google_keeper import GoogleKeeper
 from tests.testbed.installation import Installation
+from tests.testbed.microsoft import Model as MicrosoftModel
+from tests.testbed.microsoft_keeper import MicrosoftKeeper
 from tests.testbed.radicale import RadicaleServer
 from tests.testbed.stored import files, stored
 
@@ -108,6 +112,84 @@ async def test_canary_words_are_found_nowhere(
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(100) + b"TixTitle" + os.urandom(100))
     assert found_words(files(tmp_path)) == ["tixtitle"]
+
+
+def _at_google(model: GoogleModel, calendar: str) -> None:
+    """An invitation with all that Google keeps of one, as a single event and as a series with an exception."""
+    people = [
+        {"email": "axattendee@example.com", "displayName": "axattendee", "comment": "coxcomment"},
+        {"email": calendar, "responseStatus": "accepted"},
+    ]
+    rich = {
+        "summary": "tixtitle",
+        "description": "dexdescription",
+        "location": "loxlocation",
+        "organizer": {"email": "oxorganizer@example.com", "displayName": "oxorganizer"},
+        "attendees": people,
+        "attachments": [{"fileUrl": "https://exattach.example/", "title": "exattach"}],
+        "source": {"url": "https://uxurl.example/", "title": "uxurl"},
+        "extendedProperties": {"private": {"xprop": "xprop"}, "shared": {"nxname": "nxname"}},
+        "start": {"dateTime": "2026-03-04T09:00:00+01:00", "timeZone": "Europe/Berlin"},
+        "end": {"dateTime": "2026-03-04T10:00:00+01:00", "timeZone": "Europe/Berlin"},
+    }
+    model.put(calendar, rich)
+    series = model.put(calendar, {**rich, "recurrence": ["RRULE:FREQ=WEEKLY"]})
+    model.put(calendar, {"summary": "tixtitle again"}, f"{series['id']}_20260311T080000Z")
+
+
+def _at_microsoft(model: MicrosoftModel, calendar: str) -> None:
+    """The like in Outlook."""
+    carol = {"emailAddress": {"address": "axattendee@example.com", "name": "axattendee"}, "type": "required"}
+    rich = {
+        "subject": "tixtitle",
+        "body": {"contentType": "text", "content": "dexdescription"},
+        "location": {"displayName": "loxlocation"},
+        "categories": ["caxcategory"],
+        "attendees": [carol],
+        "start": {"dateTime": "2026-03-04T09:00:00", "timeZone": "W. Europe Standard Time"},
+        "end": {"dateTime": "2026-03-04T10:00:00", "timeZone": "W. Europe Standard Time"},
+    }
+    weekly = {
+        "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["wednesday"], "firstDayOfWeek": "monday"},
+        "range": {"type": "noEnd", "startDate": "2026-03-04"},
+    }
+    organizer = {"emailAddress": {"address": "oxorganizer@example.com", "name": "oxorganizer"}}
+    model.place(calendar, rich, isOrganizer=False, organizer=organizer)
+    model.place(calendar, {**rich, "recurrence": weekly})
+    model.place(calendar, rich, originalStartTimeZone="txtzid")
+
+
+@pytest.mark.parametrize("sync_mode", ["blocker", "full"])
+@pytest.mark.parametrize("there", ["google", "microsoft"])
+async def test_nor_of_events_at_google_and_microsoft(
+    google_model: GoogleModel,
+    microsoft_model: MicrosoftModel,
+    tmp_path: Path,
+    logs: pytest.CaptureFixture[str],
+    sync_mode: str,
+    there: str,
+) -> None:
+    folder = tmp_path / "installation"
+    google, microsoft = GoogleKeeper(google_model), MicrosoftKeeper(microsoft_model)
+    keepers = (google, microsoft) if there == "microsoft" else (microsoft, google)
+    async with desk(keepers[0], folder, keepers[1], secret=b"c" * 32) as at:
+        google_calendar, microsoft_calendar = (at.a, at.b) if there == "microsoft" else (at.b, at.a)
+        pair = await at.pair(sync_mode=sync_mode, attendees_in_description=sync_mode == "full")
+        _at_google(google_model, google_calendar)
+        _at_microsoft(microsoft_model, microsoft_calendar)
+        google_model.fail(400, method="events.insert")
+        await at.app.run(pair)
+        at.app.clock.advance(days=2)
+        await at.app.run(pair)
+        assert found_words("\n".join(at.copies_b()).encode()) or sync_mode == "blocker", (
+            "the copies were written"
+        )
+        assert at.copies_a()
+        assert found_words(await _dump(at.app)) == []
+        assert found_words(files(folder)) == []
+    assert found_words(files(folder)) == []
+    logged = logs.readouterr()
+    assert found_words((logged.out + logged.err).encode()) == []
 
 
 async def test_nor_in_postgresql(radicale: RadicaleServer, postgresql_database: str) -> None:
