@@ -95,6 +95,7 @@ IDS: Mapping[Table, Collection[str]] = {
 _ALL = "the schedule claims for all accounts"
 _WATCHED = "who tells of changes is looked after for all accounts"
 _TOLD = "only the name that a provider has for a channel tells whose it is"
+_PUT_OFF = "a clock that was set back put off the pairs of all accounts"
 _SENT = "what is due is sent for all accounts"
 _CALENDAR = "a calendar may be connected in several accounts, and their pairs mind each other"
 AT_LARGE: Mapping[tuple[str, str], str] = {
@@ -116,7 +117,8 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("claims.claim_ordered", "orders"): _ALL,
     ("claims.claim_due", "pairs"): _ALL,
     ("claims.earliest_due", "pairs"): _ALL,
-    ("claims.pull_in", "pairs"): "a clock that was set back put off the pairs of all accounts",
+    ("claims.pull_in", "pairs"): _PUT_OFF,
+    ("claims.pull_in", "connections"): _PUT_OFF,
     ("claims.lock_pairs", "pairs"): _CALENDAR,
     ("schedule.delete_pair", "pairs"): _CALENDAR,
     ("links.copies_of_others", "links"): _CALENDAR,
