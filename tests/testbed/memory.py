@@ -66,6 +66,7 @@ class MemoryCalendar:
     faults: Faults = field(default_factory=Faults)
     requests: int = 0
     batch_size: int = 1
+    read_at_once: int = 3
 
     async def _call(self, action: Callable[[], object]) -> object:
         self.requests += 1
@@ -83,8 +84,8 @@ class MemoryCalendar:
         *,
         full: bool = False,
     ) -> Reading:
-        cursor = None if full else cursor
-        token = int(cursor) if cursor is not None and int(cursor) >= self.store.oldest_token else None
+        given = int(cursor) if cursor is not None and cursor.isdigit() and not full else -1
+        token = given if given >= self.store.oldest_token else None
         names = self.store.resources if token is None else dict.fromkeys(self.store.journal[token:])
         await self._call(lambda: None)
         there = [name for name in names if name in self.store.resources]
@@ -92,13 +93,14 @@ class MemoryCalendar:
         changed = [name for name in there if versions.get(name) != self.store.resources[name][0]]
         new_token = str(len(self.store.journal))
         removed = [name for name in names if name not in self.store.resources]
-        for start in range(0, len(changed), 3):
-            await on_batch(Batch(changed=await self.fetch(changed[start : start + 3])))
-        await on_batch(Batch(removed=removed))
+        for start in range(0, len(changed), self.read_at_once):
+            await on_batch(Batch(changed=await self.fetch(changed[start : start + self.read_at_once])))
+        if removed:
+            await on_batch(Batch(removed=removed))
         return Reading(new_token, frozenset(there) if token is None else None)
 
     async def fetch(self, ids: Sequence[str]) -> list[Resource]:
-        found = [self._resource(name) for name in ids if name in self.store.resources]
+        found = [self._resource(name) for name in dict.fromkeys(ids) if name in self.store.resources]
         await self._call(lambda: None)
         return found
 

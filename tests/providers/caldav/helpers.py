@@ -71,6 +71,12 @@ def _escaped(text: str) -> str:
     return re.sub(r"([\\;,])", r"\\\1", text).replace("\n", "\\n")
 
 
+def retitled(data: str, title: str) -> str:
+    """The resource with another title, and all else, our mark included, as other programs leave it."""
+    before, _, rest = data.partition("SUMMARY:")
+    return f"{before}SUMMARY:{_escaped(title)}\r\n{rest.partition(chr(10))[2]}"
+
+
 def credentials_of(server: DavServer) -> BasicCredentials:
     return BasicCredentials(server.username, server.password)
 
@@ -101,10 +107,7 @@ class DavPerson:
 
     async def edit(self, resource_id: str, title: str) -> None:
         data = (self._server.get(self._calendar, quote(resource_id)) or b"").decode()
-        before, _, rest = data.partition("SUMMARY:")
-        # keeps all else, our mark included, as other programs do
-        after = rest.partition("\n")[2]
-        self._server.put(self._calendar, quote(resource_id), f"{before}SUMMARY:{_escaped(title)}\r\n{after}")
+        self._server.put(self._calendar, quote(resource_id), retitled(data, title))
 
     async def remove(self, resource_id: str) -> None:
         self._server.delete(self._calendar, quote(resource_id))
