@@ -211,6 +211,18 @@ class TestFields:
         assert content.attendees == ("canary-5",)
 
 
+def test_a_hole_may_still_say_of_itself_that_it_was_written() -> None:
+    """Of a cancelled exception only three fields are sure; others may be there."""
+    private = {"calendarsync": MARK, "calendarsyncDraft": "draft"}
+    original = timed(9)["start"]
+    master = row(recurrence=["RRULE:FREQ=WEEKLY"], extendedProperties={"private": private})
+    exception = row(id="event1_x", recurringEventId="event1", originalStartTime=original)
+    exception["extendedProperties"] = {"private": {"calendarsyncPart": "0123abcd"}}
+    assert read_event(Event("event1", master, [exception]), OWNER).mark == "draft"
+    hole = {**exception, "status": "cancelled"}
+    assert read_event(Event("event1", master, [hole]), OWNER).mark == MARK
+
+
 class TestCalendars:
     async def test_somebody_who_is_invited(
         self, google_model: Model, client: HttpClient, account: Account

@@ -60,5 +60,15 @@ def color_id(css: str) -> str | None:
     return min(_EVENT_COLORS, key=lambda name: _distance(_EVENT_COLORS[name], wanted))
 
 
-def _distance(one: int, other: int) -> int:
-    return sum(((one >> shift & 255) - (other >> shift & 255)) ** 2 for shift in (0, 8, 16))
+def _distance(one: int, other: int) -> float:
+    """Differences of hue count more than those of lightness: a dark grey is a grey, and no dark green."""
+    light, red_green, yellow_blue = (
+        mine - theirs for mine, theirs in zip(_seen(one), _seen(other), strict=True)
+    )
+    return light**2 / 4 + red_green**2 + yellow_blue**2
+
+
+def _seen(rgb: int) -> tuple[float, float, float]:
+    """Lightness, red against green, yellow against blue."""
+    red, green, blue = rgb >> 16, rgb >> 8 & 255, rgb & 255
+    return (red + green + blue) / 3, red - green, (red + green) / 2 - blue
