@@ -220,6 +220,20 @@ def test_a_neighbour_counts_where_it_stands_and_a_cancelled_one_does_not(graph: 
     assert graph.patch(third["id"], **to_fourth).status_code == 200
 
 
+def test_a_day_is_the_same_day_in_every_zone(graph: Graph) -> None:
+    span = {"type": "numbered", "numberOfOccurrences": 3, "startDate": "2026-03-02"}
+    recurrence = {"pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["monday"]}, "range": span}
+    pacific = event("2026-03-02T00:00:00", "2026-03-03T00:00:00", "Pacific Standard Time")
+    made = graph.make(**pacific, isAllDay=True, recurrence=recurrence)
+    second = graph.instances(made["id"])[1]
+    moved = graph.patch(second["id"], **event("2026-03-03T00:00:00", "2026-03-04T00:00:00", "UTC"))
+    assert moved.json()["start"]["dateTime"][:10] == "2026-03-03"
+    graph.patch(made["id"], **event("2026-03-02T00:00:00", "2026-03-03T00:00:00", "UTC"))
+    assert graph.days(made["id"]) == ["2026-03-02", "2026-03-03", "2026-03-16"]
+    back = graph.patch(second["id"], **event("2026-03-02T00:00:00", "2026-03-03T00:00:00", "UTC"))
+    is_error(back, 400, "ErrorOccurrenceCrossingBoundary")
+
+
 def test_if_match_is_ignored(graph: Graph) -> None:
     made = graph.make()
     answer = graph.http.patch(

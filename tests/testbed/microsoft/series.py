@@ -165,15 +165,19 @@ def check_neighbours(event: Event, day: date, start: Moment, end: Moment) -> Non
     counts for a neighbour that was itself moved, or cancelled, is not said: here the day where it stands, and a
     cancelled one does not count.
     """
-    new = start.within(event.start.zone).local.date()
-    others = [View(event, other) for other in _around(event, day)]
-    for other in others:
-        stands = other.start.within(event.start.zone).local.date()
-        assert other.day is not None
-        if other.day < day and (new <= stands or other.end.utc > start.utc):
+    begins, ends = wall(event, start), wall(event, end)
+    for other in _around(event, day):
+        view = View(event, other)
+        there, until = wall(event, view.start), wall(event, view.end)
+        if other < day and (begins.date() <= there.date() or begins < until):
             raise _crossing()
-        if other.day > day and (new >= stands or end.utc > other.start.utc):
+        if other > day and (begins.date() >= there.date() or ends > there):
             raise _crossing()
+
+
+def wall(event: Event, moment: Moment) -> datetime:
+    """A time on the clocks of a series' zone; a day is the same day everywhere."""
+    return moment.local if event.all_day else moment.within(event.start.zone).local
 
 
 def _around(event: Event, day: date) -> Iterator[date]:

@@ -14,7 +14,7 @@ from . import errors, recurrence
 from .extended import extended_id
 from .habits import Habits
 from .ids import event_id
-from .series import View, check_apart, check_neighbours, days
+from .series import View, check_apart, check_neighbours, days, wall
 from .state import Calendar, Event, Mail, Override, World, change_key
 from .zones import Moment, parse
 
@@ -86,7 +86,8 @@ def _update_event(event: Event, body: dict[str, Any], habits: Habits) -> None:
     _check_times(draft.start, draft.end, all_day=draft.all_day)
     if "start" in body:
         draft.original_zones = None
-    moved = (draft.start.utc, draft.end.utc) != (event.start.utc, event.end.utc)
+    times = [(wall(event, one.start), wall(event, one.end), one.all_day) for one in (event, draft)]
+    moved = times[0] != times[1]
     if "recurrence" in body or (moved and event.recurrence is not None):
         set_recurrence(draft, body.get("recurrence", _moved_range(draft)))
     if moved or draft.recurrence != event.recurrence:
