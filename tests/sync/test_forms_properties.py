@@ -25,7 +25,8 @@ from calendarsync.domain.holding import Holder, Holding, hold
 from calendarsync.domain.recurrence import Instance, expand
 from calendarsync.domain.rules import Rules, SyncMode, Window
 from calendarsync.domain.times import moment_key
-from calendarsync.sync.wanted import Scene, Wanted, decide
+from calendarsync.sync.shape import Scene, Wanted
+from calendarsync.sync.wanted import decide
 
 ZONE = "Europe/Berlin"
 WINDOW = Window(datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 5, 1, 12, tzinfo=UTC))

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.link import Direction, Link
-from calendarsync.sync.wanted import Scene, Skipped, Wanted
+from calendarsync.sync.shape import Scene, Wanted
+from calendarsync.sync.wanted import Skipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from calendarsync.store.links import OtherCopy
 from calendarsync.store.schedule import ConnectionRecord, PairRecord
 from calendarsync.sync.actions import Failure, FlowInput
 from calendarsync.sync.meetings import Meetings, Standing
-from calendarsync.sync.wanted import Scene
+from calendarsync.sync.shape import Scene
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ stands in the target, `written` and `as read` the link's two fingerprints:
     yes     live       unreadable                             update    copy_unreadable (at most twice)
     yes     any        ours     written ≠ wanted              update    source_changed or rules_changed
     yes     any        ours     written ≠ wanted, mark = it   adopt     unanswered (the write had arrived)
-    yes     live       ours     mark ≠ written = wanted       update    unanswered (it arrived, and is outdated)
+    yes     live       ours     mark ≠ written = wanted       update    unanswered (at most twice in a row)
     yes     live       ours     as read ≠ copy, instance out  update    instance_deleted_by_person
     yes     live       ours     as read ≠ copy                update    copy_edited (restored, at most twice)
     yes     live       ours     all equal                     —
@@ -43,7 +43,8 @@ from calendarsync.domain.origin import MarkKind, copy_id
 from calendarsync.domain.recurrence import RecurrenceError, span
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Forget, Keep, Update, Write
-from calendarsync.sync.wanted import Decision, Skipped, Wanted, decide, times_of
+from calendarsync.sync.shape import Wanted, times_of
+from calendarsync.sync.wanted import Decision, Skipped, decide
 
 MAX_RESTORES = 2
 DEFECT = "defect"
@@ -146,7 +147,10 @@ class _Planner:
         if copy is not None and copy.problem is not None:
             self._mend(wanted, link, copy)
         elif copy is not None:
-            self._bring_in_line(wanted, replace(link, copy_id=copy.uid, state=LinkState.LIVE), copy)
+            # Its id and its generation belong together: a mark that names another one makes no copy.
+            generation = copy.mark.generation if copy.mark is not None and copy.ours else link.generation
+            found = replace(link, copy_id=copy.uid, generation=generation, state=LinkState.LIVE)
+            self._bring_in_line(wanted, found, copy)
         elif link.state is LinkState.LIVE:
             self.result.vanished.append(link)
             self.result.keeps.append(Keep(_respecting(link, wanted), "skip", "copy_deleted_by_person"))
@@ -227,12 +231,14 @@ class _Planner:
         elif link.written_hash != wanted.written_hash:
             rules_changed = link.rules_version is not None and link.rules_version != self.rules_version
             self._adopt_or_update(wanted, link, copy, "rules_changed" if rules_changed else "source_changed")
-        elif written_since:
-            self._adopt_or_update(wanted, link, copy, "unanswered")
+        elif written_since and (link.restores < MAX_RESTORES or link.copy_hash != current):
+            self._undo_edit(wanted, link, copy, current, "unanswered")
         elif edited:
             self._undo_edit(wanted, link, copy, current)
-        elif replace(link, restores=0) != self.links[link.key]:
-            self.result.keeps.append(Keep(replace(link, restores=0)))
+        else:
+            settled = link if written_since else replace(link, restores=0)
+            if settled != self.links[link.key]:
+                self.result.keeps.append(Keep(settled))
 
     def _adopt_or_update(self, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
         if copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash:
@@ -260,14 +266,16 @@ class _Planner:
             written = self._as_written(respecting, same_form)
             self._write(Update(same_form, written, "instance_deleted_by_person", copy))
 
-    def _undo_edit(self, wanted: Wanted, link: Link, copy: Entry, current: str) -> None:
-        """A person, or the provider, changed the copy (rule 17)."""
+    def _undo_edit(
+        self, wanted: Wanted, link: Link, copy: Entry, current: str, reason: str = "copy_edited"
+    ) -> None:
+        """A person, or the provider, changed the copy, or what it says of itself (rule 17)."""
         if link.restores >= MAX_RESTORES:
             self.result.keeps.append(Keep(replace(link, copy_hash=current), "skip", "rewritten_by_provider"))
             self.result.processed.add(wanted.entry.id)
         else:
             restored = replace(self._as_written(link, wanted), restores=link.restores + 1)
-            self._write(Update(wanted, restored, "copy_edited", copy))
+            self._write(Update(wanted, restored, reason, copy))
 
     def _lost_instances(self, link: Link, copy: Entry) -> tuple[str, ...]:
         """Keys of instances that the copy leaves out, and that we did not leave out when we wrote it."""

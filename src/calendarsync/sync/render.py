@@ -10,7 +10,7 @@ from calendarsync.domain.event import Content
 from calendarsync.domain.link import Link
 from calendarsync.domain.origin import UNFINISHED, write_mark
 from calendarsync.domain.rules import TITLE_PLACEHOLDER, Detail, Rules
-from calendarsync.sync.wanted import Part, Wanted
+from calendarsync.sync.shape import Part, Wanted
 
 
 def needs_contents(wanted: Wanted) -> bool:
