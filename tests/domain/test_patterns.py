@@ -102,3 +102,9 @@ def test_a_series_needs_a_zone_that_windows_knows() -> None:
     assert not holds_rule("FREQ=DAILY", EventTime(datetime(2026, 3, 2, 9), "Antarctica/Troll"))
     assert holds_rule("FREQ=DAILY", EventTime(datetime(2026, 3, 2, 9), "UTC"))
     assert holds_rule("FREQ=DAILY", EventTime(date(2026, 3, 2)))
+
+
+@pytest.mark.parametrize("until", ["99991231", "99991231T235959Z", "45000101T000000"])
+def test_a_series_that_ends_after_all_days_has_no_end(until: str) -> None:
+    for start in (MONDAY, EventTime(date(2026, 3, 2))):
+        assert pattern_of(f"FREQ=DAILY;UNTIL={until}", start) == pattern_of("FREQ=DAILY", start)

@@ -22,6 +22,7 @@ from calendarsync.domain.recurrence import (
     RecurrenceError,
     expand,
     holdable,
+    may_touch,
     occurs_in,
     span,
     validate,
@@ -555,3 +556,18 @@ def test_the_ends_of_the_calendar() -> None:
         "UTC",
     )
     assert date(2026, 1, 5) == at("2026-01-05").value
+
+
+@pytest.mark.parametrize(
+    "components",
+    [
+        [event("9999-12-31T23:59:59[America/Los_Angeles]")],
+        [event("9999-12-31T23:59:59[America/Los_Angeles]", "FREQ=DAILY")],
+        [override("9999-12-31T23:59:59[America/Los_Angeles]", "9999-12-31T23:59:59[America/Los_Angeles]")],
+        [event("0001-01-01", "FREQ=YEARLY;UNTIL=00010101")],
+        [],
+    ],
+)
+def test_what_cannot_be_placed_may_touch_any_window(components: list[Component]) -> None:
+    first, last = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    assert may_touch(components, first, last, "UTC")

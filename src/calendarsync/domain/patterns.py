@@ -22,6 +22,9 @@ MAX_COUNT = 999
 MAX_INTERVALS = {DAILY: 999, WEEKLY: 99, MONTHLY: 99, YEARLY: 8}
 """The limits of EWS and of [MS-OXOCAL], which keeps years as at most 99 months. Assumed to hold for Graph too."""
 
+YEAR_WITHOUT_END = 4500
+"""A series that ends in it or later has no end ([MS-OXOCAL] section 2.2.1.44.1, EndDate)."""
+
 EVERY_DAY = tuple(range(7))
 LAST = -1
 _MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -82,7 +85,8 @@ def pattern_of(rrule: str, start: EventTime) -> Pattern | None:
     if next(occurrences(rule, start.local, start.local, start.local), None) != start.local:
         return None
     pattern = _repeating(rule, start.local)
-    until = None if rule.until is None else _last_day(rule.until, start)
+    ends = rule.until is not None and rule.until.year < YEAR_WITHOUT_END
+    until = _last_day(rule.until, start) if rule.until is not None and ends else None
     if pattern is None or (until is not None and until < start.local.date()):
         return None
     return replace(pattern, interval=rule.interval, count=rule.count, until=until)

@@ -82,8 +82,8 @@ def may_touch(components: Sequence[Component], first: datetime, last: datetime, 
         return True
     try:
         start, end = span(components, floating)
-    except RecurrenceError:
-        return True
+    except (RecurrenceError, ValueError, OverflowError):
+        return True  # at the ends of time there may be no instance that can be said in UTC
     return start < last and (end is None or end > first or start == end == first)
 
 
