@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
+from calendarsync.domain.link import Link
 from calendarsync.domain.rules import Window
-from calendarsync.providers.base import Batch, Calendar, IdDead, Known, Reading, Unavailable
+from calendarsync.providers.base import Batch, Calendar, IdDead, Known, RateLimited, Reading, Unavailable
+from calendarsync.store import links as links_store
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import links
 from tests.sync.helpers import done, fill
@@ -193,11 +196,16 @@ class BatchingCalendar(MemoryCalendar):
     together: list[int] = field(default_factory=list)
     _waiting: int = 0
 
+    refuses: Callable[[Copy], Exception | None] = lambda copy: None
+
     async def create(self, copy: Copy) -> Resource:
         self._waiting += 1
         if self._waiting == 1:
             asyncio.get_running_loop().call_soon(self._note)
         await asyncio.sleep(0)
+        error = self.refuses(copy)
+        if error is not None:
+            raise error
         return await super().create(copy)
 
     def _note(self) -> None:
@@ -218,3 +226,64 @@ async def test_writes_are_handed_over_in_groups(at_memory: MemoryDesk, tmp_path:
     assert sum(calendar.together) == 250
     assert len(at.store("b").resources) == 250
     assert len(calendar.together) <= 13, calendar.together
+
+
+async def test_a_group_whose_ids_are_all_used_up_is_written_as_a_group_again(at_memory: MemoryDesk) -> None:
+    """As after a pair that was deleted and made anew: a request for each would be what Google calls a hurry."""
+    at = at_memory
+    made: list[MemoryCalendar] = []
+    at.app.wrap = _opening(at, BatchingCalendar, "b", made)
+    fill(at, 1)
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    (calendar,) = made
+    assert isinstance(calendar, BatchingCalendar)
+    calendar.together.clear()
+    calendar.refuses = lambda copy: IdDead("used up") if copy.mark.split(";")[2] < "2" else None
+    fill(at, 41)
+    assert (await at.app.sync(pair)).events_created == 40
+    assert calendar.together == [40, 40, 40]
+
+
+async def test_rule_24_what_was_answered_of_a_group_is_done(at_memory: MemoryDesk) -> None:
+    at = at_memory
+    made: list[MemoryCalendar] = []
+    at.app.wrap = _opening(at, BatchingCalendar, "b", made)
+    fill(at, 1)
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    (calendar,) = made
+    assert isinstance(calendar, BatchingCalendar)
+    calendar.refuses = lambda copy: RateLimited("slow down") if copy.master.start.local.day == 7 else None
+    fill(at, 20)
+    report = await at.app.run(pair)
+    assert (report.status, report.events_created) == ("failed", 18)
+    async with at.app.db.read() as db:
+        states = list((await db.execute(select(links.c.state))).scalars())
+    assert sorted(states) == ["live"] * 19 + ["pending"]
+    calendar.refuses = lambda copy: None
+    at.app.clock.advance(hours=1)
+    assert done(await at.app.sync(pair)) == [("create", "unanswered")]
+
+
+async def test_rule_20_copies_are_taken_away_in_groups(
+    at_memory: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction for each of hundreds at once would keep every other run from the database."""
+    at = at_memory
+    at.app.wrap = _opening(at, BatchingCalendar, "b")
+    fill(at, 45)
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    forgotten: list[int] = []
+    delete_links = links_store.delete_links
+
+    async def noting(db: AsyncConnection, pair_id: str, gone: Sequence[Link]) -> None:
+        forgotten.append(len(gone))
+        await delete_links(db, pair_id, gone)
+
+    monkeypatch.setattr(links_store, "delete_links", noting)
+    await at.app.change_pair(pair, removal="remove")
+    await at.app.sync(pair)
+    assert at.store("b").resources == {}
+    assert sorted(forgotten) == [5, 20, 20]

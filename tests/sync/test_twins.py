@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -15,13 +16,13 @@ from calendarsync.store.tables import links
 from tests.sync.helpers import WEEKLY, done, fill, only, second_account, starts, sync_anew
 from tests.testbed.events import event
 from tests.testbed.memory import NOW, MemoryCalendar
-from tests.testbed.memory_desk import MemoryDesk
+from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
 
-async def _twin(at: MemoryDesk) -> str:
-    """A second copy of the event `one`, of the next generation, as a lost race might leave it."""
+async def _twin(at: MemoryDesk, source: str = "one.ics") -> str:
+    """A second copy of an event, of the next generation, as a lost race might leave it."""
     async with at.app.db.read() as db:
-        link = (await db.execute(select(links))).first()
+        link = (await db.execute(select(links).where(links.c.source_resource == source))).first()
     assert link is not None
     twin = copy_id(link.origin, link.target_calendar, 1)
     mark = write_mark(at.app.keyring.mark_keys[0], link.origin, 1, link.written_hash, link.target_calendar)
@@ -46,6 +47,36 @@ async def test_rule_3_of_twins_the_lowest_id_lives(at_memory: MemoryDesk) -> Non
     at.store("a").delete("one.ics")
     await at.app.sync(pair)
     assert at.store("b").resources == {}, "and the link knows which of them it is"
+
+
+async def test_rule_1_the_twin_that_lives_is_known_as_a_copy_whatever_is_written_to_it(
+    quick_folder: Path, tmp_path: Path
+) -> None:
+    """Of some the first generation lives, of some the second: the mark has to say which."""
+    secret = b"the same secret of this installation"
+    names = [f"{number}.ics" for number in range(6)]
+    async with memory_desk(quick_folder, secret=secret) as at:
+        for name in names:
+            at.store("a").put(name, event(name))
+        pair = await at.pair()
+        await at.app.sync(pair)
+        first = set(at.store("b").resources)
+        for name in names:
+            await _twin(at, name)
+        await at.app.sync(pair)
+        stood = set(at.store("b").resources)
+        assert len(stood) == 6
+        assert stood & first
+        assert stood - first
+        for name in names:
+            at.store("a").put(name, event(name, "20260306T090000", "20260306T100000"))
+        assert (await at.app.sync(pair)).events_updated == 6
+        stores = [dict(at.store(name).resources) for name in "ab"]
+    async with memory_desk(tmp_path, secret=secret) as at:
+        for name, resources in zip("ab", stores, strict=True):
+            at.store(name).resources.update(resources)
+        report = await at.app.sync(await at.pair())
+        assert done(report) == [("adopt", "adopted")] * 6
 
 
 async def test_rule_3_a_twin_that_is_another_pairs_copy_is_left_to_it(at_memory: MemoryDesk) -> None:

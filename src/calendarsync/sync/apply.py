@@ -99,6 +99,8 @@ class Applier:
         self._taking = asyncio.Lock()
         self._answered: list[tuple[Write, Resource | None]] = []
         self._outages: list[Unavailable] = []
+        self._moved: list[Link] = []
+        self._storing: asyncio.Task[None] | None = None
 
     async def apply(self, plan: FlowPlan) -> Outcome:
         """Write all of the plan. Provider errors come back in the outcome; others, ClaimLost too, are raised."""
@@ -254,9 +256,18 @@ class Applier:
         link = write.link
         next_id = copy_id(link.origin, link.target_calendar, link.generation + 1)
         moved = replace(link, generation=link.generation + 1, copy_id=next_id)
-        async with self._hold.write() as db:
-            await links.save_links(db, self._pair_id, [_pending(moved)])
+        self._moved.append(_pending(moved))
+        if self._storing is None:
+            self._storing = asyncio.create_task(self._store_moved())
+        await self._storing
         return replace(write, link=moved)
+
+    async def _store_moved(self) -> None:
+        """In one transaction for a whole group, which goes on together then."""
+        await asyncio.sleep(0)
+        moved, self._moved, self._storing = self._moved, [], None
+        async with self._hold.write() as db:
+            await links.save_links(db, self._pair_id, moved)
 
     def _fail(self, write: Write, code: str) -> None:
         key = (write.event_id, write.original)

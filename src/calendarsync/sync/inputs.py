@@ -24,6 +24,9 @@ from calendarsync.sync.actions import Failure, FlowInput
 from calendarsync.sync.meetings import Meetings, Standing
 from calendarsync.sync.shape import Scene
 
+_GENERATIONS = 16
+"""How many ids of one origin are known again where no mark says which it is: seldom are more used up."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -169,14 +172,17 @@ def _stripped(source: _Calendar, target: _Calendar) -> set[str]:
 
     Their mark was stripped, and after the loss of the database no link knows them.
     """
-    if not any(entry.mark is None and looks_derived(entry.uid) for entry in source.entries.values()):
+    suspects = {entry.uid for entry in source.own_events() if looks_derived(entry.uid)} - source.kept
+    if not suspects:
         return set()
-    return {
-        copy_id(
-            origin_of(target.record.calendar_key, entry.id, ORIGINAL_OF_MASTER), source.record.calendar_key, 0
-        )
-        for entry in target.own_events()
-    }
+    origins = [
+        origin_of(target.record.calendar_key, entry.id, ORIGINAL_OF_MASTER) for entry in target.own_events()
+    ]
+    return suspects.intersection(
+        copy_id(origin, source.record.calendar_key, generation)
+        for origin in origins
+        for generation in range(_GENERATIONS)
+    )
 
 
 def _failures(rows: Iterable[Any], direction: Direction) -> dict[tuple[str, str], Failure]:

@@ -128,7 +128,7 @@ class Refresher:
         async with self.db.read() as db:
             inside = await index.ids_within(db, connection.id, missing, reading.covered, connection.timezone)
         found = await calendar.fetch(inside) if inside else []
-        await writer.write(Batch(changed=[each for each in found if each.version != versions[each.id]]))
+        await writer.write(Batch(changed=[each for each in found if each.version != versions.get(each.id)]))
         return sorted(set(inside) - {each.id for each in found})
 
 

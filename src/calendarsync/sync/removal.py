@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,28 +86,31 @@ class Remover:
         ending: Ending,
     ) -> list[Link]:
         """Delete or unmark the copies; those that had changed meanwhile, or were refused, are left."""
-        places = asyncio.Semaphore(GROUPS_IN_FLIGHT * side.calendar.batch_size)
+        size = side.calendar.batch_size
+        groups = deque(left[start : start + size] for start in range(0, len(left), size))
         remaining: list[Link] = []
         errors: list[ProviderError] = []
         action = "keep" if pair.removal == "keep" else "delete"
 
-        async def one(link: Link) -> None:
-            async with places:
-                if errors:
-                    return
-                try:
-                    await self._one(pair, side, link, standing[link.copy_id])
-                except (Changed, Refused):
-                    remaining.append(link)
-                except ProviderError as error:
-                    errors.append(error)
-                else:
-                    ending.operations.append(self._operation(link, action, "pair_deleted"))
+        async def work() -> None:
+            while groups and not errors:
+                group = groups.popleft()
+                ends = await self._together(pair, side, [(link, standing[link.copy_id]) for link in group])
+                gone = [link for link, end in zip(group, ends, strict=True) if end is None]
+                await self._forget(pair, gone)
+                ending.operations.extend(self._operation(link, action, "pair_deleted") for link in gone)
+                for link, end in zip(group, ends, strict=True):
+                    if isinstance(end, Changed | Refused):
+                        remaining.append(link)
+                    elif isinstance(end, ProviderError):
+                        errors.append(end)
+                    elif end is not None:
+                        raise end
 
         try:
-            async with asyncio.TaskGroup() as group:
-                for link in left:
-                    group.create_task(one(link))
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(GROUPS_IN_FLIGHT, len(groups))):
+                    tasks.create_task(work())
         except ExceptionGroup as several:
             raise several.exceptions[0] from several
         if errors:
@@ -115,15 +119,22 @@ class Remover:
             raise failed
         return remaining
 
-    async def _one(self, pair: PairRecord, side: Side, link: Link, copy: Entry) -> None:
-        if pair.removal == "keep":
+    async def _together(
+        self, pair: PairRecord, side: Side, group: Sequence[tuple[Link, Entry]]
+    ) -> list[BaseException | None]:
+        """Delete or unmark these at the same moment; for each None, or why not."""
+        keep = pair.removal == "keep"
+        if keep:
             # Remembered first: from the moment that its mark is gone, the event has to count as a person's.
             async with self.hold.write() as db:
-                await links.keep_copy(db, link.target_calendar, link.copy_id)
-            await side.calendar.unmark(copy.id, copy.version)
-        else:
-            await side.calendar.delete(copy.id, copy.version)
-        await self._forget(pair, [link])
+                for link, _ in group:
+                    await links.keep_copy(db, link.target_calendar, link.copy_id)
+
+        async def one(copy: Entry) -> None:
+            write = side.calendar.unmark if keep else side.calendar.delete
+            await write(copy.id, copy.version)
+
+        return await asyncio.gather(*(one(copy) for _, copy in group), return_exceptions=True)
 
     async def _forget(self, pair: PairRecord, gone: Sequence[Link]) -> None:
         if gone:

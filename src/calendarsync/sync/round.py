@@ -218,11 +218,13 @@ class Round:
         self._calendars[connection.id] = calendar
         return calendar
 
-    async def _window(self, connection: ConnectionRecord) -> Window:
-        """The span of time that the pairs of a connection need of it together."""
+    async def _window(self, connection: ConnectionRecord) -> Window | None:
+        """The span of time that the pairs of a connection need of it together; None where they are all gone."""
         now = self._reader.now()
         async with self._reader.db.read() as db:
             windows = [rules.window(now) for rules in await load_rules(db, connection.id)]
+        if not windows:
+            return None
         return Window(min(each.first for each in windows), max(each.last for each in windows))
 
     async def _fail(self, connection: ConnectionRecord, error: ProviderError, hold: Hold) -> ConnectionFailed:
