@@ -243,6 +243,9 @@ def test_a_shared_calendar_is_in_both_lists_and_may_be_read_alone(
         assert [one["id"] for one in bob.get(events).json()["value"]] == [made["id"]]
         is_error(bob.post(events, json=event()), 403, "ErrorAccessDenied")
         is_error(bob.delete(f"/me/events/{made['id']}"), 403, "ErrorAccessDenied")
+        theirs = f"/users/{row['owner']['address']}"
+        assert bob.get(f"{theirs}/events/{made['id']}").status_code == 200
+        is_error(bob.get(f"{theirs}/calendar/events"), 403, "ErrorAccessDenied")
         microsoft_model.unshare(graph.calendar, other)
         is_error(bob.get(events), 404, "ErrorItemNotFound")
 

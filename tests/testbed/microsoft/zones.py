@@ -64,7 +64,7 @@ def parse(value: dict[str, Any], name: str) -> Moment:
     zone(named := value.get("timeZone") or "UTC")
     try:
         found = Moment(datetime.fromisoformat(text[:26]), named)
-        assert found.utc  # some days at either end of time are none in UTC
+        _ = found.utc  # some days at either end of time are none in UTC
     except (ValueError, OverflowError):
         raise bad_request("ErrorPropertyValidationFailure", f"'{name}' is no valid date.") from None
     return found
