@@ -29,6 +29,7 @@ from calendarsync.grants import (
     serves,
     service_account,
 )
+from calendarsync.grants.delegation_keys import rsa_key
 from calendarsync.providers.base import AppForbidden, NotAuthorized, ProviderError, Unavailable
 from calendarsync.store.delegations import get_delegation
 from calendarsync.store.tables import delegations
@@ -221,10 +222,56 @@ def test_a_key_file_that_is_of_no_use(change: dict[str, Any], field: str) -> Non
     assert "canary" not in caught.value.message
 
 
+def with_factors(p: int, q: int, d: int, e: int = 65537) -> str:
+    numbers = rsa.RSAPrivateNumbers(
+        p=p,
+        q=q,
+        d=d,
+        dmp1=d % (p - 1),
+        dmq1=d % (q - 1),
+        iqmp=pow(q, -1, p),
+        public_numbers=rsa.RSAPublicNumbers(e, p * q),
+    )
+    return pem_of(numbers.private_key(unsafe_skip_rsa_key_validation=True))
+
+
+NUMBERS = KEY.private_numbers()
+COMPOSITE = NUMBERS.p * 3
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        with_factors(NUMBERS.p, NUMBERS.q, NUMBERS.d + 2),
+        with_factors(COMPOSITE, NUMBERS.q, pow(65537, -1, (COMPOSITE - 1) * (NUMBERS.q - 1) // 2)),
+        with_factors(NUMBERS.p, NUMBERS.q, 1, (NUMBERS.p - 1) * (NUMBERS.q - 1) + 1),
+    ],
+    ids=["another exponent", "no primes", "a public exponent that nothing signs with"],
+)
+def test_an_rsa_key_that_does_not_sign_is_refused(pem: str) -> None:
+    with pytest.raises(BadKeyError) as caught:
+        service_account(KEY_FILE | {"private_key": pem})
+    assert "do not belong together" in caught.value.message
+
+
+def test_an_rsa_key_that_would_hold_up_everybody_is_refused_unread() -> None:
+    """Whether its factors are primes takes minutes to tell, in which the process does nothing else."""
+    pem = with_factors(2**10_000 + 1, 2**10_001 + 1, 3)
+    with pytest.raises(BadKeyError) as caught:
+        service_account(KEY_FILE | {"private_key": pem})
+    assert "2048 to 4096 bits" in caught.value.message
+
+
+def test_the_factors_of_a_key_in_use_are_not_tried_anew() -> None:
+    """It would hold up the whole process for a second, with every new access token."""
+    assert rsa_key(with_factors(COMPOSITE, NUMBERS.q, NUMBERS.d)).key_size > 2048
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
         ({"tenant": "common", "client_secret": "x"}, "tenant_id"),
+        ({"tenant": "Common", "client_secret": "x"}, "tenant_id"),
         ({"tenant": "organizations", "client_secret": "x"}, "tenant_id"),
         ({"tenant": "../..", "client_secret": "x"}, "tenant_id"),
         ({"tenant": "contoso.example/x", "client_secret": "x"}, "tenant_id"),

@@ -19,7 +19,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.grants.asking import TokenAnswer, ask
-from calendarsync.grants.delegation_keys import Application, DelegationKey, ServiceAccount
+from calendarsync.grants.delegation_keys import Application, DelegationKey, ServiceAccount, rsa_key
 from calendarsync.grants.registrations import (
     GOOGLE,
     GOOGLE_SCOPES,
@@ -110,7 +110,7 @@ def _google_assertion(key: ServiceAccount, user_email: str, audience: str, now: 
         "exp": issued + _GOOGLE_SECONDS,
     }
     header = {"alg": "RS256", "typ": "JWT", "kid": key.private_key_id}
-    return jwt.encode(header, claims, RSAKey.import_key(key.private_key), algorithms=["RS256"])
+    return jwt.encode(header, claims, RSAKey.import_key(rsa_key(key.private_key)), algorithms=["RS256"])
 
 
 def _client_authentication(key: Application, audience: str, now: datetime) -> dict[str, str]:
@@ -128,5 +128,5 @@ def _client_authentication(key: Application, audience: str, now: datetime) -> di
         "exp": issued + _MICROSOFT_SECONDS,
     }
     header = {"alg": "PS256", "typ": "JWT", "x5t#S256": key.thumbprint}
-    signed = jwt.encode(header, claims, RSAKey.import_key(key.private_key), algorithms=["PS256"])
+    signed = jwt.encode(header, claims, RSAKey.import_key(rsa_key(key.private_key)), algorithms=["PS256"])
     return {"client_assertion_type": _CLIENT_ASSERTION, "client_assertion": signed}

@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -19,9 +19,11 @@ from calendarsync.grants.registrations import GOOGLE
 from calendarsync.secrets import Keyring
 
 MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
+MAX_RSA_BITS = 4096
+"""Nobody waits while a key signs: twice the bits take eight times as long."""
 
 # A directory's id or one of its domains. `common` and the like name no directory.
-_TENANT = re.compile(r"(?!(?:common|organizations|consumers)$)[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+_TENANT = re.compile(r"(?!(?i:common|organizations|consumers)$)[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9-]{1,100}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 
@@ -103,9 +105,10 @@ def application(
     key = _rsa("private_key", private_key)
     try:
         found = x509.load_pem_x509_certificate(certificate.encode())
-    except ValueError:
+        fits = found.public_key() == key.public_key()
+    except (ValueError, UnsupportedAlgorithm):
         raise BadKeyError("certificate", "this is not a certificate in PEM") from None
-    if found.public_key() != key.public_key():
+    if not fits:
         raise BadKeyError("certificate", "the private key belongs to another certificate")
     thumbprint = base64.urlsafe_b64encode(found.fingerprint(SHA256())).rstrip(b"=").decode()
     return Application(tenant, client_id, private_key=private_key, thumbprint=thumbprint)
@@ -129,11 +132,42 @@ def _text(given: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _rsa(field_name: str, pem: str) -> RSAPrivateKey:
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise BadKeyError(field_name, "this is not an unencrypted private key in PEM") from None
-    if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_RSA_BITS:
-        raise BadKeyError(field_name, f"an RSA key of at least {MIN_RSA_BITS} bits is needed")
+def rsa_key(pem: str) -> RSAPrivateKey:
+    """A key that has been accepted once. Raises ValueError, TypeError, UnsupportedAlgorithm for what is none.
+
+    OpenSSL would look anew for whether its factors are primes, for a second or more, in which no other thread of
+    the process runs.
+    """
+    key = load_pem_private_key(pem.encode(), password=None, unsafe_skip_rsa_key_validation=True)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("no RSA key")
     return key
+
+
+def _rsa(field_name: str, pem: str) -> RSAPrivateKey:
+    wanted = f"an RSA key of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits is needed"
+    try:
+        key = rsa_key(pem)
+    except TypeError:
+        raise BadKeyError(field_name, f"{wanted}, without a passphrase") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise BadKeyError(field_name, "this is not an unencrypted private key in PEM") from None
+    if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        raise BadKeyError(field_name, wanted)
+    if not _is_sound(key.private_numbers()):
+        raise BadKeyError(field_name, "the parts of this key do not belong together")
+    return key
+
+
+def _is_sound(key: RSAPrivateNumbers) -> bool:
+    """Whether it signs as it should (RFC 8017 section 3.2), its factors being primes by Fermat's test."""
+    p, q, d, public = key.p, key.q, key.d, key.public_numbers
+    return (
+        min(p, q) > 2
+        and p * q == public.n
+        and public.e < 2**32  # OpenSSL signs with no larger one
+        and all(d * public.e % (prime - 1) == 1 for prime in (p, q))
+        and (key.dmp1, key.dmq1) == (d % (p - 1), d % (q - 1))
+        and key.iqmp * q % p == 1
+        and all(pow(2, prime - 1, prime) == 1 for prime in (p, q))
+    )
