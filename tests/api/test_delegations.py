@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -250,6 +251,16 @@ async def test_it_needs_its_scope(company: Asked) -> None:
         answer = await narrow.post(path, body)
         check_error(answer, 403, "forbidden")
         assert 'scope="connections:delegate"' in answer.headers["www-authenticate"]
+    made = (await connect(company)).json["id"]
+    for path, more in ((CONNECTIONS, {"calendar_id": company.calendars[1]}), (f"{CONNECTIONS}/discover", {})):
+        check_error(await narrow.post(path, {"grant_of": made, **more}), 403, "forbidden")
+        assert (await company.client.post(path, {"grant_of": made, **more})).status in (200, 201)
+
+
+async def test_of_requests_for_one_person_at_once_each_is_answered(company: Asked) -> None:
+    answers = await asyncio.gather(*(connect(company, calendar_id=each) for each in company.calendars))
+    assert {answer.status for answer in answers} == {201}
+    assert await grants_kept(company) == 1
 
 
 async def test_a_person_who_is_not_there(google: Asked) -> None:

@@ -14,6 +14,7 @@ from calendarsync.accounts.keys import Identity
 from calendarsync.api.conditional import Precondition
 from calendarsync.api.errors import ApiError, conflict, invalid, not_found
 from calendarsync.api.services import Services
+from calendarsync.api.v1.choosing import NO_CALENDAR, choose, with_id
 from calendarsync.api.v1.connection_models import (
     CalDavAccess,
     ConnectionChanges,
@@ -25,7 +26,7 @@ from calendarsync.api.v1.connection_models import (
 )
 from calendarsync.api.v1.finding import AnyAccess, find_calendars
 from calendarsync.api.v1.found import Found, row_of
-from calendarsync.api.v1.grant_models import DelegatedAccess, NewDelegatedConnection
+from calendarsync.api.v1.grant_models import DelegatedAccess
 from calendarsync.api.v1.granted import give_grant, has_lost_its_grant
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.grants.registrations import NAMES
@@ -39,7 +40,6 @@ from calendarsync.store.grants import get_grant
 from calendarsync.store.ids import new_id
 
 _CALENDAR_TAKEN = "this calendar is connected already"
-_NO_CALENDAR = "no such calendar here; it must be an id that discover tells"
 
 
 async def discover(services: Services, caller: Identity, access: AnyAccess) -> list[DiscoveredCalendar]:
@@ -54,7 +54,7 @@ async def connect(services: Services, caller: Identity, wanted: NewConnection) -
     """The new connection. Raises ApiError 403, 409, 422."""
     found = await find_calendars(services, caller, wanted)
     try:
-        return await _insert(services, caller, wanted, _choose(found, wanted))
+        return await _insert(services, caller, wanted, choose(found, wanted))
     except ApiError:
         if isinstance(wanted, DelegatedAccess):
             await _drop_unused(services, caller, found)
@@ -174,7 +174,7 @@ async def _refuse_twin(connection: AsyncConnection, caller: Identity, values: Ma
 async def _keep_calendar(connection: AsyncConnection, caller: Identity, calendar_id: str) -> None:
     """Until it is connected, nobody else deletes this sandbox calendar."""
     if await sandbox.lock_calendar(connection, caller.tenant, calendar_id) is None:
-        raise invalid(("calendar_id", _NO_CALENDAR))
+        raise invalid(("calendar_id", NO_CALENDAR))
 
 
 async def _taken_up(
@@ -241,7 +241,7 @@ async def _renewed_sandbox(
     if wrong:
         raise invalid(*((field, "a sandbox calendar has none") for field in wrong))
     found = await find_calendars(services, caller, SandboxAccess(provider="sandbox"))
-    return _with_id(found, row["calendar_id"])
+    return with_id(found, row["calendar_id"])
 
 
 async def _renewed_password(
@@ -268,38 +268,3 @@ def _known_username(services: Services, row: RowMapping) -> str:
     except SecretError:  # of the installation, dropped since
         raise invalid(("username", "is required: the one before can be read no more")) from None
     return known["username"]
-
-
-def _choose(found: list[Found], wanted: NewConnection) -> Found:
-    calendar_id: str | None = getattr(wanted, "calendar_id", None)
-    if calendar_id is not None:
-        return _with_id(found, calendar_id)
-    if isinstance(wanted, NewDelegatedConnection):
-        return _main_of(found, wanted)
-    if len(found) != 1:
-        raise invalid(("calendar_id", f"is required: the account has {len(found)} calendars"))
-    return found[0]
-
-
-def _with_id(found: list[Found], calendar_id: str) -> Found:
-    wanted = _spelled_alike(calendar_id)
-    for each in found:
-        if _spelled_alike(each.calendar.id) == wanted:
-            return each
-    raise invalid(("calendar_id", _NO_CALENDAR))
-
-
-def _main_of(found: list[Found], wanted: NewDelegatedConnection) -> Found:
-    """A person who has just joined has one calendar of their own, and lists others beside it."""
-    for each in found:
-        if each.calendar.primary:
-            return each
-    raise invalid(("calendar_id", f"is required: {wanted.delegated_user} has no main calendar"))
-
-
-def _spelled_alike(calendar_id: str) -> str:
-    """Equal for all spellings of a collection's URL; other ids have only one."""
-    try:
-        return canonical_url(calendar_id)
-    except ValueError:
-        return calendar_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 from sqlalchemy import RowMapping
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
@@ -51,7 +52,7 @@ async def calendars_of(services: Services, grant: RowMapping) -> list[Found]:
 
 
 async def find_in_grant(services: Services, caller: Identity, access: GrantAccess) -> list[Found]:
-    """Raises ApiError 422."""
+    """Raises ApiError 403, 422."""
     async with services.db.read_as(caller.tenant) as connection:
         row = await get_connection(connection, caller.tenant, access.grant_of)
         if row is None:
@@ -59,6 +60,8 @@ async def find_in_grant(services: Services, caller: Identity, access: GrantAcces
         grant = await get_grant(connection, caller.tenant, row["grant_id"] or "")
     if grant is None:
         raise invalid(("grant_of", "this connection has no grant: nobody has authorized it"))
+    if grant["delegation_id"] is not None:
+        check_scope(caller, Scope.CONNECTIONS_DELEGATE)
     try:
         return await calendars_of(services, grant)
     except ProviderError as error:
@@ -69,25 +72,33 @@ async def find_delegated(services: Services, caller: Identity, access: Delegated
     """The grant stays only where a connection comes of it: the caller ends it else. Raises ApiError 403, 422."""
     check_scope(caller, Scope.CONNECTIONS_DELEGATE)
     refuse_test(caller)
-    tenant, user = caller.tenant, access.delegated_user
+    tenant = caller.tenant
+    try:
+        grant = await _delegated(services, tenant, access)
+    except IntegrityError:  # another request has made it at this moment
+        grant = await _delegated(services, tenant, access)
+    try:
+        return await calendars_of(services, grant)
+    except ProviderError as error:
+        await services.grants.end_if_unused(tenant, grant["id"])
+        raise invalid(("delegated_user", error.message)) from None
+
+
+async def _delegated(services: Services, tenant: Tenant, access: DelegatedAccess) -> RowMapping:
+    """The grant for somebody, through the latest delegation that serves the address. Raises ApiError 403."""
+    user = access.delegated_user
     async with services.db.write_as(tenant) as connection:
         delegations = await delegations_to(connection, tenant, access.provider)
         serving = next((each for each in delegations if serves(each["domains"], user)), None)
         if serving is None:
-            message = (
-                f"the account has no delegation at {NAMES[access.provider]} for the domain of delegated_user"
-            )
-            raise ApiError(403, message)
+            where = f"at {NAMES[access.provider]} for the domain of delegated_user"
+            raise ApiError(403, f"the account has no delegation {where}")
         grant_id = await delegated_grant(
             connection, tenant, services.keyring, serving, user, now=services.now()
         )
         grant = await get_grant(connection, tenant, grant_id)
-        assert grant is not None
-    try:
-        return await calendars_of(services, grant)
-    except ProviderError as error:
-        await services.grants.end_if_unused(tenant, grant_id)
-        raise invalid(("delegated_user", error.message)) from None
+    assert grant is not None
+    return grant
 
 
 async def has_lost_its_grant(connection: AsyncConnection, tenant: Tenant, row: RowMapping) -> bool:

@@ -16,6 +16,8 @@ MOST = 20
 
 # RFC 3986 has no other characters; what a browser makes of a backslash or a space is not what we would read.
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+", re.ASCII)
+# Python reads what stands behind a closing bracket as nothing.
+_AUTHORITY = re.compile(r"([^@\[\]:;,]+|\[[^\[\]]+\])(:[0-9]*)?")
 _FORM = "must be an https address, or an http address on this machine such as http://127.0.0.1:3000/connected"
 
 
@@ -27,7 +29,7 @@ def _check(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ValueError(_FORM) from None
-    if not host or "@" in parts.netloc:
+    if not host or not _AUTHORITY.fullmatch(parts.netloc):
         raise ValueError(_FORM)
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
         raise ValueError(_FORM)
