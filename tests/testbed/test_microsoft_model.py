@@ -214,7 +214,8 @@ def test_somebody_elses_mailbox_is_closed(microsoft_model: Model, graph: Graph) 
     with as_another(microsoft_model, other.token) as bob:
         is_error(bob.get(f"/me/events/{made['id']}"), 404, "ErrorItemNotFound")
         owner = graph.get("/me").json()["id"]
-        is_error(bob.get(f"/users/{owner}/events"), 403, "ErrorAccessDenied")
+        for path in ("events", "calendars", "mailboxSettings"):
+            is_error(bob.get(f"/users/{owner}/{path}"), 403, "ErrorAccessDenied")
         is_error(bob.get("/users/nobody@example.com/events"), 404, "Request_ResourceNotFound")
 
 
