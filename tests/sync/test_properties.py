@@ -6,10 +6,13 @@ import asyncio
 import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from calendarsync.domain.holding import Holder
 from tests.testbed.events import vcalendar, vevent
 from tests.testbed.installation import START
 from tests.testbed.memory_desk import MemoryDesk, memory_desk, utc
@@ -72,11 +75,14 @@ async def _in_step(desk: MemoryDesk) -> None:
     assert _in_window(desk, "a", copies=True) == _in_window(desk, "b", copies=False)
 
 
+@pytest.mark.parametrize("holder", [Holder.ICALENDAR, Holder.MICROSOFT])
 @QUICK
 @given(calendars("a"), calendars("b"), calendars("a"))
 def test_rule_14_any_calendars_come_into_step_and_stay(
-    first: dict[str, str], other: dict[str, str], then: dict[str, str]
+    holder: Holder, first: dict[str, str], other: dict[str, str], then: dict[str, str]
 ) -> None:
+    """`holder`: whose calendars they are taken for."""
+
     async def story(folder: Path) -> None:
         async with memory_desk(folder) as desk:
             for name, data in first.items():
@@ -98,7 +104,7 @@ def test_rule_14_any_calendars_come_into_step_and_stay(
             await desk.app.sync(pair)
             assert (len(desk.store("a").journal), len(desk.store("b").journal)) == journals
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, patch.object(Holder, "of", lambda provider: holder):
         asyncio.run(story(Path(folder)))
 
 
