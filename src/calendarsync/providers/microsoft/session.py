@@ -152,7 +152,7 @@ async def _read(response: Response) -> Answer:
     if body:
         try:
             data = json.loads(body) if len(body) <= ASIDE_BYTES else await asyncio.to_thread(json.loads, body)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
     if not isinstance(data, dict):
         if response.status < 300:
