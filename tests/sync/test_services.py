@@ -15,6 +15,7 @@ from tests.testbed.desk import Desk
 from tests.testbed.events import event, vcalendar, vevent
 from tests.testbed.google_keeper import GoogleKeeper
 from tests.testbed.installation import installation
+from tests.testbed.microsoft import Fault as MicrosoftFault
 from tests.testbed.microsoft_keeper import MicrosoftKeeper
 
 SECRET = b"the same secret of this installation"
@@ -229,6 +230,50 @@ async def test_rule_10_nobody_is_invited_and_nobody_gets_mail(between: Desk, rem
     await at.app.sync(pair)
     for model in models:
         assert model.mails == []
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "refused before": {"status": 503},
+    "done, and not answered": {"status": 503, "after": True},
+    "answers break off": {"torn": 60},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@both
+async def test_rule_3_what_goes_wrong_doubles_and_loses_nothing(between: Desk, fault: str) -> None:
+    at = between
+    fill(at, range(3, 9))
+    at.put_a("series", vcalendar(vevent("series", extra=WEEKLY), _moved(11, 12)))
+    pair = await at.pair(direction="a_to_b", sync_mode="full")
+    broken = []
+    for number in range(4):
+        broken += _break(at, fault, number)
+        await at.app.run(pair)
+        at.app.clock.advance(minutes=10)
+        _mend(at)
+        at.put_a("3", on(3, title=f"Renamed {number}"))
+    await at.app.sync(pair)
+    assert sum(each.met for each in broken) > 1
+    assert at.busy(at.b, copies=True) == at.busy(at.a, copies=False)
+    assert len(at.copies_b()) == len(at.read(at.b)) == 7
+    assert any("Renamed 3" in text for text in at.copies_b())
+    assert (await at.app.sync(pair)).operations == ()
+
+
+def _break(at: Desk, fault: str, number: int) -> list[Any]:
+    """The next writes go wrong: some of them by themselves, or a whole batch."""
+    google, microsoft = keeper(at, GoogleKeeper).model, keeper(at, MicrosoftKeeper).model
+    whole = fault == "answers break off" or number > 1
+    method = "batch" if whole else "events.patch" if number else "events.insert"
+    write = {"path": "$batch"} if whole else {"path": "/events", "method": "PATCH" if number else "POST"}
+    ordered = MicrosoftFault(**FAULTS[fault], **write, times=2)
+    return [google.fail(**FAULTS[fault], method=method, times=2), microsoft.faults.order(ordered)]
+
+
+def _mend(at: Desk) -> None:
+    for kind in (GoogleKeeper, MicrosoftKeeper):
+        keeper(at, kind).model.faults.clear()
 
 
 HABITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
