@@ -99,6 +99,27 @@ async def test_series_share_their_requests(calendar: MicrosoftCalendar) -> None:
     assert calendar.requests == 4
 
 
+async def test_no_batch_holds_more_than_twenty_parts(calendar: MicrosoftCalendar) -> None:
+    """What has to be done in order stays together: seven times three parts are two batches."""
+    hole = EventTime(datetime(2026, 3, 16, 9), ZONE)
+    recurrence = Recurrence(("FREQ=WEEKLY;COUNT=52",), exdates=(hole,))
+    holed = replace(a_year(), master=component("Weekly", recurrence=recurrence))
+    copies = [replace(holed, id=id_of(f"series{number}")) for number in range(7)]
+    await asyncio.gather(*(calendar.create(copy) for copy in copies))
+    # Made, looked into (21), written (18 and 3), and read as the batches come back.
+    assert calendar.requests == 1 + 2 + 2 + 2
+
+
+async def test_a_series_becomes_a_single_event_with_one_write(
+    microsoft_model: Model, calendar: MicrosoftCalendar
+) -> None:
+    written = await calendar.create(a_year())
+    microsoft_model.seen.clear()
+    before = calendar.requests
+    await calendar.update(written.id, written.version, copy_of(written.uid))
+    assert (writes_of(microsoft_model), calendar.requests - before) == (1, 2)
+
+
 async def test_a_reading_of_many_changed_series(mirror: Mirror, person: GraphPerson) -> None:
     ids = [person.put(subject="Weekly", **weekly()) for _ in range(50)]
     first = await mirror.refresh()

@@ -59,6 +59,18 @@ def test_a_single_event() -> None:
     assert content.categories == ("Red category",)
 
 
+def test_an_event_that_ends_in_another_zone() -> None:
+    (flight,) = read(event(originalEndTimeZone="Eastern Standard Time")).components
+    assert flight.start == EventTime(datetime(2026, 3, 2, 9), "Europe/Berlin")
+    assert flight.end == EventTime(datetime(2026, 3, 2, 4), "America/New_York")
+
+
+def test_the_etag_stands_in_for_a_change_key_that_is_not_shown() -> None:
+    row = event(**{"@odata.etag": 'W/"key1"'})
+    del row["changeKey"]
+    assert read(row).version == read(event()).version == "key1"
+
+
 @pytest.mark.parametrize(
     ("shown", "transparent", "status", "kind"),
     [
