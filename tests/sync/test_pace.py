@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from calendarsync.providers.base import Calendar, Unavailable
-from calendarsync.store.schedule import ConnectionRecord, update_connection
+from calendarsync.store.schedule import update_connection
 from calendarsync.store.tables import pairs
 from calendarsync.sync.round import watched_interval
 from tests.testbed.events import event
-from tests.testbed.memory_desk import MemoryDesk, memory_desk
+from tests.testbed.memory import Faults
+from tests.testbed.memory_desk import NOWHERE, MemoryDesk, memory_desk
 
 POLL, TOLD = timedelta(minutes=5), timedelta(minutes=30)
 WEEK = timedelta(days=7)
@@ -58,12 +58,10 @@ async def test_a_channel_that_ends_before_that_is_not_relied_upon_longer(at: Mem
 
 
 async def test_what_did_not_succeed_is_tried_again_at_the_ordinary_pace(at: MemoryDesk) -> None:
-    def broken(_connection: ConnectionRecord, _calendar: Calendar) -> Calendar:
-        raise Unavailable("it may pass")
-
+    at.store("a").put("1.ics", event("one"))
     pair = await at.pair()
     await watch(at, WEEK, "a", "b")
-    at.app.wrap = broken
+    at.faults[NOWHERE.url + "b/"] = Faults(before=set(range(2, 100)))  # it is read, and takes no copy
     assert (await at.app.run(pair)).status == "failed"
     assert await next_poll(at, pair) == POLL
 
