@@ -242,6 +242,15 @@ async def test_the_calendars_are_shown_to_the_same_browser_alone(at: Asked) -> N
     assert {each["status"] for each in await at.connections()} == {"pending"}
 
 
+@pytest.mark.parametrize("meant", ["strasse@example.com", "STRASSE@example.com"])
+async def test_an_address_of_other_letters_is_another_persons(at: Asked, meant: str) -> None:
+    at.server.person = "stra\N{LATIN SMALL LETTER SHARP S}e@example.com"
+    answer = await at.grant(await at.ask(email=meant))
+    refused(answer, 409, "another person")
+    async with at.world.db.read() as connection:
+        assert (await connection.execute(select(grants))).all() == []
+
+
 async def test_nobody_is_sent_where_the_account_does_not_want_them(at: Asked) -> None:
     """Open redirect: an address counts only while it is registered."""
     link = await at.ask(return_url=RETURN_URL)
@@ -249,6 +258,13 @@ async def test_nobody_is_sent_where_the_account_does_not_want_them(at: Asked) ->
     answer = await at.pick(link, at.calendars[0])
     assert answer.status == 200
     assert "location" not in answer.headers
+
+
+async def test_an_address_is_gone_to_letter_by_letter(google: Asked) -> None:
+    url = "https://app.example.com/a;b=c/%3B~'(d)*?e=%2F;f"
+    await google.client.patch(ACCOUNT, {"return_urls": [url]})
+    answer = await google.pick(await google.ask(return_url=url), google.calendars[0])
+    assert answer.headers["location"].startswith(f"{url}&connection_id=")
 
 
 @pytest.mark.parametrize(
@@ -270,6 +286,10 @@ async def test_nobody_is_sent_where_the_account_does_not_want_them(at: Asked) ->
         "https://app.example.com/\r\nX: y",
         "https://app.example.com/\u202e",
         "https://[::1/",
+        "http://[::1].evil.example.com/",
+        "http://[::1];sandbox/",
+        "http://[::1]evil.example.com:80/",
+        "https://app.example.com;x/",
         "https://app.example.com:port/",
         "https://app.example.com:99999/",
         "",

@@ -329,6 +329,18 @@ async def test_the_person_takes_up_what_a_delegation_left(google: Asked) -> None
     assert found.status == 200, found.body
 
 
+async def test_nobody_takes_up_what_is_known_to_be_nobodys(google: Asked) -> None:
+    """Microsoft may not tell under which address somebody is invited."""
+    arrange(google)
+    await delegated(google.client, of_google())
+    left = await end_of_delegation(google)
+    async with google.world.db.write() as connection:
+        await connection.execute(connections.update().values(email=None))
+    assert (await google.grant(await google.ask(connection_id=left))).status == 409
+    again = await google.ask(connection_id=left, email=google.person.email)
+    assert (await google.grant(again)).status == 200
+
+
 async def test_a_new_key_in_place_of_the_old(google: Asked) -> None:
     arrange(google)
     made = await delegated(google.client, of_google())

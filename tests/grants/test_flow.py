@@ -254,6 +254,15 @@ async def test_a_person_is_the_same_whatever_address_they_have_now(here: Place) 
     )
 
 
+@pytest.mark.parametrize("verified", [False, None, "false"])
+async def test_an_address_that_nobody_verified_proves_nothing(here: Place, verified: object) -> None:
+    """An account at Google may name an address of anybody's, until whose it is has been asked there."""
+    here.server.claims = {"email": "victim@example.org", "email_verified": verified}
+    error = await refusal(here, "google")
+    assert error.kind == "missing_scope"
+    assert "verified" in error.message
+
+
 async def test_an_address_that_an_administrator_entered_proves_nothing(here: Place) -> None:
     """At Microsoft the claim `email` may be anybody's; the user name's domain belongs to the organisation."""
     here.server.claims = {"email": "victim@example.org"}

@@ -44,6 +44,12 @@ def identity_of(id_token: str | None, registered: Registration, now: datetime) -
         subject = f"{text_of(claims, 'tid')} {text_of(claims, 'oid') or subject}"
         user_name = text_of(claims, "preferred_username")
         email = user_name if "@" in user_name else email
+    elif claims.get("email_verified") is not True:
+        raise GrantError(
+            "missing_scope",
+            f"{registered.name} has not verified the e-mail address of this account. Verify it there, or choose "
+            "another account.",
+        )
     if not text_of(claims, "sub") or "@" not in email:
         raise GrantError(
             "missing_scope",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -41,8 +41,8 @@ class _Question:
     """What was asked of the provider, and is answered now."""
 
     row: RowMapping
-    verifier: str
-    link: str
+    verifier: str = field(repr=False)
+    link: str = field(repr=False)
 
 
 @router.get("/google/callback")
@@ -176,11 +176,12 @@ def _refusal(
 ) -> Outcome | None:
     """Why this grant is not the one that was asked for; it is not kept then.
 
-    `lost`: the connection has lost its grant, and what is known of its owner is the address.
+    `lost`: the connection has lost its grant, and what is known of its owner is the address, if that.
     """
-    email = granted.identity.email.casefold()
-    expected = [row["email"], asked["email"] if lost else None]
-    if any(each is not None and each.casefold() != email for each in expected):
+    given = (row["email"], asked["email"] if lost else None)
+    # Not folded: that takes letters for one another which are two, such as `ß` and `ss`.
+    expected = {each.lower() for each in given if each is not None}
+    if (lost and not expected) or expected - {granted.identity.email.lower()}:
         return WRONG_IDENTITY
     known = (
         asked["status"] == "pending"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fastapi import Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy import RowMapping
 
 from calendarsync.api.consent.html import done_page, outcome_page
@@ -52,5 +51,5 @@ async def give_up(services: Services, row: RowMapping, *, before: str) -> bool:
 
 
 def _back(url: str, told: dict[str, str]) -> Response:
-    # 303: what was posted to us is not to be posted there.
-    return RedirectResponse(with_outcome(url, told), 303)
+    # 303: what was posted to us is not to be posted there. RedirectResponse would encode some of the address anew.
+    return Response(status_code=303, headers={"Location": with_outcome(url, told)})
