@@ -65,7 +65,7 @@ authorizations = Table(
     Column("return_url", String(2000)),
     # Who has to grant it, where that was said.
     Column("email", String(320)),
-    # `opened`, `granted`, `done`, `failed` after `new`: each step is taken once.
+    # `opened`, `redeeming`, `granted`, `done`, or `failed`, after `new`: each step is taken once.
     Column("status", String(20), nullable=False),
     # What came of it, until the person has picked calendars.
     Column("grant_id", String(40)),
