@@ -17,13 +17,14 @@ from calendarsync.domain.event import Resource
 from calendarsync.domain.link import Link
 from calendarsync.domain.rules import Window
 from calendarsync.providers.base import Batch, Calendar, IdDead, Known, RateLimited, Reading, Unavailable
+from calendarsync.providers.icalendar import without_mark
 from calendarsync.store import links as links_store
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import links
-from tests.sync.helpers import done, fill
+from tests.sync.helpers import done, fill, only, sync_anew
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
-from tests.testbed.memory_desk import MemoryDesk
+from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
 MARCH = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
 
@@ -287,3 +288,44 @@ async def test_rule_20_copies_are_taken_away_in_groups(
     await at.app.sync(pair)
     assert at.store("b").resources == {}
     assert sorted(forgotten) == [5, 20, 20]
+
+
+async def test_rule_1_a_stripped_copy_of_a_later_generation_is_no_source_either(
+    quick_folder: Path, tmp_path: Path
+) -> None:
+    """Its id alone tells, after the database was lost."""
+    async with memory_desk(quick_folder) as at:
+        made: list[MemoryCalendar] = []
+        at.app.wrap = _opening(at, BatchingCalendar, "b", made)
+        pair = await at.pair()
+        await at.app.sync(pair)
+        (calendar,) = made
+        assert isinstance(calendar, BatchingCalendar)
+        calendar.refuses = lambda copy: IdDead("used up") if copy.mark.split(";")[2] < "3" else None
+        at.store("a").put("one.ics", event("one"))
+        await at.app.sync(pair)
+        name, data = only(at)
+    async with memory_desk(tmp_path, secret=b"0" * 32) as at:
+        at.store("a").put("one.ics", event("one"))
+        at.store("b").put(name, without_mark(data))
+        await at.app.run(await at.pair(direction="b_to_a"))
+        assert list(at.store("a").resources) == ["one.ics"]
+
+
+async def test_rule_17_a_mark_that_does_not_stick_is_written_twice_and_then_accepted(
+    at_memory: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a series whose parts the provider never shows as they were written: its draft counts."""
+    at = at_memory
+    at.store("a").put("one.ics", event("one"))
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    update = MemoryCalendar.update
+
+    async def as_draft(self: MemoryCalendar, name: str, version: str | None, copy: Copy) -> Resource:
+        return await update(self, name, version, replace(copy, mark=copy.draft))
+
+    monkeypatch.setattr(MemoryCalendar, "update", as_draft)
+    at.store("a").put("one.ics", event("one", "20260306T090000", "20260306T100000"))
+    reports = [done(await sync_anew(at, pair)) for _ in range(6)]
+    assert reports == [[("update", "source_changed")], *[[("update", "unanswered")]] * 2, [], [], []]
