@@ -183,3 +183,12 @@ def test_a_file_named_by_the_env_file(tmp_path: Path) -> None:
     settings = Settings.load()
     assert settings.secret_key is not None
     assert settings.secret_key.get_secret_value() == SECRET
+
+
+def test_what_is_safe_is_safe_however_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cookies, and what may be sent in clear, depend on how an address begins."""
+    monkeypatch.setenv("CALENDARSYNC_PUBLIC_URL", "HTTPS://calendar.example.com/Path/")
+    monkeypatch.setenv("CALENDARSYNC_GOOGLE_TOKEN_URL", "Http://127.0.0.1:4000")
+    settings = Settings.load()
+    assert settings.public_url == "https://calendar.example.com/Path"
+    assert settings.google_token_url == "http://127.0.0.1:4000"

@@ -236,7 +236,8 @@ class Settings(BaseSettings):
             raise ValueError("an address such as https://calendar.example.com is needed")
         if parts.username or parts.password:
             raise ValueError("no user name or password may stand in it")
-        return value.rstrip("/")
+        # Others look at how it begins to tell whether it is safe.
+        return f"{parts.scheme}{value[len(parts.scheme) :]}".rstrip("/")
 
     @field_validator("allowed_private_networks", "trusted_proxies", mode="before")
     @classmethod

@@ -264,9 +264,15 @@ async def test_an_address_that_nobody_verified_proves_nothing(here: Place, verif
 
 
 async def test_an_address_that_an_administrator_entered_proves_nothing(here: Place) -> None:
-    """At Microsoft the claim `email` may be anybody's; the user name's domain belongs to the organisation."""
+    """At Microsoft the claim `email` of a directory may be anybody's; a user name's domain belongs to it."""
     here.server.claims = {"email": "victim@example.org"}
     assert (await granted(here, "microsoft")).identity.email == "ann@example.com"
+    # Somebody may sign in by telephone.
+    here.server.claims["preferred_username"] = "+49 30 1234567"
+    assert (await refusal(here, "microsoft")).kind == "missing_scope"
+    tenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
+    here.server.claims |= {"tid": tenant, "iss": f"{here.server.url}/{tenant}/v2.0"}
+    assert (await granted(here, "microsoft")).identity.email == "victim@example.org"
 
 
 async def test_the_same_name_at_another_provider_is_another_person(here: Place) -> None:

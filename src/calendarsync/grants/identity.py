@@ -20,6 +20,10 @@ from calendarsync.grants.refusals import busy, text_of, wrong_clock
 from calendarsync.grants.registrations import MICROSOFT, Registration
 
 
+_PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
+"""The tenant of all personal accounts (the same page, `iss`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """`subject` names one person at one provider for good, whatever becomes of the address; `email` is shown."""
@@ -40,10 +44,12 @@ def identity_of(id_token: str | None, registered: Registration, now: datetime) -
     if registered.provider == MICROSOFT:
         # `sub` is another one for each app; an object in a tenant is the same for all of them
         # (learn.microsoft.com/entra/identity-platform/id-token-claims-reference). `email` is whatever an
-        # administrator entered; the user name's domain is proven to be the organisation's.
+        # administrator entered, save for personal accounts; the user name, which may be a telephone number, has a
+        # domain that is proven to be the organisation's.
         subject = f"{text_of(claims, 'tid')} {text_of(claims, 'oid') or subject}"
         user_name = text_of(claims, "preferred_username")
-        email = user_name if "@" in user_name else email
+        if "@" in user_name or text_of(claims, "tid") != _PERSONAL:
+            email = user_name
     elif claims.get("email_verified") is not True:
         raise GrantError(
             "missing_scope",
