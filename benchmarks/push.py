@@ -34,7 +34,7 @@ GOAL_SECONDS = 0.5
 PAUSE_SECONDS = 0.1
 """Between a confirmed copy and the next change, at most: the run that our own write starts is under way then."""
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
 _POLL_SECONDS = 86_400
 _DRIVER = "X-Driver"
 
