@@ -209,6 +209,25 @@ async def test_so_they_are_while_too_many_wait(told: Told, monkeypatch: pytest.M
     check_error(await told.google(), 503, "unavailable")
 
 
+async def test_what_waits_is_bounded_by_notices_too(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand requests may hold two million notices that somebody made up: gigabytes."""
+    monkeypatch.setattr(notices_module, "MOST_NOTICES_WAITING", 3)
+    never = asyncio.Event()
+
+    async def stuck(_: Database) -> None:
+        await never.wait()
+
+    monkeypatch.setattr(Database, "_ensure_clock", stuck)
+    assert (await told.microsoft(notice(), notice(clientState="x"))).status == 202
+    check_error(await told.microsoft(notice(), notice(clientState="x")), 503, "unavailable")
+    assert (await told.google()).status == 202
+    check_error(await told.google(), 503, "unavailable")
+    never.set()
+    assert await told.ordered() == {"google", "microsoft"}
+    assert (await told.microsoft(*(notice(subscriptionId=each) for each in "abc"))).status == 403
+    assert (await told.microsoft(*(notice(subscriptionId=each) for each in "abc"))).status == 403
+
+
 async def test_an_answer_waits_for_no_database(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     never = asyncio.Event()
 

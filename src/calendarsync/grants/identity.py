@@ -19,7 +19,6 @@ from calendarsync.grants.errors import GrantError
 from calendarsync.grants.refusals import busy, text_of, wrong_clock
 from calendarsync.grants.registrations import MICROSOFT, Registration
 
-
 _PERSONAL = "9188040d-6c67-4c5b-b112-36a304b66dad"
 """The tenant of all personal accounts (the same page, `iss`)."""
 

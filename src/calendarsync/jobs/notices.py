@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import structlog
@@ -25,6 +26,9 @@ ANSWER_SECONDS = 0.08
 
 MOST_WAITING = 1_000
 """How many requests wait to be judged, at most."""
+
+MOST_NOTICES_WAITING = 20_000
+"""How many notices they hold together: some tens of megabytes, whatever anybody sends."""
 
 AUTHORIZED_FOR = timedelta(minutes=10)
 """A channel that is to be authorized anew may pause at any time; for so long it counts, if that fails."""
@@ -69,6 +73,7 @@ class Notices:
         self._keyring = keyring
         self._bursts = bursts
         self._waiting: set[asyncio.Task[bool]] = set()
+        self._notices_waiting = 0
         self._numbers: OrderedDict[str, int] = OrderedDict()
 
     async def take(self, provider: str, notices: Sequence[Notice]) -> bool:
@@ -76,16 +81,19 @@ class Notices:
 
         Raises TooManyNotices, DatabaseUnavailable.
         """
-        if len(self._waiting) >= MOST_WAITING:
+        number = len(notices)
+        if len(self._waiting) >= MOST_WAITING or self._notices_waiting + number > MOST_NOTICES_WAITING:
             raise TooManyNotices
         task = asyncio.create_task(self._judge(provider, notices), name=f"notices of {provider}")
         self._waiting.add(task)
-        task.add_done_callback(self._judged)
+        self._notices_waiting += number
+        task.add_done_callback(partial(self._judged, number))
         done, _ = await asyncio.wait({task}, timeout=ANSWER_SECONDS)
         return task.result() if done else True
 
-    def _judged(self, task: asyncio.Task[bool]) -> None:
+    def _judged(self, number: int, task: asyncio.Task[bool]) -> None:
         self._waiting.discard(task)
+        self._notices_waiting -= number
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("notice_not_judged", error=type(error).__name__)
 
