@@ -211,6 +211,14 @@ def test_what_was_written_needs_no_second_writing(copy: Copy) -> None:
 
 
 @given(copies())
+def test_what_is_cancelled_is_brought_back_whatever_it_still_says(copy: Copy) -> None:
+    event = google(copy)
+    cancelled = [{**row, "status": "cancelled"} for row in event.exceptions]
+    todo = changes(copy, Event(event.id, event.master, cancelled))
+    assert [change.revives for change in todo] == [True] * len(copy.overrides)
+
+
+@given(copies())
 def test_what_google_takes_is_kept_to(copy: Copy) -> None:
     body = inserted(copy)
     overrides = body["reminders"]["overrides"]

@@ -295,10 +295,17 @@ class TestCalendars:
         person.change(series, recurrence=None)
         await person.remove(f"{series}_20260309T080000Z")
         changed = await mirror.refresh()
-        assert set(changed.changed) == {series}
+        assert [each.id for batch in changed.batches for each in batch.changed] == [series]
         (component,) = mirror.resources[series].components
         assert component.recurrence is None
         assert (await mirror.refresh(full=True)).nothing
+
+    async def test_what_came_and_went_between_two_readings_is_not_told(
+        self, mirror: Mirror, person: GooglePerson
+    ) -> None:
+        await mirror.refresh()
+        await person.remove(await person.add("Gone at once"))
+        assert (await mirror.refresh()).batches == []
 
     async def test_single_events_and_series_side_by_side(self, mirror: Mirror, person: GooglePerson) -> None:
         """What a reading of changes shows is what a full one shows."""

@@ -113,6 +113,32 @@ class TestExceptions:
         assert slots_of(restored) == slots_of(written)
         assert {content.title for content in restored.contents.values()} == {"Weekly"}
 
+    async def test_what_a_person_did_already_is_made_ours(self, mirror: Mirror, person: GooglePerson) -> None:
+        """Else nothing would say that the copy is whole."""
+        written = await mirror.calendar.create(weekly())
+        person.change(f"{written.id}_20260309T080000Z", summary="Moved", **timed(10, 14))
+        await mirror.refresh()
+        theirs = mirror.resources[written.id]
+        updated = await mirror.calendar.update(theirs.id, theirs.version, weekly(moved(9, 10)))
+        assert updated.mark == MARK
+
+    async def test_a_single_event_that_a_person_changed_becomes_no_series(
+        self, mirror: Mirror, person: GooglePerson
+    ) -> None:
+        single = await mirror.calendar.create(replace(weekly(), master=component("Once")))
+        await person.edit(single.id, "Mine")
+        with pytest.raises(Changed):
+            await mirror.calendar.update(single.id, single.version, weekly(moved(9, 10)))
+
+    async def test_a_series_with_a_uid_from_elsewhere(self, mirror: Mirror, person: GooglePerson) -> None:
+        series = person.put(summary="Weekly", recurrence=WEEKLY, iCalUID="theirs@example.org")
+        person.change(f"{series}_20260309T080000Z", **timed(10, 14))
+        await mirror.refresh()
+        read = mirror.resources[series]
+        assert read.uid == "theirs@example.org"
+        await mirror.calendar.delete(series, read.version)
+        assert (await mirror.refresh()).removed == {series}
+
     async def test_an_override_that_matches_no_instance_stands_alone(self, mirror: Mirror) -> None:
         """Google has no instance that no line gives: it gets a line of its own."""
         copy = weekly(moved(12, 13))

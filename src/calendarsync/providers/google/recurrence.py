@@ -32,7 +32,7 @@ def read_lines(lines: object, start: EventTime) -> Recurrence | None:
     recurrence = None if event.broken else recurrence_of(event, _in_zone)
     if recurrence is None:
         raise UnusableError(Problem.BAD_RECURRENCE)
-    return with_holes(recurrence, start)
+    return recurrence
 
 
 def _in_zone(tzid: str, local: datetime) -> EventTime | None:
