@@ -259,7 +259,8 @@ async def pull_in(
     `watched_due_at` is for pairs of which changes are told beside the polls.
     """
     latest = case((_watched, watched_due_at), else_=due_at)
-    put_off = and_(pairs.c.due_at > latest, pairs.c.status != "paused")
+    # The first condition is in the second, and has an index.
+    put_off = and_(pairs.c.due_at > due_at, pairs.c.due_at > latest, pairs.c.status != "paused")
     held_longer = pairs.c.leased_until > leased_until
     await db.execute(_LOCK.where(or_(put_off, held_longer)))
     await db.execute(update(pairs).where(put_off).values(due_at=latest))
