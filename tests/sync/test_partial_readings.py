@@ -15,12 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.link import Link
-from calendarsync.domain.rules import Window
+from calendarsync.domain.rules import Rules, Window
 from calendarsync.providers.base import Batch, Calendar, IdDead, Known, RateLimited, Reading, Unavailable
 from calendarsync.providers.icalendar import without_mark
 from calendarsync.store import links as links_store
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import links
+from calendarsync.sync import round as rounds
 from tests.sync.helpers import done, fill, only, sync_anew
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
@@ -329,3 +330,18 @@ async def test_rule_17_a_mark_that_does_not_stick_is_written_twice_and_then_acce
     at.store("a").put("one.ics", event("one", "20260306T090000", "20260306T100000"))
     reports = [done(await sync_anew(at, pair)) for _ in range(6)]
     assert reports == [[("update", "source_changed")], *[[("update", "unanswered")]] * 2, [], [], []]
+
+
+async def test_a_calendar_whose_pairs_went_meanwhile_is_opened_all_the_same(
+    at_memory: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its account may be deleted while a run begins: that is no defect."""
+
+    async def none_left(*_: object) -> list[Rules]:
+        return []
+
+    monkeypatch.setattr(rounds, "READ_BY_WINDOW", frozenset({"caldav"}))
+    monkeypatch.setattr(rounds, "load_rules", none_left)
+    at_memory.store("a").put("one.ics", event("one"))
+    report = await at_memory.app.run(await at_memory.pair(direction="a_to_b"))
+    assert report.error is None
