@@ -242,6 +242,15 @@ async def test_the_calendars_are_shown_to_the_same_browser_alone(at: Asked) -> N
     assert {each["status"] for each in await at.connections()} == {"pending"}
 
 
+async def test_a_calendar_with_a_name_that_is_no_text(at: Asked) -> None:
+    """Whoever shares a calendar names it."""
+    named = at.person.make_calendar("a\0b\ud800<script>")
+    answer = await at.pick(await at.ask(), named)
+    assert answer.status == 200, answer.body
+    (row,) = await at.connections()
+    assert row["calendar_name"] == "a\ufffdb\ufffd<script>"
+
+
 @pytest.mark.parametrize("meant", ["strasse@example.com", "STRASSE@example.com"])
 async def test_an_address_of_other_letters_is_another_persons(at: Asked, meant: str) -> None:
     at.server.person = "stra\N{LATIN SMALL LETTER SHARP S}e@example.com"

@@ -20,6 +20,7 @@ ProviderError              code, and a message in our own words: never the provi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,9 @@ from typing import ClassVar, Protocol
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.rules import Window
+
+# JSON can say it, PostgreSQL does not store U+0000, and half a surrogate pair has no UTF-8 form.
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 class ProviderError(Exception):
@@ -106,6 +110,7 @@ class DiscoveredCalendar:
     """`id` is the provider's own: for CalDAV the collection's URL. `timezone` is an IANA key or None.
 
     `primary`: it is the one that the account itself stands for (Google's `primary`, Graph's `isDefaultCalendar`).
+    `name` is text that can be stored and shown, whatever whoever shares the calendar has called it.
     """
 
     id: str
@@ -114,6 +119,9 @@ class DiscoveredCalendar:
     timezone: str | None
     owner_addresses: tuple[str, ...] = ()
     primary: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", self.name))
 
 
 @dataclass(frozen=True, slots=True)
