@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status, Visibility
 from calendarsync.domain.origin import looks_derived
-from calendarsync.domain.recurrence_rule import FREQUENCIES, parse_rule
 from calendarsync.domain.times import in_form_of
 from calendarsync.domain.timezone_to_windows import windows_name
-from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
+from calendarsync.providers.icalendar import read_resource
 from calendarsync.providers.microsoft.stored import MARK
 from tests.testbed.events import vcalendar
 from tests.testbed.microsoft import Account, Model
-from tests.testbed.microsoft.errors import ApiError
-from tests.testbed.microsoft.zones import zone as zone_named
-from tests.testbed.paper import end_of, line, read, written
+from tests.testbed.microsoft_paper import pattern_of, vevents_of, zone_of
+from tests.testbed.paper import end_of, read
 from tests.testbed.rest import Answer, Row, ask
 
 ZONE = "Europe/Berlin"
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text"'
 _MARKED = f"singleValueExtendedProperties($filter=id eq '{MARK}')"
 _SERIES = (
@@ -41,8 +37,6 @@ _RESPONSES = {
     Response.NEEDS_ACTION: "notResponded",
     Response.TENTATIVE: "tentativelyAccepted",
 }
-INDEXES = {"first": 1, "second": 2, "third": 3, "fourth": 4, "last": -1}
-_CLASSES = {"normal": "", "personal": "PRIVATE", "private": "PRIVATE", "confidential": "CONFIDENTIAL"}
 
 
 @dataclass
@@ -86,7 +80,7 @@ class MicrosoftKeeper:
         return {name: _version(row) for name, row in self._all(calendar).items()}
 
     def read_all(self, calendar: str) -> dict[str, bytes]:
-        return {name: vcalendar(*_vevents(row)).encode() for name, row in self._all(calendar).items()}
+        return {name: vcalendar(*vevents_of(row)).encode() for name, row in self._all(calendar).items()}
 
     # Writing
 
@@ -224,7 +218,7 @@ def _body(resource: Resource, component: Component) -> Row:
         body["sensitivity"] = _SENSITIVITIES[component.visibility]
         body["singleValueExtendedProperties"] = [{"id": MARK, "value": resource.mark or ""}]
     if component.recurrence is not None:
-        body["recurrence"] = _pattern(component.recurrence.rrules[0], component.start)
+        body["recurrence"] = pattern_of(component.recurrence.rrules[0], component.start)
     return body
 
 
@@ -246,122 +240,13 @@ def _written(time: EventTime) -> Row:
 def _same_times(there: Row, body: Row) -> bool:
     if there["recurrence"] is None or "recurrence" not in body:
         return False
-    rows = _vevents({**there, "cancelledOccurrences": [], "exceptionOccurrences": []})
+    rows = vevents_of({**there, "cancelledOccurrences": [], "exceptionOccurrences": []})
     stands = read_resource("x", None, vcalendar(*rows).encode()).components[0]
-    start = EventTime(datetime.fromisoformat(body["start"]["dateTime"]), _zone(body["start"]["timeZone"]))
-    end = EventTime(datetime.fromisoformat(body["end"]["dateTime"]), _zone(body["end"]["timeZone"]))
+    start = EventTime(datetime.fromisoformat(body["start"]["dateTime"]), zone_of(body["start"]["timeZone"]))
+    end = EventTime(datetime.fromisoformat(body["end"]["dateTime"]), zone_of(body["end"]["timeZone"]))
     if body["isAllDay"]:
         start, end = EventTime(start.local.date()), EventTime(end.local.date())
     same = there["recurrence"]["pattern"] | body["recurrence"]["pattern"] == there["recurrence"]["pattern"]
     ends = there["recurrence"]["range"], body["recurrence"]["range"]
     kinds = [(each["type"], each.get("numberOfOccurrences"), each.get("endDate")) for each in ends]
     return same and kinds[0] == kinds[1] and (stands.start, stands.end) == (start, end)
-
-
-def _pattern(rrule: str, start: EventTime) -> Row:
-    """Such rules as the tests of all calendars have."""
-    rule = parse_rule(rrule)
-    kind = FREQUENCIES[rule.freq].lower()
-    assert kind in ("daily", "weekly", "monthly"), rrule
-    pattern: Row = {"type": kind, "interval": rule.interval}
-    days = [DAYS[day.weekday] for day in rule.by.get("byweekday", ())]
-    if kind == "weekly":
-        days = days or [DAYS[start.local.weekday()]]
-        pattern |= {"daysOfWeek": days, "firstDayOfWeek": DAYS[rule.wkst]}
-    elif kind == "monthly" and days:
-        assert rule.by["bysetpos"] == (-1,), rrule
-        pattern |= {"type": "relativeMonthly", "daysOfWeek": days, "index": "last"}
-    elif kind == "monthly":
-        pattern |= {"type": "absoluteMonthly", "dayOfMonth": start.local.day}
-    span: Row = {"type": "noEnd", "startDate": start.local.date().isoformat()}
-    if rule.count:
-        span |= {"type": "numbered", "numberOfOccurrences": rule.count}
-    if rule.until:
-        span |= {"type": "endDate", "endDate": f"{rule.until:%Y-%m-%d}"}
-    return {"pattern": pattern, "range": span}
-
-
-def _rule(recurrence: Row) -> str:
-    pattern, span = recurrence["pattern"], recurrence["range"]
-    kind = pattern["type"]
-    frequency = {"relativeMonthly": "monthly", "absoluteMonthly": "monthly"}.get(kind, kind)
-    parts = [f"FREQ={frequency.upper()}", f"INTERVAL={pattern['interval']}"]
-    if kind in ("weekly", "relativeMonthly"):
-        parts.append("BYDAY=" + ",".join(day[:2].upper() for day in pattern["daysOfWeek"]))
-    if kind == "weekly":
-        parts.append(f"WKST={pattern['firstDayOfWeek'][:2].upper()}")
-    elif kind == "relativeMonthly":
-        parts.append(f"BYSETPOS={INDEXES[pattern['index']]}")
-    elif kind == "absoluteMonthly":
-        parts.append(f"BYMONTHDAY={pattern['dayOfMonth']}")
-    if span["type"] == "numbered":
-        parts.append(f"COUNT={span['numberOfOccurrences']}")
-    if span["type"] == "endDate":
-        parts.append(f"UNTIL={span['endDate'].replace('-', '')}")
-    return "RRULE:" + ";".join(parts)
-
-
-def _zone(name: str) -> str:
-    """UTC where the name means nothing."""
-    try:
-        found = zone_named(name)
-    except ApiError:
-        return "UTC"
-    return found.key if isinstance(found, ZoneInfo) else "UTC"
-
-
-def _time(row: Row, name: str) -> EventTime:
-    """A start or an end on the clock that it was meant on; answers are asked for in UTC."""
-    local = datetime.fromisoformat(row[name]["dateTime"])
-    if row["isAllDay"]:
-        return EventTime(local.date())
-    zone = _zone(row[f"original{name.title()}TimeZone"])
-    moved = local.replace(tzinfo=UTC).astimezone(ZoneInfo(zone))
-    return EventTime(moved.replace(tzinfo=None), zone)
-
-
-def _vevents(row: Row) -> Iterator[str]:
-    uid = row["transactionId"] or ""
-    uid = uid if looks_derived(uid) else row["iCalUId"]
-    if row["type"] == "exception":
-        yield _vevent(uid, row, [line("RECURRENCE-ID", _original(row["originalStart"], _time(row, "start")))])
-        return
-    properties = {each["id"]: each["value"] for each in row.get("singleValueExtendedProperties", ())}
-    mark = next(iter(properties.values()), "")
-    lines = [f"{MARK_PROPERTY}:{mark}"] if mark else []
-    start = _time(row, "start")
-    if row["recurrence"] is not None:
-        lines.append(_rule(row["recurrence"]))
-    for name in row.get("cancelledOccurrences", ()):
-        day = datetime.fromisoformat(name.rpartition(".")[2])
-        hole = (
-            EventTime(day.date())
-            if start.all_day
-            else EventTime(datetime.combine(day, start.local.time()), start.zone)
-        )
-        lines.append(line("EXDATE", hole))
-    yield _vevent(uid, row, lines)
-    for each in row.get("exceptionOccurrences", ()):
-        yield _vevent(uid, each, [line("RECURRENCE-ID", _original(each["originalStart"], start))])
-
-
-def _original(text: str, start: EventTime) -> EventTime:
-    moment = datetime.fromisoformat(text)
-    return EventTime(moment.date()) if start.all_day else EventTime(moment.replace(tzinfo=None), "UTC")
-
-
-def _vevent(uid: str, row: Row, lines: list[str]) -> str:
-    shown = row["showAs"]
-    status = "CANCELLED" if row["isCancelled"] else "TENTATIVE" if shown == "tentative" else "CONFIRMED"
-    return written(
-        uid,
-        _time(row, "start"),
-        _time(row, "end"),
-        title=row["subject"],
-        lines=lines,
-        description=row["body"]["content"],
-        location=row["location"]["displayName"],
-        status=status,
-        transp="TRANSPARENT" if shown in ("free", "workingElsewhere") else "OPAQUE",
-        **{"class": _CLASSES[row["sensitivity"]]},
-    )
