@@ -344,3 +344,16 @@ class TestOwnWrites:
         again = await mirror.refresh()
         assert again.nothing
         assert again.requests == 1
+
+    async def test_unmark_leaves_nothing_of_ours_in_any_part(
+        self, mirror: Mirror, person: GooglePerson
+    ) -> None:
+        written = await mirror.calendar.create(weekly(moved(9, 10), moved(16, 17)))
+        assert await mirror.calendar.unmark(written.id, written.version) is not None
+        assert len(person.events()) == 3
+        assert "calendarsync" not in repr(person.events())
+
+    async def test_a_series_that_takes_several_pages(self, google_model: Model, mirror: Mirror) -> None:
+        google_model.habits.page_limit = 2
+        written = await mirror.calendar.create(weekly(moved(9, 10), moved(16, 17), moved(23, 24)))
+        assert len(written.components) == 4
