@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from calendarsync.jobs import channels as channels_module
+from calendarsync.jobs import notices
 from calendarsync.jobs.channels import LEASE, MARGIN
 from calendarsync.jobs.notices import About
 from calendarsync.providers.base import CalendarNotFound, RateLimited, Unavailable
@@ -23,7 +24,8 @@ from tests.testbed.memory_desk import MemoryDesk
 
 
 @pytest.fixture
-async def standin(at: MemoryDesk) -> AsyncIterator[StandIn]:
+async def standin(at: MemoryDesk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:
+    monkeypatch.setattr(notices, "ANSWER_SECONDS", 30.0)  # no machine is too slow to know
     made = StandIn(at.app.clock)
     yield made
     await made.close()

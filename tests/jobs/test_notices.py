@@ -32,6 +32,7 @@ from tests.testbed.memory_desk import MemoryDesk
 async def here(at: MemoryDesk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watcher]:
     """A channel to the calendar a of a pair, of which no run has been ordered yet."""
     monkeypatch.setattr(installation, "open_calendar", lambda *_, **__: None)  # the desk's are in memory
+    monkeypatch.setattr(notices_module, "ANSWER_SECONDS", 30.0)  # no machine is too slow to know
     await at.pair()
     await grant(at, "a")
     standin = StandIn(at.app.clock)
@@ -267,6 +268,7 @@ async def test_who_tells_is_answered_in_time_though_the_database_is_slow(
             yield db
 
     monkeypatch.setattr(notices_module, "MOST_WAITING", 2)
+    monkeypatch.setattr(notices_module, "ANSWER_SECONDS", 0.08)
     with monkeypatch.context() as patched:
         patched.setattr(Database, "read", slow)
         genuine, other = here.standin.notice(), forged(here)["another token"]
