@@ -107,7 +107,9 @@ def wrong_direction(source: str, module: str, *, is_package: bool = False) -> li
 def is_pure(module: str) -> bool:
     """domain, and the parts of sync that decide."""
     return module.startswith(f"{PACKAGE}.domain") or bool(
-        re.fullmatch(rf"{PACKAGE}\.sync\.(plan\w*|guards|wanted|shape|meetings|actions|render)(\..*)?", module)
+        re.fullmatch(
+            rf"{PACKAGE}\.sync\.(plan\w*|guards|wanted|shape|meetings|actions|render)(\..*)?", module
+        )
     )
 
 
