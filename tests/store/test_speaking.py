@@ -15,6 +15,9 @@ _PEOPLE = "people are no account's: they may be members of several"
 FOR_THE_ENGINE = {
     "api.v1.availability._own_events": "the index is the engine's alone; the connection was found as the tenant's",
     "api.v1.account._members": _PEOPLE,
+    "api.consent.links._find": "only the link tells whose it is",
+    "api.consent.answers._find": "only the state tells whose it is",
+    "api.consent.picking._enter": "a browser without a key: the authorization's id tells whose, the cookie that it may",
     "api.v1.removal._abandon": "pairs of other accounts on the same calendars are locked and made due",
     "accounts.limits._admit": "only the key tells whose it is",
     "accounts.limits.fail": "nobody's key",
