@@ -17,7 +17,7 @@ FOR_THE_ENGINE = {
     "api.v1.account._members": _PEOPLE,
     "api.consent.links._find": "only the link tells whose it is",
     "api.consent.answers._find": "only the state tells whose it is",
-    "api.consent.picking._enter": "a browser without a key: the authorization's id tells whose, the cookie that it may",
+    "api.consent.picking._enter": "the authorization tells whose it is, the browser's cookie that it may",
     "api.v1.removal._abandon": "pairs of other accounts on the same calendars are locked and made due",
     "accounts.limits._admit": "only the key tells whose it is",
     "accounts.limits.fail": "nobody's key",
