@@ -53,8 +53,8 @@ class Runner:
             if sync_id is None:
                 raise LookupError(pair_id)
             ticket = self.results.expect(sync_id)
-            if sync_id == wanted["sync_id"]:  # else it joined an order that a worker has been woken for
-                sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
+            # For an order that it joined, too: a worker that looked for it just now met a row that was locked here.
+            sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
         return ticket
 
     async def lateness(self) -> float | None:
