@@ -25,7 +25,6 @@ from calendarsync.providers.base import (
     Unreachable,
 )
 from calendarsync.providers.caldav import quirks
-from calendarsync.providers.caldav.concurrency import streamed
 from calendarsync.providers.caldav.cursor import Cursor, digest_of
 from calendarsync.providers.caldav.fetching import BATCH, Data, Fetcher
 from calendarsync.providers.caldav.hrefs import canonical_url, decode, member_id, member_url
@@ -42,6 +41,7 @@ from calendarsync.providers.caldav.writing import (
     uid_is_taken,
 )
 from calendarsync.providers.caldav.xml import Row, propfind
+from calendarsync.providers.concurrency import streamed
 from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
 
 BATCHES_AT_ONCE = 3

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from calendarsync.domain.event import Problem
 from calendarsync.net import Response
-from calendarsync.providers.caldav.concurrency import all_of, aside
 from calendarsync.providers.caldav.hrefs import decode, encode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry
 from calendarsync.providers.caldav.session import AnswerTooLarge, DavSession, meaning
@@ -21,6 +20,7 @@ from calendarsync.providers.caldav.xml import (
     calendar_multiget,
     read_multistatus,
 )
+from calendarsync.providers.concurrency import all_of, aside
 
 BATCH = 64  # resources in one multiget
 BATCH_MAX_BYTES = 32 * 1024 * 1024

@@ -22,8 +22,8 @@ from calendarsync.providers.base import (
     Unavailable,
     Unreachable,
 )
-from calendarsync.providers.caldav.concurrency import aside
 from calendarsync.providers.caldav.xml import Row, XmlError, read_multistatus
+from calendarsync.providers.concurrency import aside
 from calendarsync.providers.failures import no_answer, request_to_slow_down
 
 LISTING_MAX_BYTES = 64 * 1024 * 1024  # 200,000 rows of a listing

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from calendarsync.domain.event import Resource
 from calendarsync.providers.base import Batch, Known, Reading
-from calendarsync.providers.caldav.concurrency import aside
+from calendarsync.providers.concurrency import aside
 from calendarsync.providers.google.errors import not_readable
 from calendarsync.providers.google.event import Event, put_together
 from calendarsync.providers.google.events import Events

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from calendarsync.net import HttpClient, NetError, Response
 from calendarsync.providers.base import Unavailable
-from calendarsync.providers.caldav.concurrency import aside
+from calendarsync.providers.concurrency import aside
 from calendarsync.providers.failures import no_answer
 from calendarsync.providers.google.calls import Call, data_of
 from calendarsync.providers.google.errors import Answer, raise_for_account

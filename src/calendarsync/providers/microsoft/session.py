@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from calendarsync.net import HttpClient, NetError, Response
+from calendarsync.providers.concurrency import aside
 from calendarsync.providers.failures import no_answer
 from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
 from calendarsync.providers.microsoft.failures import Answer, incomplete, problem_of
@@ -20,9 +20,6 @@ MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 120.0
 AT_ONCE = 4
 """Requests that one mailbox works on for one app at a time (throttling-limits, "Outlook service limits")."""
-
-ASIDE_BYTES = 128 * 1024
-"""So much of an answer is read within some milliseconds, for which others can wait."""
 
 PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text"'
 """outlook-immutable-id, event-get. It holds for the request that it stands in: each part of a batch has its own."""
@@ -151,7 +148,7 @@ async def _read(response: Response) -> Answer:
     data: object = {}
     if body:
         try:
-            data = json.loads(body) if len(body) <= ASIDE_BYTES else await asyncio.to_thread(json.loads, body)
+            data = await aside(len(body), lambda: json.loads(body))
         except (ValueError, RecursionError):
             data = None
     if not isinstance(data, dict):
