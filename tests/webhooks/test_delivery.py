@@ -135,11 +135,17 @@ async def test_an_answer_that_is_compressed_is_an_answer(post: Post) -> None:
     assert (delivery.status, delivery.response_encrypted) == ("succeeded", None)
 
 
-async def test_errors_are_told_in_our_words(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hang(_: Got) -> web.StreamResponse:
-        await asyncio.sleep(60)
-        return web.Response()
+async def refused_as(post: Post, expected: dict[str, str]) -> None:
+    """Each endpoint's one delivery failed in its one attempt, for the reason named beside it."""
+    for webhook_id, error in expected.items():
+        (delivery,) = await post.deliveries(webhook_id)
+        (attempt,) = delivery.attempts
+        assert (attempt["error"], attempt["status_code"]) == (error, None)
+        assert delivery.status == "failed"
+        assert (await post.row(webhook_id)).failing_since is not None
 
+
+async def test_errors_are_told_in_our_words(post: Post) -> None:
     async def garbage(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _reader.read(10)
         writer.write(b"canary-of-a-receiver\r\n\r\n")
@@ -150,9 +156,8 @@ async def test_errors_are_told_in_our_words(post: Post, monkeypatch: pytest.Monk
     await closed.stop()
     babbling = await asyncio.start_server(garbage, "127.0.0.1")
     port = babbling.sockets[0].getsockname()[1]
-    async with receiver(hang) as slow, at_work(post.deliverer(ONCE, timeout=0.3)):
+    async with at_work(post.deliverer(ONCE)):
         expected = {
-            await post.endpoint(slow.url): "timeout",
             await post.endpoint(closed.url): "connection_failed",
             await post.endpoint("http://192.0.2.1/hook"): "address_refused",
             await post.endpoint("https://169.254.169.254/latest/"): "address_refused",
@@ -163,12 +168,19 @@ async def test_errors_are_told_in_our_words(post: Post, monkeypatch: pytest.Monk
         await post.emit()
         await post.until_done()
     babbling.close()
-    for webhook_id, error in expected.items():
-        (delivery,) = await post.deliveries(webhook_id)
-        (attempt,) = delivery.attempts
-        assert (attempt["error"], attempt["status_code"]) == (error, None)
-        assert delivery.status == "failed"
-        assert (await post.row(webhook_id)).failing_since is not None
+    await refused_as(post, expected)
+
+
+async def test_a_receiver_that_never_answers_has_timed_out(post: Post) -> None:
+    async def hang(_: Got) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async with receiver(hang) as slow, at_work(post.deliverer(ONCE, timeout=0.3)):
+        expected = {await post.endpoint(slow.url): "timeout"}
+        await post.emit()
+        await post.until_done()
+    await refused_as(post, expected)
 
 
 async def test_after_the_last_retry_a_delivery_has_failed(post: Post) -> None:
