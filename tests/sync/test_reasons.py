@@ -9,7 +9,7 @@ from pathlib import Path
 
 from calendarsync.domain.event import Problem
 from calendarsync.providers.base import Changed, IdTaken, Refused, ResourceGone, Unavailable
-from calendarsync.sync.plan import DEFECT
+from calendarsync.sync.board import DEFECT
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [
@@ -19,7 +19,7 @@ SOURCES = [
 PAGE = ROOT / "docs/guide/skipped-events.md"
 CODE = re.compile(r"[a-z]+(?:_[a-z]+)*")
 
-SKIPPING = {"Skipped": 2, "_skip": 1, "_nothing": 1}
+SKIPPING = {"Skipped": 2, "skip": 1, "_nothing": 1}
 """Calls that skip, and which of their arguments is the reason."""
 
 FAILING = {Changed.code, ResourceGone.code, IdTaken.code, Refused.code, Unavailable.code, DEFECT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,7 +29,8 @@ class Link:
     `written_hash` is what the copy was written from, `copy_hash` our fields in it as first read back, `times_hash`
     the source's times at that moment, `holes` the keys (`moment_key`) of the instances that it leaves out.
     `respected` names instances that a person deleted in the copied series, as `original>start` in keys: one that
-    the source moves elsewhere has another start, and comes back.
+    the source moves elsewhere has another start, and comes back. `copy_fields` are keyed fingerprints of single
+    fields of the copy as first read back.
     """
 
     direction: Direction
@@ -47,6 +49,7 @@ class Link:
     restores: int = 0
     holes: tuple[str, ...] = ()
     respected: tuple[str, ...] = ()
+    copy_fields: Mapping[str, str] | None = None
     id: int | None = None
 
     @property

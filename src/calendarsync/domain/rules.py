@@ -1,4 +1,4 @@
-"""A pair's rules: which events are copied, and how much of them (SEMANTICS rules 6, 7, 9 and 10)."""
+"""A pair's rules: which events are copied, and how much of them (SEMANTICS rules 2, 6, 7, 9, 10 and 17)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ class PrivateEvents(StrEnum):
     BLOCKER = "blocker"
     FULL = "full"
     SKIP = "skip"
+
+
+class OnCopyEdited(StrEnum):
+    """What becomes of a copy that a person edited (rule 17)."""
+
+    RESTORE = "restore"
+    KEEP = "keep"
+    PROPAGATE = "propagate"
+
+
+class OnCopyDeleted(StrEnum):
+    """What becomes of a copy, or an instance of one, that a person deleted (rule 17)."""
+
+    RESPECT = "respect"
+    RESTORE = "restore"
 
 
 class Detail(StrEnum):
@@ -57,6 +72,9 @@ class Rules:
     color: str | None = None
     reminders: tuple[int, ...] = ()
     timezone: str | None = None
+    on_copy_edited: OnCopyEdited = OnCopyEdited.RESTORE
+    on_copy_deleted: OnCopyDeleted = OnCopyDeleted.RESPECT
+    relay: bool = False
 
     @classmethod
     def from_options(cls, sync_mode: str, options: Mapping[str, Any]) -> Rules:
@@ -64,8 +82,9 @@ class Rules:
         given = dict(options)
         if "reminders" in given:
             given["reminders"] = tuple(given["reminders"])
-        if "private_events" in given:
-            given["private_events"] = PrivateEvents(given["private_events"])
+        for name, kind in _CHOICES.items():
+            if name in given:
+                given[name] = kind(given[name])
         return cls(sync_mode=SyncMode(sync_mode), **given)
 
     def options(self) -> dict[str, Any]:
@@ -79,6 +98,10 @@ class Rules:
         if self.title is not None:
             return self.title
         return "Busy" if self.sync_mode is SyncMode.BLOCKER else TITLE_PLACEHOLDER
+
+    @property
+    def respects_deletions(self) -> bool:
+        return self.on_copy_deleted is OnCopyDeleted.RESPECT
 
     @property
     def block_title(self) -> str:
@@ -136,6 +159,11 @@ class Rules:
         return next((reason for reason, applies in reasons if applies), None)
 
 
+_CHOICES: Mapping[str, type[StrEnum]] = {
+    "private_events": PrivateEvents,
+    "on_copy_edited": OnCopyEdited,
+    "on_copy_deleted": OnCopyDeleted,
+}
 _OPTIONS = tuple(field.name for field in fields(Rules) if field.name != "sync_mode")
 
 

@@ -186,6 +186,11 @@ index = Table(
     Column("mark", String(400)),
     # The connection's `index_version` at which this row last changed.
     Column("changed_in", Integer, nullable=False),
+    # What the text filters of the connection's pairs say of it, by the filter's keyed fingerprint (rule 8).
+    Column("verdicts", JSON),
+    # Since when the resource is in the index, and when it was last changed, as its provider says.
+    Column("seen_at", UtcDateTime),
+    Column("modified_at", UtcDateTime),
     sqlite_with_rowid=False,
 )
 
@@ -204,6 +209,8 @@ pairs = Table(
     # Why the pair stands in `needs_attention` or `error`: a code and our own words, with numbers.
     Column("attention_code", String(50)),
     Column("attention_message", String(500)),
+    # What would happen after a confirmation, in numbers and examples: ids and times.
+    Column("attention_details", JSON),
     Column("resume_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_synced_at", UtcDateTime),
@@ -282,6 +289,8 @@ links = Table(
     # Keys of the instances that the copied series leaves out, and of those that a person took out (rule 17).
     Column("holes", JSON, nullable=False),
     Column("respected", JSON, nullable=False),
+    # Of each field of the copy as first read back, so that a person's edit of one is known (rule 17).
+    Column("copy_fields", JSON),
     UniqueConstraint("pair_id", "direction", "source_resource", "source_original"),
     Index("ix_links_target_calendar_copy_id", "target_calendar", "copy_id"),
 )
@@ -346,6 +355,8 @@ operations = Table(
     Column("action", String(20), nullable=False),
     Column("reason", String(50), nullable=False),
     Column("copy_id", String(100)),
+    # From the source's own modification stamp to the confirmation of its copy.
+    Column("latency_ms", Integer),
 )
 
 idempotency = Table(

@@ -34,6 +34,10 @@ class Create:
     def original(self) -> str:
         return self.wanted.original
 
+    @property
+    def copy_id(self) -> str:
+        return self.link.copy_id
+
 
 @dataclass(frozen=True, slots=True)
 class Update(Create):
@@ -59,6 +63,10 @@ class Delete:
     after: str | None = None
     action: ClassVar = "delete"
 
+    @property
+    def copy_id(self) -> str:
+        return self.copy.uid
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -77,6 +85,20 @@ class Forget:
 
 
 Write = Create | Update | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What was decided of one event, or one instance of it, and why: one row of the planner's table.
+
+    `decision` is an action's name, `skip`, or `none` where the copy stays as it is.
+    """
+
+    event_id: str
+    original: str
+    decision: str
+    reason: str
+    copy_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +143,7 @@ class FlowPlan:
     """`processed` are the source resources that changed, or that something is done for.
 
     `foreign_copies` could be adopted after a confirmation (rule 4). `again`: what was noted here asks for
-    another plan.
+    another plan. `cases` holds every decision, that nothing is to be done as well.
     """
 
     direction: Direction
@@ -134,6 +156,7 @@ class FlowPlan:
     vanished: list[Link] = field(default_factory=list)
     foreign_copies: int = 0
     again: bool = False
+    cases: list[Case] = field(default_factory=list)
 
     @property
     def deletes(self) -> list[Delete]:

@@ -27,8 +27,8 @@ from calendarsync.providers.base import (
 from calendarsync.store import index, links
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Update, Write
+from calendarsync.sync.board import DEFECT, tried_hash
 from calendarsync.sync.hold import Hold
-from calendarsync.sync.plan import DEFECT, tried_hash
 from calendarsync.sync.refresh import Contents
 from calendarsync.sync.render import needs_contents, render
 from calendarsync.sync.report import Operation

@@ -18,10 +18,11 @@ from calendarsync.store.schedule import ConnectionRecord, PairRecord, ahead_of, 
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier, Outcome, Side
+from calendarsync.sync.board import DEFECT
 from calendarsync.sync.finish import Ending, Finisher, refused
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools, load_flows
-from calendarsync.sync.plan import DEFECT, plan
+from calendarsync.sync.plan import plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
 from calendarsync.sync.report import INTERNAL_ERROR, Order, RunError, RunReport

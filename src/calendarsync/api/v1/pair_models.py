@@ -66,6 +66,9 @@ class OptionsOut(BaseModel):
     color: str | None
     reminders: list[int]
     timezone: str | None
+    on_copy_edited: Literal["restore", "keep", "propagate"]
+    on_copy_deleted: Literal["respect", "restore"]
+    relay: bool
 
 
 class PairOut(BaseModel):

@@ -66,6 +66,20 @@ class Options(Body):
     timezone: Zone | None = Field(
         default_factory=omitted, description="IANA zone for floating times in a calendar that has no zone."
     )
+    on_copy_edited: Literal["restore", "keep", "propagate"] = Field(
+        default_factory=omitted,
+        description="What becomes of a copy that a person edits: `restore` puts it right, `keep` leaves it until "
+        "its source changes, `propagate` (in `full` mode) carries the edit into the source. Default `restore`.",
+    )
+    on_copy_deleted: Literal["respect", "restore"] = Field(
+        default_factory=omitted,
+        description="What becomes of a copy that a person deletes: `respect` leaves it away until its source is "
+        "moved, `restore` makes it again. Default `respect`.",
+    )
+    relay: bool = Field(
+        default_factory=omitted,
+        description="Copies in the source calendar are copied on, as what they stand for. Default false.",
+    )
 
     def given(self) -> dict[str, Any]:
         """What was given, null included."""

@@ -1,0 +1,22 @@
+"""What filters, edits carried back, guards, explanations and latencies are remembered by."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("event_index", sa.Column("verdicts", sa.JSON(), nullable=True))
+    op.add_column("event_index", sa.Column("seen_at", _TIME, nullable=True))
+    op.add_column("event_index", sa.Column("modified_at", _TIME, nullable=True))
+    op.add_column("pairs", sa.Column("attention_details", sa.JSON(), nullable=True))
+    op.add_column("links", sa.Column("copy_fields", sa.JSON(), nullable=True))
+    op.add_column("operations", sa.Column("latency_ms", sa.Integer(), nullable=True))

@@ -1,0 +1,109 @@
+"""A copy that stands, beside what it should be and what was written of it (rules 16 to 18). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from calendarsync.domain.entry import Entry
+from calendarsync.domain.event import Status
+from calendarsync.domain.link import Link
+from calendarsync.domain.rules import OnCopyEdited
+from calendarsync.domain.times import moment_key
+from calendarsync.sync.actions import Update
+from calendarsync.sync.board import Board
+from calendarsync.sync.shape import Wanted
+
+MAX_RESTORES = 2
+
+
+def bring_in_line(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
+    """What is to be done about a copy that can be read."""
+    current = copy.meaning(board.fingerprinter)
+    written_since = copy.ours and copy.mark is not None and copy.mark.fingerprint != link.written_hash
+    edited = link.copy_hash != current and not written_since
+    lost = _lost_instances(board, link, copy) if edited and board.rules.respects_deletions else ()
+    if lost:
+        _respect_instances(board, wanted, link, copy, lost)
+    elif link.written_hash != wanted.written_hash:
+        rules_changed = link.rules_version is not None and link.rules_version != board.rules_version
+        adopt_or_update(board, wanted, link, copy, "rules_changed" if rules_changed else "source_changed")
+    elif written_since and (link.restores < MAX_RESTORES or link.copy_hash != current):
+        _restore(board, wanted, link, copy, "unanswered")
+    elif edited:
+        _answer_edit(board, wanted, link, copy)
+    else:
+        _settle(board, wanted, link if written_since else replace(link, restores=0))
+
+
+def mend(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
+    """Something broke the copy: it is written anew, but not for ever."""
+    if link.restores >= MAX_RESTORES:
+        board.skip(wanted, "copy_unreadable", failed=True)
+    else:
+        mended = replace(board.as_written(link, wanted), restores=link.restores + 1)
+        board.write(Update(wanted, mended, "copy_unreadable", copy))
+
+
+def adopt_or_update(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
+    if copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash:
+        current = copy.meaning(board.fingerprinter)
+        board.keep(replace(board.as_written(link, wanted), copy_hash=current), "adopt", reason)
+    else:
+        board.write(Update(wanted, board.as_written(link, wanted), reason, copy))
+
+
+def _settle(board: Board, wanted: Wanted, settled: Link) -> None:
+    if settled != board.links[settled.key]:
+        board.keep(settled)
+    board.note(wanted.entry.id, wanted.original, "none", "in_step", settled.copy_id)
+
+
+def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]) -> None:
+    """A person took instances out of the copied series: they stay away (rule 17)."""
+    floating = board.flow.scene.floating
+    starts = {key: key for key in lost}
+    for component in wanted.entry.components:
+        if component.recurrence_id is not None:
+            starts[moment_key(component.recurrence_id, floating)] = moment_key(component.start, floating)
+    noted = tuple(f"{key}>{starts[key]}" for key in lost)
+    respecting = replace(link, respected=tuple(dict.fromkeys((*link.respected, *noted))))
+    again = board.decide(wanted.entry, respecting.respected).wanted
+    same_form = next((other for other in again if other.original == wanted.original), None)
+    if same_form is None:
+        board.keep(respecting, "skip", "instance_deleted_by_person")
+        board.result.again = True
+    else:
+        written = board.as_written(respecting, same_form)
+        board.write(Update(same_form, written, "instance_deleted_by_person", copy))
+
+
+def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
+    """A person, or the provider, changed the copy (rule 17)."""
+    if board.rules.on_copy_edited is OnCopyEdited.KEEP:
+        board.keep(replace(link, copy_hash=copy.meaning(board.fingerprinter)), "skip", "copy_edit_kept")
+    else:
+        _restore(board, wanted, link, copy, "copy_edited")
+
+
+def _restore(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
+    if link.restores >= MAX_RESTORES:
+        accepted = replace(link, copy_hash=copy.meaning(board.fingerprinter))
+        board.keep(accepted, "skip", "rewritten_by_provider")
+    else:
+        restored = replace(board.as_written(link, wanted), restores=link.restores + 1)
+        board.write(Update(wanted, restored, reason, copy))
+
+
+def _lost_instances(board: Board, link: Link, copy: Entry) -> tuple[str, ...]:
+    """Keys of instances that the copy leaves out, and that we did not leave out when we wrote it."""
+    master = copy.master
+    if link.source_original or master is None or master.recurrence is None:
+        return ()
+    cancelled = [
+        component.recurrence_id
+        for component in copy.components
+        if component.recurrence_id is not None and component.status is Status.CANCELLED
+    ]
+    floating = board.flow.target_floating
+    out = [moment_key(time, floating) for time in (*master.recurrence.exdates, *cancelled)]
+    return tuple(key for key in dict.fromkeys(out) if key not in link.holes)

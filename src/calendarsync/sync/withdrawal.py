@@ -1,0 +1,73 @@
+"""A copy that is wanted no more. Pure."""
+
+from __future__ import annotations
+
+from calendarsync.domain.entry import Entry
+from calendarsync.domain.link import Link, LinkState
+from calendarsync.domain.recurrence import RecurrenceError, span
+from calendarsync.sync.actions import Delete
+from calendarsync.sync.board import Board
+
+
+def withdraw(board: Board, link: Link, why_not: str | None) -> None:
+    """Delete the copy, or forget or leave it. `why_not` is the reason for which its source is not copied."""
+    flow = board.flow
+    copy = board.copies.get(link.copy_id)
+    source_there = link.source_resource in flow.source
+    if copy is None:
+        if not source_there or link.state is not LinkState.RESPECTED:
+            board.forget(link)
+        return
+    if link.copy_id in flow.other_links or (link.state is not LinkState.LIVE and not copy.ours):
+        board.forget(link)
+        return
+    if source_there and link.source_resource in board.held_back:
+        _leave(board, link, "form_incomplete")
+        return
+    if source_there and _is_history(board, copy):
+        _leave(board, link, "history")
+        return
+    form_changed = _form_changed(board, link)
+    reason = "source_deleted" if not source_there else "form_changed" if form_changed else why_not
+    if flow.withdrawn:
+        reason = "direction_changed"
+    owners_wish = form_changed or flow.withdrawn or link.rules_version != board.rules_version
+    board.write(
+        Delete(
+            link,
+            copy,
+            link.source_resource,
+            link.source_original,
+            reason or "not_wanted",
+            exempt=source_there and owners_wish,
+            after=link.source_resource if form_changed else None,
+        )
+    )
+
+
+def leave_unreadable(board: Board, link: Link) -> None:
+    """The source cannot be read: nobody knows what the copy should be."""
+    _leave(board, link, "source_unreadable")
+
+
+def _leave(board: Board, link: Link, reason: str) -> None:
+    board.note(link.source_resource, link.source_original, "none", reason, link.copy_id)
+
+
+def _form_changed(board: Board, link: Link) -> bool:
+    """Whether another copy of the source shows from now on what this one did."""
+    if not link.source_original:
+        return link.source_resource in board.single
+    series = board.whole.get(link.source_resource)
+    return series is not None and board.key(link.source_original) not in series.holes
+
+
+def _is_history(board: Board, copy: Entry) -> bool:
+    """Wholly behind the window (rules 7 and 26)."""
+    if copy.problem is not None or not copy.components:
+        return False
+    try:
+        _, last = span(copy.components, board.flow.target_floating)
+    except RecurrenceError:
+        return False
+    return last is not None and last <= board.flow.scene.window.first
