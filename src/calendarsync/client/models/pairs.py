@@ -44,6 +44,9 @@ class Options(Model, frozen=True):
     color: str | None
     reminders: tuple[int, ...]
     timezone: str | None
+    on_copy_edited: str
+    on_copy_deleted: str
+    relay: bool
 
 
 class SyncPair(Model, frozen=True):
