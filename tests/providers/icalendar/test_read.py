@@ -52,6 +52,8 @@ def one(*lines: str) -> Component:
         ("DTSTART; TZID = Europe/Berlin :20260105T090000", "2026-01-05T09:00:00[Europe/Berlin]"),
         ('DTSTART;X-NOTE="a;b:c";TZID=Europe/Berlin:20260105T090000', "2026-01-05T09:00:00[Europe/Berlin]"),
         ("dtstart;tzid=W. Europe Standard Time:20260105T090000", "2026-01-05T09:00:00[Europe/Berlin]"),
+        ("DTSTART;TZID=tzone://Microsoft/Utc:20260105T090000", "2026-01-05T09:00:00Z"),
+        ("DTSTART;TZID=tzone://Microsoft/Utc;X-NOTE=a:20260105T090000", "2026-01-05T09:00:00Z"),
         ("DTSTART;TZID=Europe/Berlin:20260105T090000Z", "2026-01-05T09:00:00Z"),
         ("DTSTART;VALUE=DATE:20260105", "2026-01-05"),
         ("DTSTART:20260105", "2026-01-05"),

@@ -217,6 +217,10 @@ def _content_line(line: str) -> Property | None:
     if '"' in head:
         colon_at = _colon(line)
         head, colon, value = (line[:colon_at], ":", line[colon_at + 1 :]) if colon_at > 0 else (line, "", "")
+    elif value.startswith("//") and head.upper().endswith(";TZID=TZONE"):
+        # Exchange writes its URIs of zones without the quotes that RFC 5545 section 3.2 wants around a colon.
+        zone, colon, value = value.partition(":")
+        head = f"{head}:{zone}"
     name, _, parameters = head.partition(";")
     name = name.strip().upper()
     if colon and _NAME.match(name):
