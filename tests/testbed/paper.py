@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from calendarsync.domain.event import Component, EventTime, Resource
 from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.timezones import zone_info
 from calendarsync.providers.icalendar import read_resource
 from tests.testbed.events import EMAILS, vevent
 
@@ -43,8 +44,8 @@ def line(name: str, time: EventTime) -> str:
 
 def _beside(end: EventTime, start: EventTime) -> EventTime:
     """On the same clock."""
-    moved = end.instant("UTC") - start.instant("UTC")
-    return EventTime(start.local + moved, start.zone)
+    zone = zone_info(start.zone or "UTC")
+    return EventTime(end.instant("UTC").astimezone(zone).replace(tzinfo=None), start.zone)
 
 
 def _stamp(time: EventTime) -> str:
