@@ -27,6 +27,9 @@ class PairOptions(TypedDict, total=False):
     color: str | None
     reminders: list[int]
     timezone: str | None
+    on_copy_edited: Literal["restore", "keep", "propagate"]
+    on_copy_deleted: Literal["respect", "restore"]
+    relay: bool
 
 
 class Options(Model, frozen=True):
