@@ -20,6 +20,7 @@ from calendarsync.domain.event import (
     Status,
     Visibility,
 )
+from calendarsync.domain.origin import looks_derived
 from calendarsync.domain.recurrence import validate
 from calendarsync.providers.icalendar import quirks
 from calendarsync.providers.icalendar.lifetime import lifetime
@@ -99,8 +100,12 @@ def uid_of(event: Node) -> str:
 
 
 def resource_of(resource_id: str, version: str | None, events: Events, owner: frozenset[str]) -> Resource:
-    """The events of one UID as a resource."""
-    uid = uid_of(events[0][1])
+    """The events of one UID as a resource.
+
+    A copy is known by the name that it was written at: there are servers that give what they store other UIDs.
+    """
+    name = resource_id.removesuffix(".ics")
+    uid = name if looks_derived(name) else uid_of(events[0][1])
     mark = _mark(event for _, event in events)
     nodes = [event for _, event in events]
     try:
