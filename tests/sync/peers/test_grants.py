@@ -1,0 +1,136 @@
+"""Failures of peers with grants at Google: an end that nobody was told of, and a refresh by everybody at once.
+
+Each test names the issue that it stems from, and what happened there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select
+
+from calendarsync.store.tables import connections, runs, webhook_events, webhooks
+from tests.grants.conftest import Place, place
+from tests.grants.test_engine import consent, process, run
+from tests.testbed.google import Account
+from tests.testbed.google import Model as GoogleModel
+from tests.testbed.oauth import OAuthServer
+
+
+@pytest.fixture
+async def at(quick_folder: Path, google_model: GoogleModel) -> AsyncIterator[Place]:
+    """An installation whose Google is the model, with somebody's webhook for connections that end."""
+    async with (
+        OAuthServer().running() as unused,
+        place(unused, f"sqlite:///{quick_folder}/calendarsync.sqlite3") as made,
+    ):
+        url = google_model.url
+        made.settings = made.settings.model_copy(
+            update={"google_auth_url": url, "google_token_url": url, "google_api_url": url}
+        )
+        yield made
+
+
+async def pairs_of_one_grant(
+    at: Place, model: GoogleModel, *names: str
+) -> tuple[Account, list[str], list[str]]:
+    """Somebody with calendars in pairs, all read with one grant: the sources and the targets."""
+    ann = model.account()
+    grant = await consent(at, ann)
+    ends: tuple[list[str], list[str]] = ([], [])
+    for name in names:
+        for side, calendars in zip("ab", ends, strict=True):
+            calendar = model.make_calendar(ann, f"{name} {side}")
+            await at.connect(
+                grant, f"conn_{name}_{side}", calendar_id=calendar, calendar_key=calendar, grant_hash=grant
+            )
+            calendars.append(calendar)
+        await at.pair(name, f"conn_{name}_a", f"conn_{name}_b", direction="a_to_b", due_at=None)
+    return ann, *ends
+
+
+def meeting(title: str) -> dict[str, object]:
+    """An hour's event in the days to come."""
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    times = {
+        name: {"dateTime": moment.isoformat(), "timeZone": "Europe/Berlin"}
+        for name, moment in (("start", start), ("end", start + timedelta(hours=1)))
+    }
+    return {"summary": title, **times}
+
+
+def refreshes(model: GoogleModel) -> int:
+    return sum(call.method == "oauth.token" for call in model.seen)
+
+
+@pytest.mark.rule(25)
+async def test_a_grant_that_google_has_ended_is_told_of(at: Place, google_model: GoogleModel) -> None:
+    """keeper.sh #984: Google answered `invalid_grant`, every job of the account failed, each minute, and nothing
+    that a person sees said that the account had to be connected again: it only looked as if nothing was synced.
+    """
+    row = {
+        "id": "whk_a",
+        "url_encrypted": b"sealed",
+        "secret_encrypted": b"sealed",
+        "events": ["connection.expired"],
+        "format": "event",
+        "only_changed": False,
+        "status": "enabled",
+        "created_at": at.clock(),
+        **at.tenant.values(),
+    }
+    async with at.db.write() as db:
+        await db.execute(insert(webhooks).values(**row))
+    ann, (own,), (team,) = await pairs_of_one_grant(at, google_model, "team")
+    google_model.put(own, meeting("Dentist"))
+    async with process(at) as made:
+        assert (await run(at, made, "team")).status == "success"
+        ann.rotate()
+        ann.revoke()
+        for _ in range(4):
+            report = await run(at, made, "team")
+            assert report.status == "failed"
+            assert report.error.code == "not_authorized"
+        asked = refreshes(google_model)
+        assert (await run(at, made, "team")).status == "failed"
+        assert refreshes(google_model) == asked, "a dead grant is not asked about again"
+    async with at.db.read() as db:
+        shown = {each.id: each for each in (await db.execute(select(connections))).all()}
+        logged = (await db.execute(select(runs.c.status).where(runs.c.pair_id == "team"))).scalars().all()
+        told = (await db.execute(select(webhook_events))).all()
+    assert shown["conn_team_a"].status == "expired"
+    assert "onnect" in shown["conn_team_a"].last_error_message, "it says what to do"
+    assert logged.count("failed") == 5
+    expired = [each for each in shown.values() if each.status == "expired"]
+    assert len(told) == len(expired), "one word for each connection, not one for each run"
+    assert len(google_model.events(team)) == 1
+
+
+@pytest.mark.rule(25)
+async def test_processes_that_need_a_token_at_once_refresh_it_once(
+    at: Place, google_model: GoogleModel
+) -> None:
+    """keeper.sh #363: every job that found an access token run out refreshed it for itself, and wrote back what it
+    got over what another had got. Now one coordinates them.
+    """
+    names = ("one", "two", "three", "four")
+    ann, sources, targets = await pairs_of_one_grant(at, google_model, *names)
+    async with AsyncExitStack() as stack:
+        crew = [await stack.enter_async_context(process(at)) for _ in range(2)]
+        for source in sources:
+            google_model.put(source, meeting("Dentist"))
+        before = refreshes(google_model)
+        ann.rotate()
+        running = [run(at, crew[number % 2], name) for number, name in enumerate(names)]
+        reports = await asyncio.gather(*running)
+        assert [report.status for report in reports] == ["success"] * 4
+        assert refreshes(google_model) == before + 1
+    assert [len(google_model.events(target)) for target in targets] == [1] * 4
+    async with at.db.read() as db:
+        statuses = (await db.execute(select(connections.c.status))).scalars().all()
+    assert set(statuses) == {"active"}
