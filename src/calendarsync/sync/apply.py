@@ -243,10 +243,22 @@ class Applier:
             return write, await calendar.update(write.copy.id, write.copy.version, copy)
         for _ in range(_DEAD_IDS):
             try:
-                return write, await calendar.create(self._render(write, contents))
+                return write, await self._create(self._render(write, contents))
             except IdDead:
                 write = await self._move_on(write)
-        return write, await calendar.create(self._render(write, contents))
+        return write, await self._create(self._render(write, contents))
+
+    async def _create(self, copy: Copy) -> Resource:
+        """Raises Refused where the calendar shows the copy by another id than ours, and takes it back.
+
+        From the next reading on it would be somebody's event, and be copied itself.
+        """
+        calendar = self._target.calendar
+        made = await calendar.create(copy)
+        if made.uid not in ("", copy.id):
+            await calendar.delete(made.id, made.version)
+            raise Refused("The calendar gives events other ids than they were written with.")
+        return made
 
     def _render(self, write: Create, contents: Mapping[str, Content]) -> Copy:
         return render(write.wanted, write.link, self._flow.scene.rules, contents, self._mark_keys[0])

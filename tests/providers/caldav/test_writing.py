@@ -197,6 +197,23 @@ class TestCreate:
         await mirror.refresh()
         assert set(mirror.resources) == {"chosen.ics"}
 
+    async def test_a_server_that_chooses_the_uid_as_well(
+        self, proxy: Proxy, mirror: Mirror, radicale: RadicaleServer, url: str
+    ) -> None:
+        """As Exchange does behind a gateway: an ETag does not mean that it stored what it was given."""
+
+        async def hook(request: Request, forward: Forward) -> Answer:
+            if request.method == "PUT":
+                path = request.path.replace(COPY_ID, "chosen")
+                body = request.body.replace(f"UID:{COPY_ID}".encode(), b"UID:theirs")
+                answer = await forward(Request("PUT", path, request.headers, body))
+                return answer.changed(Location=path)
+            return await forward(request)
+
+        proxy.hook = hook
+        made = await mirror.calendar.create(copy_of())
+        assert (made.id, made.uid) == ("chosen.ics", "theirs")
+
     async def test_uids_that_are_not_unique_are_accepted(
         self, proxy: Proxy, mirror: Mirror, radicale: RadicaleServer, url: str
     ) -> None:

@@ -156,7 +156,8 @@ class CalDavCalendar:
             raise _taken()
         response, data = await self._put(resource_id, self._spellings(copy), {"If-None-Match": "*"})
         if response.status in (200, 201, 204):
-            return await self._written(self._place(response, resource_id), response, data)
+            place = self._place(response, resource_id)
+            return await self._written(place, response, data, moved=place != resource_id)
         await self._raise_for_create(resource_id, response)
         raise await self._refused(response)
 
@@ -252,13 +253,16 @@ class CalDavCalendar:
                 return response, data
         return await self._session.write("PUT", url, spellings[-1], headers=headers), spellings[-1]
 
-    async def _written(self, resource_id: str, response: Response, data: bytes) -> Resource:
+    async def _written(
+        self, resource_id: str, response: Response, data: bytes, *, moved: bool = False
+    ) -> Resource:
         """What was written, as a later reading will show it.
 
         Without a strong ETag the server does not say what it stored (sabre and DAViCal, where they changed
-        the data): it is read again. A server that does not show it yet keeps the version unknown.
+        the data): it is read again, as it is where the server `moved` it, whatever it says. A server that does
+        not show it yet keeps the version unknown.
         """
-        etag = strong_etag(response)
+        etag = None if moved else strong_etag(response)
         if etag is None:
             current = await self._current(resource_id)
             if current is not None:
