@@ -34,7 +34,7 @@ async def hold(world: World, connection_id: str, *events: str) -> None:
     ]
     async with world.db.write() as db:
         version = await index.next_version(db, connection_id)
-        await index.store_resources(db, connection_id, resources, fingerprinter, version)
+        await index.store_resources(db, connection_id, resources, fingerprinter, version, now=world.db.now())
         await db.execute(
             connections.update().where(connections.c.id == connection_id).values(cursor='{"program": "1"}')
         )

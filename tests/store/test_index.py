@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from calendarsync.store import tables
 from calendarsync.store.database import Database
 from calendarsync.store.index import known_versions, load_entries, next_version, store_resources
 
+NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 START = EventTime.parse("2026-03-02T09:00:00[Europe/Berlin]")
 
 
@@ -42,7 +44,7 @@ async def stored(database: Database, resource: Resource) -> tuple[Entry, str | N
     """The entry that a resource becomes, and the version that it is known by."""
     fingerprinter = Fingerprinter(b"k" * 32)
     async with database.write() as db:
-        await store_resources(db, "c", [resource], fingerprinter, await next_version(db, "c"))
+        await store_resources(db, "c", [resource], fingerprinter, await next_version(db, "c"), now=NOW)
     async with database.read() as db:
         (entry,) = (await load_entries(db, "c", "c", [b"k" * 32])).values()
         return entry, (await known_versions(db, "c"))["r.ics"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from calendarsync.domain.event import Component, Problem, master_of
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -12,7 +13,11 @@ from calendarsync.domain.origin import Mark, MarkKind
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A resource in the index. The hashes are keyed by a component's `original`."""
+    """A resource in the index. The hashes are keyed by a component's `original`.
+
+    `stray`: it carries a mark that was written onto another event (rule 1). `seen` is since when it is in the
+    index, and `modified` when its provider says that it was last changed; None where that is not known.
+    """
 
     id: str
     version: str | None
@@ -23,6 +28,9 @@ class Entry:
     mark: Mark | None = None
     problem: Problem | None = None
     changed_in: int = 0
+    stray: bool = False
+    seen: datetime | None = None
+    modified: datetime | None = None
 
     @property
     def master(self) -> Component | None:

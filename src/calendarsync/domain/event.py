@@ -198,6 +198,7 @@ class Resource:
     """A resource as a provider gave it: version (ETag, changeKey), components and their contents by key.
 
     `mark` is the raw value of our own property, unverified. With `problem` set, `components` may be empty.
+    `modified` is when it was last changed, as the provider says; it says nothing of what the event means.
     """
 
     id: str
@@ -207,6 +208,7 @@ class Resource:
     contents: Mapping[str, Content] = field(default_factory=dict)
     mark: str | None = None
     problem: Problem | None = None
+    modified: datetime | None = None
 
 
 def master_of(components: Sequence[Component]) -> Component | None:

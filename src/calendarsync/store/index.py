@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -27,7 +28,7 @@ from calendarsync.domain.event import (
     Visibility,
 )
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.domain.origin import read_mark
+from calendarsync.domain.origin import looks_marked, read_mark
 from calendarsync.domain.recurrence import may_touch
 from calendarsync.domain.rules import Window
 from calendarsync.store.tables import connections, index
@@ -120,12 +121,19 @@ async def store_resources(
     resources: Iterable[Resource],
     fingerprinter: Fingerprinter,
     version: int,
+    *,
+    now: datetime,
 ) -> None:
-    """Replace the rows of these resources. `version` is what `next_version` gave."""
+    """Replace the rows of these resources. `version` is what `next_version` gave.
+
+    One that was there already is seen since it was first seen, where that is known.
+    """
     latest = {resource.id: resource for resource in resources}
-    await _delete_rows(db, connection_id, list(latest))
+    seen = await _delete_rows(db, connection_id, list(latest))
     rows = [
-        row for resource in latest.values() for row in _rows(connection_id, resource, fingerprinter, version)
+        row | {"seen_at": seen.get(resource.id, now)}
+        for resource in latest.values()
+        for row in _rows(connection_id, resource, fingerprinter, version)
     ]
     for start in range(0, len(rows), _CHUNK):
         await db.execute(insert(index), rows[start : start + _CHUNK])
@@ -144,12 +152,20 @@ async def remove_resources(db: AsyncConnection, connection_id: str, ids: Collect
     return gone
 
 
-async def _delete_rows(db: AsyncConnection, connection_id: str, ids: Sequence[str]) -> None:
+async def _delete_rows(
+    db: AsyncConnection, connection_id: str, ids: Sequence[str]
+) -> dict[str, datetime | None]:
+    """The resources that were there, and since when."""
+    seen: dict[str, datetime | None] = {}
     for start in range(0, len(ids), _CHUNK):
         chunk = ids[start : start + _CHUNK]
-        await db.execute(
-            delete(index).where(index.c.connection_id == connection_id, index.c.resource_id.in_(chunk))
+        gone = await db.execute(
+            delete(index)
+            .where(index.c.connection_id == connection_id, index.c.resource_id.in_(chunk))
+            .returning(index.c.resource_id, index.c.seen_at)
         )
+        seen.update((row.resource_id, row.seen_at) for row in gone)
+    return seen
 
 
 def _rows(
@@ -166,6 +182,7 @@ def _rows(
         # One that is not ours may hold anything.
         "mark": mark[:_LONGEST_MARK] if mark and "\0" not in mark else None,
         "changed_in": version,
+        "modified_at": resource.modified,
     }
     if problem is not None or not resource.components:
         return [common | {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}]
@@ -211,6 +228,7 @@ def meaning_of(resource: Resource, fingerprinter: Fingerprinter) -> str:
 
 def _entry(rows: Sequence[Row[Any]], calendar_key: str, mark_keys: Sequence[bytes]) -> Entry:
     first = rows[0]
+    mark = read_mark(first.mark, first.uid, calendar_key, mark_keys) if first.mark else None
     return Entry(
         id=first.resource_id,
         version=first.version,
@@ -218,9 +236,12 @@ def _entry(rows: Sequence[Row[Any]], calendar_key: str, mark_keys: Sequence[byte
         components=tuple(component_of(first.uid, row.shape) for row in rows if row.shape),
         content_hashes={row.original: row.content_hash for row in rows},
         people_hashes={row.original: row.people_hash for row in rows},
-        mark=read_mark(first.mark, first.uid, calendar_key, mark_keys) if first.mark else None,
+        mark=mark,
         problem=Problem(first.problem) if first.problem else None,
         changed_in=first.changed_in,
+        stray=mark is None and looks_marked(first.mark),
+        seen=first.seen_at,
+        modified=first.modified_at,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -84,7 +85,9 @@ class Applier:
         source: Side,
         target: Side,
         mark_keys: Sequence[bytes],
+        now: Callable[[], datetime],
     ) -> None:
+        """`now` is the time by which the source's calendar stamps its events."""
         self._fingerprinter = fingerprinter
         self._hold = hold
         self._pair_id = hold.claim.pair_id
@@ -92,12 +95,13 @@ class Applier:
         self._source = source
         self._target = target
         self._mark_keys = mark_keys
+        self._now = now
         self._outcome = Outcome()
         self._incomplete: set[str] = set()
         self._waiting: deque[Write] = deque()
         self._ready: deque[_Ready] = deque()
         self._taking = asyncio.Lock()
-        self._answered: list[tuple[Write, Resource | None]] = []
+        self._answered: list[tuple[Write, Resource | None, int | None]] = []
         self._outages: list[Unavailable] = []
         self._moved: list[Link] = []
         self._storing: asyncio.Task[None] | None = None
@@ -230,7 +234,7 @@ class Applier:
             self._fail(write, DEFECT)
         else:
             self._outages.clear()
-            self._answered.append((write, resource))
+            self._answered.append((write, resource, latency_ms(write, self._flow, self._now())))
 
     async def _send(self, write: Write, contents: Mapping[str, Content]) -> tuple[Write, Resource | None]:
         """The write as it was done in the end, and what stands there then."""
@@ -291,21 +295,23 @@ class Applier:
         answered, self._answered = self._answered, []
         if not answered:
             return
-        written = [resource for _, resource in answered if resource is not None]
-        removed = [write.copy.id for write, _ in answered if isinstance(write, Delete)]
-        finished = [self._finished(write, resource) for write, resource in answered]
+        written = [resource for _, resource, _ in answered if resource is not None]
+        removed = [write.copy.id for write, _, _ in answered if isinstance(write, Delete)]
+        finished = [self._finished(write, resource) for write, resource, _ in answered]
         target = self._target.connection.id
         async with self._hold.write() as db:
             version = await index.next_version(db, target)
-            await index.store_resources(db, target, written, self._fingerprinter, version)
+            await index.store_resources(
+                db, target, written, self._fingerprinter, version, now=self._hold.db.now()
+            )
             await index.remove_resources(db, target, removed)
             await links.save_links(db, self._pair_id, [link for link, stays in finished if link and stays])
             await links.delete_links(
                 db, self._pair_id, [link for link, stays in finished if link and not stays]
             )
-        for write, _ in answered:
+        for write, _, latency in answered:
             self._outcome.failed.pop((write.event_id, write.original), None)
-            self._log_write(write)
+            self._log_write(write, latency)
 
     def _finished(self, write: Write, resource: Resource | None) -> tuple[Link | None, bool]:
         """The link after its write, and whether it stays."""
@@ -330,13 +336,37 @@ class Applier:
             )
         )
 
-    def _log_write(self, write: Write) -> None:
+    def _log_write(self, write: Write, latency: int | None) -> None:
         copy_id = write.copy.uid if isinstance(write, Delete) else write.link.copy_id
         self._outcome.operations.append(
             Operation(
-                self._flow.direction, write.event_id, write.original, write.action, write.reason, copy_id
+                self._flow.direction,
+                write.event_id,
+                write.original,
+                write.action,
+                write.reason,
+                copy_id,
+                latency,
             )
         )
+
+
+_OF_SOURCE = frozenset({"new", "source_changed", "source_moved", "wanted_again", "unanswered"})
+_LONGEST_MS = 2**31 - 1  # of the column
+_MS = timedelta(milliseconds=1)
+
+
+def latency_ms(write: Write, flow: FlowInput, now: datetime) -> int | None:
+    """From the source's last change, as its provider stamped it, to `now`, when its copy was written.
+
+    None where it was not that change that led to the write, or nobody knows when it was.
+    """
+    if isinstance(write, Delete) or write.reason not in _OF_SOURCE:
+        return None
+    entry = write.wanted.entry
+    if entry.modified is None or not entry.changed_in > flow.looked_at_version >= 0:
+        return None
+    return min(max((now - entry.modified) // _MS, 0), _LONGEST_MS)
 
 
 def _pending(link: Link) -> Link:

@@ -95,7 +95,7 @@ class Refresher:
             async with self.db.read() as db:
                 unread = await index.unreadable_ids(db, connection.id)
         known = _Known(self.db, connection.id)
-        writer = _IndexWriter(self.fingerprinter, connection.id, contents, hold)
+        writer = _IndexWriter(self.fingerprinter, connection.id, contents, hold, now)
         reading = await calendar.read(last.cursor, known, writer.write, full=full)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
@@ -151,12 +151,13 @@ class _IndexWriter:
     """Writes batches. `contents` remembers their texts if a pair in `full` mode has a use for them."""
 
     def __init__(
-        self, fingerprinter: Fingerprinter, connection_id: str, contents: Contents, hold: Hold
+        self, fingerprinter: Fingerprinter, connection_id: str, contents: Contents, hold: Hold, now: datetime
     ) -> None:
         self._fingerprinter = fingerprinter
         self._connection_id = connection_id
         self._contents = contents
         self._hold = hold
+        self._now = now
         self._keeps: bool | None = None
         self.wrote = False
 
@@ -170,7 +171,9 @@ class _IndexWriter:
             if emptied_at is not None:
                 await update_connection(db, self._connection_id, emptied_at=emptied_at)
             version = await index.next_version(db, self._connection_id)
-            await index.store_resources(db, self._connection_id, changed, self._fingerprinter, version)
+            await index.store_resources(
+                db, self._connection_id, changed, self._fingerprinter, version, now=self._now
+            )
             await index.remove_resources(db, self._connection_id, batch.removed)
             if self._keeps is None:
                 self._keeps = await carries_full_pair(db, self._connection_id)

@@ -39,7 +39,8 @@ class RunStatus(StrEnum):
 class Operation:
     """One thing done, or not done, about one event. Ids and reasons only.
 
-    `direction` is `a_to_b` or `b_to_a`; `action` one of `create`, `update`, `delete`, `adopt`, `skip`.
+    `direction` is `a_to_b` or `b_to_a`; `action` one of `create`, `update`, `delete`, `adopt`, `skip`. `latency_ms`
+    is the time from a change of the source, as its provider stamped it, to the answer to the write.
     """
 
     direction: str
@@ -48,6 +49,7 @@ class Operation:
     action: str
     reason: str
     copy_id: str | None = None
+    latency_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
 
 from calendarsync.store.claims import ClaimLost
 from calendarsync.store.database import DatabaseUnavailable
+from calendarsync.store.sandbox import PROVIDER as SANDBOX
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, ahead_of, load_pair
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
@@ -197,7 +198,7 @@ class Engine:
             if order.dry_run:
                 ending.add_intentions(plans)
                 return
-            outcomes = await self._apply(hold, flows, plans, sides)
+            outcomes = await self._apply(hold, flows, plans, sides, ending.ahead)
             ending.add_outcomes(flows, outcomes)
             await self._finisher.note_failures(hold, flows, plans, outcomes)
             await self._raise_for(outcomes, hold)
@@ -244,6 +245,7 @@ class Engine:
         flows: Sequence[FlowInput],
         plans: Sequence[FlowPlan],
         sides: tuple[Side, Side],
+        ahead: timedelta,
     ) -> list[Outcome]:
         appliers = [
             Applier(
@@ -253,6 +255,7 @@ class Engine:
                 source=_source(flow, sides),
                 target=_target(flow, sides),
                 mark_keys=self._tools.mark_keys,
+                now=self._clock_of(_source(flow, sides), ahead),
             )
             for flow in flows
         ]
@@ -264,6 +267,11 @@ class Engine:
                 raise outcome
             outcomes.append(outcome)
         return outcomes
+
+    def _clock_of(self, side: Side, ahead: timedelta) -> Callable[[], datetime]:
+        """The sandbox goes by the account's clock; all others go by the time."""
+        of_account = ahead if side.connection.provider == SANDBOX else timedelta()
+        return lambda: self._reader.now() + of_account
 
     async def _raise_for(self, outcomes: Sequence[Outcome], hold: Hold) -> None:
         for outcome in outcomes:

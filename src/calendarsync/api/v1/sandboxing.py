@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import RowMapping
@@ -78,7 +79,7 @@ async def add_event(
             raise conflict(f"a sandbox calendar holds at most {MAX_EVENTS} events")
         if await store.is_taken(db, caller.tenant, calendar_id, event.id, event.uid):
             raise invalid(("uid", "an event of the calendar has it already"))
-        await _put(db, caller, calendar_id, event)
+        await _put(db, services, caller, calendar_id, event)
     return event_out(calendar_id, event, calendar["timezone"])
 
 
@@ -106,7 +107,7 @@ async def change_event(
         if_match.check(event_out(calendar_id, event, calendar["timezone"]))
         changed = change(event, Reader(calendar["timezone"]))
         if changed != event:
-            await _put(db, caller, calendar_id, changed)
+            await _put(db, services, caller, calendar_id, changed)
     return event_out(calendar_id, changed, calendar["timezone"])
 
 
@@ -168,8 +169,10 @@ async def _event(db: AsyncConnection, caller: Identity, calendar_id: str, event_
     return Event.of_row(rows[0])
 
 
-async def _put(db: AsyncConnection, caller: Identity, calendar_id: str, event: Event) -> None:
-    data = event.to_data()
+async def _put(
+    db: AsyncConnection, services: Services, caller: Identity, calendar_id: str, event: Event
+) -> None:
+    data = replace(event, modified=services.now_for(caller)).to_data()
     try:
         await store.put_event(db, caller.tenant, calendar_id, event.id, uid=event.uid, data=data)
     except store.CalendarFull:

@@ -15,7 +15,7 @@ COPY, IS_COPY = "calendarsyncCopy", "1"
 """The property that all copies have alike: `privateExtendedProperty` finds only what equals a value."""
 
 EVENT = (
-    "id,etag,status,iCalUID,summary,description,location,start,end,recurrence,recurringEventId,originalStartTime,"
+    "id,etag,updated,status,iCalUID,summary,description,location,start,end,recurrence,recurringEventId,originalStartTime,"
     "transparency,visibility,eventType,attendees(email,displayName,self,responseStatus),attendeesOmitted,"
     "organizer(email,self),extendedProperties/private"
 )

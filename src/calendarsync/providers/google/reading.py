@@ -31,6 +31,7 @@ from calendarsync.providers.google.recurrence import in_form, read_lines, with_h
 from calendarsync.providers.google.times import read_time
 from calendarsync.providers.google.wholeness import mark_that_counts
 from calendarsync.providers.icalendar.values import UnusableError
+from calendarsync.providers.stamps import newest
 
 _RESPONSES = {
     "accepted": Response.ACCEPTED,
@@ -57,7 +58,8 @@ def read_event(event: Event, owner: frozenset[str]) -> Resource:
         problem = validate(components)
     except UnusableError as error:
         return Resource(event.id, event.version, uid, (), mark=mark, problem=error.problem)
-    return Resource(event.id, event.version, uid, components, contents, mark, problem)
+    modified = newest(row.get("updated") for row in (event.master or {}, *event.exceptions))
+    return Resource(event.id, event.version, uid, components, contents, mark, problem, modified)
 
 
 def _components(

@@ -41,6 +41,7 @@ from calendarsync.providers.icalendar.values import (
     read_time,
 )
 from calendarsync.providers.icalendar.zones import Definitions, Zones
+from calendarsync.providers.stamps import newest
 
 _MAX_COMPONENTS = 5000
 _DAY = timedelta(days=1)
@@ -133,7 +134,13 @@ def resource_of(resource_id: str, version: str | None, events: Events, owner: fr
     except UnusableError as error:
         return Resource(resource_id, version, uid, (), mark=mark, problem=error.problem)
     contents = {component.original: _content(event) for _, component, event in kept}
-    return Resource(resource_id, version, uid, components, contents, mark, problem)
+    modified = newest(_modified(*found) for found in events)
+    return Resource(resource_id, version, uid, components, contents, mark, problem, modified)
+
+
+def _modified(timezones: Definitions, event: Node) -> str:
+    """LAST-MODIFIED, or what says the same where there is no METHOD (RFC 5545 section 3.8.7.2)."""
+    return event.value("LAST-MODIFIED") or ("" if timezones.published else event.value("DTSTAMP"))
 
 
 def _without_deleted(entries: list[_Revised]) -> list[_Revised]:

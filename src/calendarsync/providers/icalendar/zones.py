@@ -26,9 +26,13 @@ _MAX_DATES = 2000
 
 
 class Definitions:
-    """The VTIMEZONEs of one VCALENDAR, by TZID. At most `_MAX_DEFINITIONS` are looked at for all its events."""
+    """The VTIMEZONEs of one VCALENDAR, by TZID. At most `_MAX_DEFINITIONS` are looked at for all its events.
+
+    `published`: it has a METHOD, so that DTSTAMP says when the text was made (RFC 5545 section 3.8.7.2).
+    """
 
     def __init__(self, calendar: Node) -> None:
+        self.published = calendar.first("METHOD") is not None
         self._nodes: dict[str, Node] = {}
         for child in calendar.children:
             if child.name == "VTIMEZONE":

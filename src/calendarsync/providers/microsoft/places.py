@@ -11,7 +11,7 @@ from calendarsync.providers.microsoft.stored import MARK
 from calendarsync.providers.microsoft.times import query_time
 
 FIELDS = (
-    "id,changeKey,type,seriesMasterId,originalStart,iCalUId,transactionId,subject,body,start,end,"
+    "id,changeKey,lastModifiedDateTime,type,seriesMasterId,originalStart,iCalUId,transactionId,subject,body,start,end,"
     "originalStartTimeZone,originalEndTimeZone,isAllDay,location,categories,showAs,sensitivity,isCancelled,"
     "isOrganizer,responseStatus,attendees,recurrence,isReminderOn,reminderMinutesBeforeStart"
 )

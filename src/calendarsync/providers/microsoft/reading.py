@@ -28,6 +28,7 @@ from calendarsync.providers.icalendar.values import UnusableError
 from calendarsync.providers.microsoft.recurrence import first_start, read_pattern, rule_of
 from calendarsync.providers.microsoft.stored import Json, Stored, kind_of, original_of, series_zone, uid_of
 from calendarsync.providers.microsoft.times import read_original, read_time, read_zone
+from calendarsync.providers.stamps import newest
 
 _RESPONSES = {
     "accepted": Response.ACCEPTED,
@@ -60,6 +61,7 @@ def resource_of(stored: Stored, mark: str | None, owner: frozenset[str]) -> Reso
         {part.original: content for part, content in parts},
         mark,
         problem,
+        newest(row.get("lastModifiedDateTime") for row in (stored.event, *stored.exceptions)),
     )
 
 

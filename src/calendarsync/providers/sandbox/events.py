@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status
+from calendarsync.providers.stamps import newest
 from calendarsync.store.index import component_of, shape_of
 
 
@@ -42,7 +44,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Event:
-    """`overrides` are in the order of their original starts. `mark`, `reminders` and `color` are a copy's."""
+    """`overrides` are in the order of their original starts. `mark`, `reminders` and `color` are a copy's.
+
+    `modified` is when it was last changed through the API, by the account's clock.
+    """
 
     id: str
     uid: str
@@ -51,6 +56,7 @@ class Event:
     mark: str | None = None
     reminders: tuple[int, ...] = ()
     color: str | None = None
+    modified: datetime | None = None
     version: int = 0
 
     @property
@@ -64,6 +70,7 @@ class Event:
             "mark": self.mark,
             "reminders": list(self.reminders),
             "color": self.color,
+            "modified": self.modified and self.modified.isoformat(),
         }
 
     @classmethod
@@ -79,6 +86,7 @@ class Event:
             mark=data["mark"],
             reminders=tuple(data["reminders"]),
             color=data["color"],
+            modified=newest([data.get("modified")]),
             version=row["version"],
         )
 
@@ -108,7 +116,15 @@ class Event:
             )
             for part in self.parts
         }
-        return Resource(self.id, str(self.version), self.uid, tuple(components), contents, self.mark)
+        return Resource(
+            self.id,
+            str(self.version),
+            self.uid,
+            tuple(components),
+            contents,
+            self.mark,
+            modified=self.modified,
+        )
 
 
 def _with_people(part: Part, owner: frozenset[str]) -> Component:
