@@ -7,16 +7,19 @@ stand what RFC 5545 says and dateutil does not, and bounds on the time that a ho
 from __future__ import annotations
 
 import re
-from calendar import isleap, monthrange
+from calendar import isleap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import count as count_up
+from itertools import dropwhile, product
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from dateutil.rrule import rrule, weekday
+
+from calendarsync.domain.recurrence_days import matches
 
 YEARLY, MONTHLY, WEEKLY, DAILY, HOURLY, MINUTELY, SECONDLY = range(7)
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
@@ -204,8 +207,7 @@ def occurrences(
         return
     begin = start if rule.count is not None else _jump(rule, start, after)
     left = rule.count
-    freq = cast("Literal[0, 1, 2, 3, 4, 5, 6]", rule.freq)
-    generator = iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **keywords))
+    generator = dropwhile(lambda value: value < start, _times(rule, keywords, begin, before))
     first = True
     for number in count_up(1):
         try:
@@ -270,6 +272,35 @@ def _jump(rule: Rule, start: datetime, after: datetime) -> datetime:
     return start + timedelta(seconds=ahead) if ahead > 0 else start
 
 
+def _times(rule: Rule, by: dict[str, Any], begin: datetime, before: datetime) -> Iterator[datetime]:
+    """All times from about `begin` on. Raises IndexError, OverflowError and ValueError at the end of time."""
+    if "byweekno" in by and rule.freq == YEARLY:
+        return _by_weeks(rule, by, begin, before)
+    if "bysetpos" in by and rule.freq == WEEKLY and begin.toordinal() > 7:
+        # dateutil counts them in what is left of the week that it begins in: that has to be all of it.
+        begin -= timedelta(days=(begin.weekday() - rule.wkst) % 7)
+    freq = cast("Literal[0, 1, 2, 3, 4, 5, 6]", rule.freq)
+    return iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **by))
+
+
+def _by_weeks(
+    rule: Rule, by: Mapping[str, tuple[Any, ...]], begin: datetime, before: datetime
+) -> Iterator[datetime]:
+    """A yearly rule with BYWEEKNO: dateutil mistakes the weeks that lie in two years."""
+    times = [
+        time(*each) for each in product(*(sorted(by[part]) for part in ("byhour", "byminute", "bysecond")))
+    ]
+    for year in range(begin.year, before.year + 1, rule.interval):
+        first = date(year, 1, 1)
+        days = (first + timedelta(days=number) for number in range(365 + isleap(year)))
+        found = [datetime.combine(day, each) for day in days if _leaves(day, rule, by) for each in times]
+        places = {place - (place > 0) for place in by.get("bysetpos", ())}
+        if "bysetpos" in by:
+            size = len(found)
+            found = [found[n] for n in sorted({place % size for place in places if -size <= place < size})]
+        yield from found
+
+
 def _never(rule: Rule, by: Mapping[str, tuple[Any, ...]], start: datetime) -> bool:
     """Whether nothing can match: dateutil would look for it up to the year 9999, for seconds."""
     if _beyond_any_set(rule, by):
@@ -285,7 +316,7 @@ def _never(rule: Rule, by: Mapping[str, tuple[Any, ...]], start: datetime) -> bo
         doubtful = bool(selectors & {"bymonthday", "byyearday", "byweekno"})
     else:
         doubtful = len(selectors - {"bymonth"}) > 1 or bool(selectors & {"byyearday", "byweekno"})
-    return doubtful and not any(_matches(day, rule, by) for day in _candidates(rule, start))
+    return doubtful and not any(_leaves(day, rule, by) for day in _candidates(rule, start))
 
 
 def _beyond_any_set(rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
@@ -310,24 +341,5 @@ def _candidates(rule: Rule, start: datetime) -> Iterator[date]:
             return
 
 
-def _matches(day: date, rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
-    if "bymonth" in by and day.month not in by["bymonth"]:
-        return False
-    length = monthrange(day.year, day.month)[1]
-    if "bymonthday" in by and not {day.day, day.day - length - 1} & set(by["bymonthday"]):
-        return False
-    number, days = day.timetuple().tm_yday, 365 + isleap(day.year)
-    if "byyearday" in by and not {number, number - days - 1} & set(by["byyearday"]):
-        return False
-    if "byweekno" in by and rule.wkst == 0:
-        year, week, _ = day.isocalendar()
-        weeks = date(year, 12, 28).isocalendar().week
-        if not {week, week - weeks - 1} & set(by["byweekno"]):
-            return False
-    if "byweekday" not in by:
-        return True
-    if rule.freq == MONTHLY or "bymonth" in by:
-        number, days = day.day, length
-    ordinals = {None, (number - 1) // 7 + 1, -((days - number) // 7) - 1}
-    wanted: set[tuple[int, int | None]] = {(one.weekday, one.n) for one in by["byweekday"]}
-    return bool(wanted & {(day.weekday(), ordinal) for ordinal in ordinals})
+def _leaves(day: date, rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
+    return matches(day, by, rule.wkst, within_month=rule.freq == MONTHLY or "bymonth" in by)
