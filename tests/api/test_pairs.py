@@ -51,6 +51,9 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
         "color": None,
         "reminders": [10],
         "timezone": None,
+        "on_copy_edited": "restore",
+        "on_copy_deleted": "respect",
+        "relay": False,
     }
     row = await stored(world, pair["id"])
     assert row["options"] == {"past_days": 7, "reminders": [10]}
@@ -138,6 +141,9 @@ async def test_every_valid_option_is_taken(world: World, client: Client) -> None
         "color": "tomato",
         "reminders": [0, 40_320],
         "timezone": "Europe/Berlin",
+        "on_copy_edited": "keep",
+        "on_copy_deleted": "restore",
+        "relay": True,
     }
     a, b = await world.connection("a"), await world.connection("b")
     pair = await world.pair(client, a, b, sync_mode="full", options=options)
@@ -281,16 +287,23 @@ async def test_a_title_must_fit_the_new_mode(world: World, client: Client) -> No
 
 async def test_activating_takes_the_attention_away(world: World, client: Client) -> None:
     pair = await world.pair(client, await world.connection("a"), await world.connection("b"))
+    example = {"event_id": "1.ics", "original_start": "", "copy_id": "cs1", "start": "2026-03-04T08:00:00Z"}
+    details = {"direction": "a_to_b", "copies": 12, "out_of": 12, "examples": [example]}
     async with world.db.write() as connection:
         await connection.execute(
             pairs.update().values(
-                status="needs_attention", attention_code="emptied", attention_message="12 events"
+                status="needs_attention",
+                attention_code="emptied",
+                attention_message="12 events",
+                attention_details=details,
             )
         )
     url = f"{URL}/{pair['id']}"
-    assert (await client.get(url)).json["attention"] == {"code": "emptied", "message": "12 events"}
+    told = (await client.get(url)).json["attention"]
+    assert told == {"code": "emptied", "message": "12 events", "details": details}
     answer = await client.patch(url, {"status": "active"})
     assert (answer.json["status"], answer.json["attention"]) == ("active", None)
+    assert (await stored(world, pair["id"]))["attention_details"] is None
 
 
 async def test_a_change_of_nothing_starts_nothing(world: World, client: Client) -> None:

@@ -116,3 +116,30 @@ async def test_copies_may_be_kept(whole: World, radicale: RadicaleServer) -> Non
     assert (await client.post(f"{url}/trigger")).json["events_created"] == 1
     assert (await client.delete(f"{url}?keep_copies=true")).status == 204
     assert len(radicale.list(home)) == 1
+
+
+async def test_an_undone_pair_rests_until_it_is_resumed(whole: World, radicale: RadicaleServer) -> None:
+    client = await whole.client()
+    work, home = radicale.make_calendar(), radicale.make_calendar()
+    radicale.put(work, "standup.ics", event("standup"))
+    ends = [await connect(client, radicale, each) for each in (work, home)]
+    pair = await whole.pair(client, ends[0], ends[1], direction="a_to_b")
+    url = f"{PAIRS}/{pair['id']}"
+    assert (await client.post(f"{url}/undo")).status == 409, "there is no run to take back"
+    await client.patch(url, {"status": "active"})
+    first = (await client.post(f"{url}/trigger")).json
+    dry = (await client.post(f"{url}/undo", {"dry_run": True})).json
+    assert [each["action"] for each in dry["operations"]] == ["delete"]
+    assert (await client.get(url)).json["status"] == "active"
+
+    undone = (await client.post(f"{url}/undo", {"sync_id": first["sync_id"]})).json
+    assert (undone["success"], undone["undid"], undone["events_deleted"]) == (True, first["sync_id"], 1)
+    assert radicale.list(home) == {}
+    assert (await client.get(url)).json["status"] == "paused"
+    assert (await client.post(f"{url}/trigger")).status == 409
+    again = (await client.post(f"{url}/undo")).json
+    assert (again["events_deleted"], again["undid"]) == (0, first["sync_id"])
+
+    await client.patch(url, {"status": "active"})
+    assert (await client.post(f"{url}/trigger")).json["events_created"] == 1
+    assert set(radicale.list(work)) == {"standup.ics"}

@@ -64,6 +64,9 @@ class FakeRunner:
             ticket.done.set_result(replace(report, sync_id=ticket.sync_id))
         return ticket
 
+    async def undo(self, tenant: Tenant, pair_id: str, **options: Any) -> Ticket:
+        return await self.trigger(tenant, pair_id, undo=True, **options)
+
     def wake(self) -> None:
         self.woken += 1
 

@@ -12,6 +12,7 @@ from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.providers.base import NotAuthorized, ProviderError, RateLimited, Refused, Unavailable
 from calendarsync.store.tables import connections, failures, pairs
+from tests.sync.helpers import done
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
@@ -138,6 +139,44 @@ async def test_rule_17_copies_that_vanish_together_wait_for_a_person(at: MemoryD
     assert report.status == "success"
     assert at.store("b").resources == {}
     assert (await at.app.sync(pair)).events_created == 0
+
+
+async def test_rule_21_a_guard_tells_what_would_happen_by_numbers_and_examples(at: MemoryDesk) -> None:
+    _fill(at, 12)
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    copies = {name.removesuffix(".ics") for name in at.store("b").resources}
+    truth = dict(at.store("a").resources)
+    at.store("a").resources.clear()
+    at.store("a").journal.append("x")
+    at.store("a").forget_tokens()
+    await at.app.run(pair)
+    details = (await at.app.row(pairs, pair)).attention_details
+    assert (details["direction"], details["copies"], details["out_of"]) == ("a_to_b", 12, 12)
+    assert len(details["examples"]) == 5
+    for example in details["examples"]:
+        assert example["event_id"] in truth
+        assert example["copy_id"] in copies
+        assert example["start"].startswith("2026-03-")
+    dry = await at.app.run(pair, dry_run=True)
+    assert (dry.status, [each.action for each in dry.operations]) == ("failed", ["delete"] * 12)
+    dry = await at.app.run(pair, dry_run=True, confirm=True)
+    assert (dry.status, [each.action for each in dry.operations]) == ("success", ["delete"] * 12)
+    assert len(at.store("b").resources) == 12
+    at.store("a").resources.update(truth)
+    at.store("a").forget_tokens()
+    await at.app.run(pair, full=True)
+    assert (await at.app.row(pairs, pair)).attention_details is None
+
+
+async def test_rule_17_a_dry_run_tells_of_copies_that_would_stay_away(at: MemoryDesk) -> None:
+    _fill(at, 3)
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    at.store("b").delete(next(iter(at.store("b").resources)))
+    dry = await at.app.run(pair, dry_run=True)
+    assert [(each.action, each.reason) for each in dry.operations] == [("skip", "copy_deleted_by_person")]
+    assert done(await at.app.sync(pair)) == [("skip", "copy_deleted_by_person")]
 
 
 async def test_rule_22_a_refused_event_holds_up_no_other_and_is_tried_again_in_a_day(

@@ -19,7 +19,7 @@ SOURCES = [
 PAGE = ROOT / "docs/guide/skipped-events.md"
 CODE = re.compile(r"[a-z]+(?:_[a-z]+)*")
 
-SKIPPING = {"Skipped": 2, "skip": 1, "_nothing": 1}
+SKIPPING = {"Skipped": 2, "skip": 1, "_nothing": 1, "_cannot": 2}
 """Calls that skip, and which of their arguments is the reason."""
 
 FAILING = {Changed.code, ResourceGone.code, IdTaken.code, Refused.code, Unavailable.code, DEFECT}

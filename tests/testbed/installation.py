@@ -255,9 +255,10 @@ class Installation:
         full: bool = False,
         confirm: bool = False,
         dry_run: bool = False,
+        undo: str | None = None,
         round_: Round | None = None,
     ) -> RunReport:
-        order = Order(new_id("sync_run"), "api", full=full, confirm=confirm, dry_run=dry_run)
+        order = Order(new_id("sync_run"), "api", full=full, confirm=confirm, dry_run=dry_run, undo=undo)
         work = await self._claim(pair_id, order)
         if work is None:
             return RunReport(order.sync_id, RunStatus.FAILED, error=RunError("not_found", "no such pair"))

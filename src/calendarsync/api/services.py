@@ -44,6 +44,14 @@ class Runner(Protocol):
         Raises LookupError where the tenant has no such pair.
         """
 
+    async def undo(
+        self, tenant: Tenant, pair_id: str, *, sync_id: str | None = None, dry_run: bool = False
+    ) -> Ticket:
+        """Pause the pair and ask that its last run be undone; `sync_id`: only if that is the one.
+
+        Raises LookupError where the tenant has no such pair.
+        """
+
     async def lateness(self) -> float | None:
         """Seconds by which the schedule is behind; None where nothing is scheduled."""
 

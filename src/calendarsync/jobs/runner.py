@@ -11,8 +11,9 @@ from calendarsync.store import orders
 from calendarsync.store.claims import earliest_due
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
+from calendarsync.store.pairs import PAUSED, get_pair, update_pair
 from calendarsync.store.tenancy import Tenant
-from calendarsync.sync.report import Ticket
+from calendarsync.sync.report import LATEST, Ticket
 
 _BEFORE_THE_SCHEDULE = 10
 
@@ -54,6 +55,35 @@ class Runner:
                 raise LookupError(pair_id)
             ticket = self.results.expect(sync_id)
             # For an order that it joined, too: a worker that looked for it just now met a row that was locked here.
+            sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
+        return ticket
+
+    async def undo(
+        self, tenant: Tenant, pair_id: str, *, sync_id: str | None = None, dry_run: bool = False
+    ) -> Ticket:
+        """Pause the pair, unless `dry_run`, and order that its last run be undone.
+
+        `sync_id`: only if that is it. Raises LookupError where the tenant has no such pair, and
+        DatabaseUnavailable: then nothing was done.
+        """
+        ordered = new_id("sync_run")
+        wanted = {
+            "sync_id": ordered,
+            "pair_id": pair_id,
+            "trigger": "api",
+            "full": False,
+            "confirm": False,
+            "dry_run": dry_run,
+            "undo": sync_id or LATEST,
+            "created_at": self.db.now(),
+        }
+        async with self.wakeups.transaction(tenant) as (db, sending):
+            if await get_pair(db, tenant, pair_id, lock=True) is None:
+                raise LookupError(pair_id)
+            if not dry_run:
+                await update_pair(db, tenant, pair_id, PAUSED)
+            await orders.place_undo(db, tenant, wanted)
+            ticket = self.results.expect(ordered)
             sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
         return ticket
 

@@ -235,5 +235,11 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]], patience: float) -> No
 
 def _placed(row: Row[Any]) -> Order:
     return Order(
-        row.sync_id, row.trigger, full=row.full, confirm=row.confirm, dry_run=row.dry_run, placed=True
+        row.sync_id,
+        row.trigger,
+        full=row.full,
+        confirm=row.confirm,
+        dry_run=row.dry_run,
+        undo=row.undo,
+        placed=True,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, or_, select, update
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import ORDERS_CHANNEL, notify, upsert
@@ -22,6 +22,7 @@ _OF_PAIRS = (
         orders.c.full,
         orders.c.confirm,
         orders.c.dry_run,
+        orders.c.undo,
         orders.c.generation,
     )
     .where(orders.c.finished_at.is_(None), orders.c.pair_id.in_(bindparam("pair_ids", expanding=True)))
@@ -91,6 +92,15 @@ async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) 
     ).returning(orders.c.sync_id)
     sync_id: str = (await db.execute(joined, {**values, **tenant.values()})).scalar_one()
     return sync_id
+
+
+async def place_undo(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) -> None:
+    """Order that a run be undone, of a pair that the caller has locked. Nothing joins this order."""
+    generation = select(pairs.c.generation).where(owned(pairs), pairs.c.id == bindparam("of_pair"))
+    await db.execute(
+        insert(orders).values(generation=generation.scalar_subquery()),
+        {**values, **tenant.values(), **tenant.parameters(), "of_pair": values["pair_id"]},
+    )
 
 
 async def place_on(db: AsyncConnection, connection_ids: Sequence[str], trigger: str, now: datetime) -> bool:

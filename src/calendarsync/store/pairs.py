@@ -18,6 +18,9 @@ from calendarsync.store.tenancy import Tenant, owned
 CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
 """To be written with every change of what a pair does: what its last run saw no longer says anything."""
 
+PAUSED: Mapping[str, Any] = {"status": "paused", "resume_at": None, "due_at": None, **CHANGED}
+"""Of a pair that is paused until somebody resumes it."""
+
 _CHUNK = 1_000
 # Built once: a trigger asks it, and SQLAlchemy takes longer to build it than SQLite to answer.
 _ONE = select(pairs).where(owned(pairs), pairs.c.id == bindparam("of_id"))

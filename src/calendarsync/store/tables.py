@@ -187,7 +187,7 @@ index = Table(
     # The connection's `index_version` at which this row last changed.
     Column("changed_in", Integer, nullable=False),
     # What the text filters of the connection's pairs say of it, by the filter's keyed fingerprint (rule 8).
-    Column("verdicts", JSON),
+    Column("verdicts", JSON(none_as_null=True)),
     # Since when the resource is in the index, and when it was last changed, as its provider says.
     Column("seen_at", UtcDateTime),
     Column("modified_at", UtcDateTime),
@@ -246,6 +246,8 @@ orders = Table(
     Column("full", Boolean, nullable=False),
     Column("confirm", Boolean, nullable=False),
     Column("dry_run", Boolean, nullable=False),
+    # The run to be undone, by its sync id, or `latest`; None of an order to sync.
+    Column("undo", String(40)),
     Column("created_at", UtcDateTime, nullable=False),
     # The claim that took it up; until then further requests join it.
     Column("generation", Integer),
@@ -291,6 +293,8 @@ links = Table(
     Column("respected", JSON, nullable=False),
     # Of each field of the copy as first read back, so that a person's edit of one is known (rule 17).
     Column("copy_fields", JSON),
+    # The copy, as copy_hash would note it, whose edits are being carried into the source.
+    Column("propagating", String(64)),
     UniqueConstraint("pair_id", "direction", "source_resource", "source_original"),
     Index("ix_links_target_calendar_copy_id", "target_calendar", "copy_id"),
 )
@@ -335,6 +339,8 @@ runs = Table(
     Column("duration_ms", Integer, nullable=False),
     Column("error_code", String(50)),
     Column("error_message", String(500)),
+    # The run that this one undid, by its sync id.
+    Column("undid", String(40)),
     Column("created_at", UtcDateTime, nullable=False),
     # One range for each status: whatever is asked for, it is read in its order and nothing beside it.
     Index("ix_runs_account_id_mode_status_created_at_id", "account_id", "mode", "status", "created_at", "id"),

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from calendarsync.domain.amendment import Times
 from calendarsync.domain.entry import Entry
+from calendarsync.domain.event import EventTime
 from calendarsync.domain.link import Direction, Link
 from calendarsync.sync.shape import Scene, Wanted
 from calendarsync.sync.wanted import Skipped
@@ -45,6 +47,38 @@ class Update(Create):
 
     copy: Entry
     action: ClassVar = "update"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """One component of a copy that a person edited (rule 17).
+
+    `key` names it in the link's fields, `shown` in the copy's contents, `source` in the source's. `original` and
+    `usual` are as in `Change`. `times` are its new ones in the source's terms, None where they stay; `retold`: its
+    texts are others.
+    """
+
+    key: str
+    shown: str
+    original: EventTime | None
+    source: str
+    usual: Times | None
+    times: Times | None
+    retold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Propagate(Update):
+    """Carry a person's edit of the copy into its source; `link` is as after the update that puts the copy right
+    where there turns out to be nothing to carry, and `standing` as it stands.
+
+    `resumes`: an earlier run began with it, and may have done it.
+    """
+
+    edits: tuple[Edited, ...]
+    standing: Link
+    resumes: bool = False
+    action: ClassVar = "propagate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +122,16 @@ Write = Create | Update | Delete
 
 
 @dataclass(frozen=True, slots=True)
+class Affected:
+    """A copy that a guard asks about: by its source and id, and when it begins, as `moment_key` writes it."""
+
+    event_id: str
+    original: str
+    copy_id: str
+    start: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """What was decided of one event, or one instance of it, and why: one row of the planner's table.
 
@@ -117,7 +161,8 @@ class FlowInput:
     `other_links`: copy ids in the target calendar that belong to other pairs. `source_copies`: ids in the
     source calendar that links hold or that are derived from the target's events: copies, though their mark may
     be stripped. `kept`: ids in the source calendar that a removed pair left as ordinary events (rule 20).
-    `withdrawn`: the pair does not go in this direction any more.
+    `withdrawn`: the pair does not go in this direction any more. `amendable`: what is in the source calendar can be
+    changed.
     """
 
     direction: Direction
@@ -136,13 +181,15 @@ class FlowInput:
     program: str
     adopt_foreign: bool = False
     withdrawn: bool = False
+    amendable: bool = False
 
 
 @dataclass(slots=True)
 class FlowPlan:
     """`processed` are the source resources that changed, or that something is done for.
 
-    `foreign_copies` could be adopted after a confirmation (rule 4). `again`: what was noted here asks for
+    `vanished` are copies that are there no more, `foreign` those that could be adopted after a confirmation
+    (rule 4). `again`: what was noted here asks for
     another plan. `cases` holds every decision, that nothing is to be done as well.
     """
 
@@ -153,8 +200,8 @@ class FlowPlan:
     skipped: list[Skipped] = field(default_factory=list)
     processed: set[str] = field(default_factory=set)
     live_copies: int = 0
-    vanished: list[Link] = field(default_factory=list)
-    foreign_copies: int = 0
+    vanished: list[Affected] = field(default_factory=list)
+    foreign: list[Affected] = field(default_factory=list)
     again: bool = False
     cases: list[Case] = field(default_factory=list)
 

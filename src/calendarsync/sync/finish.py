@@ -35,7 +35,12 @@ RETRY_AFTER = timedelta(days=1)
 _HELD_BACK = frozenset({Refused.code, IdTaken.code})
 _LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
 _NOTED = [field.name for field in fields(Operation)]
-_IN_ORDER: dict[str, Any] = {"status": "active", "attention_code": None, "attention_message": None}
+_NO_ATTENTION: dict[str, Any] = {
+    "attention_code": None,
+    "attention_message": None,
+    "attention_details": None,
+}
+_IN_ORDER: dict[str, Any] = {"status": "active", **_NO_ATTENTION}
 
 
 @dataclass(slots=True)
@@ -61,6 +66,7 @@ class Ending:
     transient: bool = False
     requests: int = 0
     duration_ms: int = 0
+    undid: str | None = None
 
     def add_plans(self, plans: Sequence[FlowPlan]) -> None:
         """Take over what was planned; a later plan of the same run replaces what an earlier one skipped."""
@@ -84,8 +90,19 @@ class Ending:
             ]
 
     def add_intentions(self, plans: Sequence[FlowPlan]) -> None:
-        """What a dry run would do."""
+        """What a dry run would do, after a confirmation where a guard asks for one."""
         for plan in plans:
+            self.operations += [
+                Operation(
+                    plan.direction,
+                    keep.link.source_resource,
+                    keep.link.source_original,
+                    keep.action,
+                    keep.reason,
+                )
+                for keep in plan.keeps
+                if keep.reason
+            ]
             for write in plan.writes:
                 self.operations.append(
                     Operation(plan.direction, write.event_id, write.original, write.action, write.reason)
@@ -115,6 +132,7 @@ class Ending:
             duration_ms=self.duration_ms,
             error=error,
             operations=(*self.operations, *self.skipped),
+            undid=self.undid,
         )
 
 
@@ -163,7 +181,8 @@ class Finisher:
             now = self.reader.now()
             emitted = await write_log(db, pair, order, report, now)
             if order.placed:
-                await orders.finish(db, order.sync_id, report.to_json(), now)
+                told = report.to_json(with_operations=order.tells_operations)
+                await orders.finish(db, order.sync_id, told, now)
             if ending.removed:
                 await orders.finish_all(db, pair.id, refused(order, PAIR_GONE).to_json(), now)
                 await delete_pair(db, pair)
@@ -185,7 +204,8 @@ class Finisher:
     ) -> None:
         # What did not come to its end is not left to a notice: there may be none.
         watched_until = ending.watched_until if ending.status is RunStatus.SUCCESS else None
-        values: dict[str, Any] = {"next_due_at": self.reader.next_due(watched_until)} if release else {}
+        next_due_at = pair.resume_at if pair.status == "paused" else self.reader.next_due(watched_until)
+        values: dict[str, Any] = {"next_due_at": next_due_at} if release else {}
         if ending.status is RunStatus.FAILED:
             status = self._stopped(ending)
             values["quiet_until"] = None
@@ -216,9 +236,13 @@ class Finisher:
                 "status": "needs_attention",
                 "attention_code": ending.attention.code,
                 "attention_message": ending.attention.message,
+                "attention_details": ending.attention.details(),
             }
         assert ending.error is not None
-        told = {"attention_code": ending.error.code, "attention_message": ending.error.message}
+        told = _NO_ATTENTION | {
+            "attention_code": ending.error.code,
+            "attention_message": ending.error.message,
+        }
         return told if ending.transient else told | {"status": "error"}
 
     async def _looked_at(self, db: AsyncConnection, pair: PairRecord, ending: Ending) -> dict[str, Any]:

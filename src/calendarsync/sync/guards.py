@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from calendarsync.sync.actions import FlowPlan
+from calendarsync.domain.link import Direction
+from calendarsync.domain.times import moment_key
+from calendarsync.sync.actions import Affected, Delete, FlowPlan
 
 MANY = 10
 """More than this many, and more than half of all, is more than a run does on the word of one reading."""
@@ -14,6 +17,9 @@ LOST_KEY = "copies_of_lost_key"
 VANISHED = "copies_vanished"
 EMPTIED_SOURCE = "source_emptied"
 _CODES = frozenset({LOST_KEY, VANISHED, EMPTIED_SOURCE})
+
+EXAMPLES = 5
+"""So many copies are named to the person who is asked."""
 
 EMPTIED = 5
 """A calendar that held this many events, and now reads empty, is not believed without a person's word."""
@@ -31,10 +37,35 @@ class ReadAgain:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Stop the pair until a person has confirmed."""
+    """Stop the pair until a person has confirmed.
+
+    `copies` would be adopted, left away or deleted after a confirmation, `out_of` is how many the pair keeps in
+    this direction, and `examples` are some of them.
+    """
 
     code: str
     message: str
+    direction: Direction
+    copies: int
+    out_of: int
+    examples: tuple[Affected, ...]
+
+    def details(self) -> dict[str, Any]:
+        """As JSON, ids and times alone."""
+        return {
+            "direction": self.direction.value,
+            "copies": self.copies,
+            "out_of": self.out_of,
+            "examples": [
+                {
+                    "event_id": each.event_id,
+                    "original_start": each.original,
+                    "copy_id": each.copy_id,
+                    "start": each.start,
+                }
+                for each in self.examples
+            ],
+        }
 
 
 Verdict = Proceed | ReadAgain | Attention
@@ -65,26 +96,44 @@ def judge(plan: FlowPlan, readings: Readings, confirmed: frozenset[str] = frozen
 
 
 def _attention(plan: FlowPlan, readings: Readings) -> Attention | None:
-    if plan.foreign_copies and plan.live_copies == 0:
-        return Attention(
+    if plan.foreign and plan.live_copies == 0:
+        return _ask(
             LOST_KEY,
-            f"{plan.foreign_copies} copies stand in the calendar that this installation cannot verify; "
+            f"{len(plan.foreign)} copies stand in the calendar that this installation cannot verify; "
             "confirm to adopt those that stand at the expected times",
+            plan,
+            plan.foreign,
         )
     emptied = bool(plan.vanished) and readings.target_emptied
     if emptied or _too_many(len(plan.vanished), plan.live_copies):
-        return Attention(
+        return _ask(
             VANISHED,
             f"{len(plan.vanished)} of {plan.live_copies} copies have vanished from the calendar; "
             "confirm that they were deleted on purpose",
+            plan,
+            plan.vanished,
         )
     deletes = [delete for delete in plan.deletes if not delete.exempt]
     if readings.source_emptied and deletes:
-        return Attention(
+        return _ask(
             EMPTIED_SOURCE,
             f"the source calendar read empty; {len(deletes)} of {plan.live_copies} copies would be deleted",
+            plan,
+            [_to_be_deleted(delete) for delete in deletes],
         )
     return None
+
+
+def _ask(code: str, message: str, plan: FlowPlan, affected: Sequence[Affected]) -> Attention:
+    examples = tuple(affected[:EXAMPLES])
+    return Attention(code, message, plan.direction, len(affected), plan.live_copies, examples)
+
+
+def _to_be_deleted(delete: Delete) -> Affected:
+    first = next(iter(delete.copy.components), None)
+    # A copy's times have a zone of their own, or are dates: the zone that is given here is not used.
+    start = None if first is None else moment_key(first.start, "UTC")
+    return Affected(delete.event_id, delete.original, delete.copy_id, start)
 
 
 def confirmation(asked: str | None) -> frozenset[str]:

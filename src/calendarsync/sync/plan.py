@@ -44,7 +44,7 @@ from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.origin import MarkKind, copy_id
 from calendarsync.domain.times import moment_key
-from calendarsync.sync.actions import Create, FlowInput, FlowPlan, Update
+from calendarsync.sync.actions import Affected, Create, FlowInput, FlowPlan, Update
 from calendarsync.sync.board import Board
 from calendarsync.sync.drift import adopt_or_update, bring_in_line, mend
 from calendarsync.sync.shape import Wanted
@@ -132,7 +132,7 @@ def _miss(board: Board, wanted: Wanted, link: Link) -> None:
     if not board.rules.respects_deletions:
         _create_at_free_id(board, wanted, anew, "copy_deleted_by_person")
     elif link.state is LinkState.LIVE:
-        board.result.vanished.append(link)
+        board.result.vanished.append(_affected(board, wanted, link.copy_id))
         board.keep(_respecting(link, wanted), "skip", "copy_deleted_by_person")
         if not wanted.original and wanted.entry.id in board.single:
             board.result.again = True  # with the series go the copies of instances beside it
@@ -197,8 +197,13 @@ def _meet_foreign(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None
         if board.flow.adopt_foreign:
             board.write(Update(wanted, board.as_written(link, wanted), "adopted", copy))
             return
-        board.result.foreign_copies += 1
+        board.result.foreign.append(_affected(board, wanted, copy.uid))
     board.skip(wanted, "id_taken")
+
+
+def _affected(board: Board, wanted: Wanted, copy_id: str) -> Affected:
+    start = moment_key(wanted.parts[0].skeleton.start, board.flow.scene.floating)
+    return Affected(wanted.entry.id, wanted.original, copy_id, start)
 
 
 def _respecting(link: Link, wanted: Wanted) -> Link:

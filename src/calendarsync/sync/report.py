@@ -13,7 +13,8 @@ from typing import Any
 class Order:
     """What was asked for. `trigger` is one of `schedule`, `push`, `api`, `web`.
 
-    `placed`: it stands in the table of orders, and somebody may wait for its report.
+    `undo`: the run that is to be undone, by its sync id, or `LATEST`; None of an order to sync. `placed`: it stands
+    in the table of orders, and somebody may wait for its report.
     """
 
     sync_id: str
@@ -21,12 +22,18 @@ class Order:
     full: bool = False
     confirm: bool = False
     dry_run: bool = False
+    undo: str | None = None
     placed: bool = False
 
     @property
     def routine(self) -> bool:
         """Whether a run that finds nothing changed may end there."""
         return not (self.full or self.confirm or self.dry_run)
+
+    @property
+    def tells_operations(self) -> bool:
+        """Whether who waits for it is told each operation."""
+        return self.dry_run or self.undo is not None
 
 
 class RunStatus(StrEnum):
@@ -60,6 +67,9 @@ class RunError:
     message: str
 
 
+LATEST = "latest"
+"""What an order to undo names that leaves open which run."""
+
 PAIR_GONE = RunError("not_found", "the pair does not exist any more")
 INTERNAL_ERROR = RunError("server_error", "an internal error; the server's log has this sync_id")
 
@@ -77,9 +87,10 @@ class RunReport:
     duration_ms: int = 0
     error: RunError | None = None
     operations: tuple[Operation, ...] = ()
+    undid: str | None = None
 
     def to_json(self, *, with_operations: bool = False) -> dict[str, Any]:
-        """For the one who waits for it: the operations are in the log, but those of a dry run only here."""
+        """For the one who waits for it. The operations are in the log, but those of a dry run are only here."""
         return asdict(self) | ({} if with_operations else {"operations": ()})
 
     @classmethod

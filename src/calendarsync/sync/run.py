@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
+from sqlalchemy import Row
 
 from calendarsync.store.claims import ClaimLost
 from calendarsync.store.database import DatabaseUnavailable
+from calendarsync.store.runs import last_that_wrote
 from calendarsync.store.sandbox import PROVIDER as SANDBOX
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, ahead_of, load_pair
 from calendarsync.sync import guards
@@ -26,8 +29,10 @@ from calendarsync.sync.inputs import Looked, Tools, load_flows
 from calendarsync.sync.plan import plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
-from calendarsync.sync.report import INTERNAL_ERROR, Order, RunError, RunReport
+from calendarsync.sync.report import INTERNAL_ERROR, LATEST, PAIR_GONE, Order, RunError, RunReport
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
+from calendarsync.sync.undo import Done, plan_undo
+from calendarsync.sync.unjudged import unjudged
 
 MAX_ATTEMPTS = 4
 """How often one run reads and plans again because something changed under its hands."""
@@ -136,7 +141,7 @@ class Engine:
     ) -> RunReport:
         started = time.monotonic()
         finisher = self._finisher
-        if pair.status == "paused" and pair.removal is None:
+        if pair.status == "paused" and pair.removal is None and order.undo is None:
             report = refused(order, RunError("paused", "the pair is paused"))
             return await finisher.tell(order, report, hold, next_due_at=pair.resume_at, release=release)
         ids = (pair.connection_a_id, pair.connection_b_id)
@@ -152,7 +157,9 @@ class Engine:
     async def _run(self, pair: PairRecord, order: Order, hold: Hold, round_: Round) -> Ending:
         ending = Ending()
         try:
-            if pair.removal is not None:
+            if order.undo is not None:
+                await self._undo(pair, order, hold, round_, ending)
+            elif pair.removal is not None:
                 await Remover(self._reader, round_, self._tools.mark_keys, hold).remove(pair, ending)
             else:
                 await self._bring_in_step(pair, order, hold, round_, ending)
@@ -178,7 +185,12 @@ class Engine:
                 ending.quiet = True
                 return
             confirmed = guards.confirmation(pair.attention_code) if order.confirm else frozenset()
-            flows = await self._load_flows(pair, sides, ending, adopt_foreign=guards.LOST_KEY in confirmed)
+            adopts = guards.LOST_KEY in confirmed
+            flows = await self._load_flows(pair, sides, ending, adopt_foreign=adopts)
+            judged_now = await self._read_texts(flows, sides, hold, round_)
+            if judged_now is not sides:
+                sides = judged_now
+                flows = await self._load_flows(pair, sides, ending, adopt_foreign=adopts)
             # Planning is pure and takes its time with thousands of events: other pairs go on meanwhile.
             plans = [await asyncio.to_thread(plan, flow) for flow in flows]
             ending.add_plans(plans)
@@ -194,15 +206,39 @@ class Engine:
             full = False
             if isinstance(verdict, guards.Attention):
                 ending.attention = verdict
-                return
             if order.dry_run:
                 ending.add_intentions(plans)
+            if order.dry_run or ending.attention is not None:
                 return
             outcomes = await self._apply(hold, flows, plans, sides, ending.ahead)
             ending.add_outcomes(flows, outcomes)
             await self._finisher.note_failures(hold, flows, plans, outcomes)
             await self._raise_for(outcomes, hold)
             ending.again = ending.again or any(flow_plan.again for flow_plan in plans)
+            if not ending.again:
+                return
+
+    async def _undo(self, pair: PairRecord, order: Order, hold: Hold, round_: Round, ending: Ending) -> None:
+        """Take back what the pair's last run did. The pair is paused: else the next run would do it all again."""
+        async with self._reader.db.read() as db:
+            last = await last_that_wrote(
+                db, {"id": pair.id, "account_id": pair.account_id, "mode": pair.mode}
+            )
+        ending.error = _not_to_be_undone(pair, order, last[0].sync_id if last else None)
+        if last is None or ending.error is not None:
+            return
+        ending.undid = last[0].sync_id
+        for attempt in range(MAX_ATTEMPTS):
+            sides = await self._read(pair, hold, round_, again=attempt > 0, full=False)
+            flows = await self._load_flows(pair, sides, ending, adopt_foreign=False)
+            plans = [await asyncio.to_thread(plan_undo, flow, _done(last[1], flow)) for flow in flows]
+            ending.add_plans(plans)
+            if order.dry_run:
+                ending.add_intentions(plans)
+                return
+            outcomes = await self._apply(hold, flows, plans, sides, ending.ahead)
+            ending.add_outcomes(flows, outcomes)
+            await self._raise_for(outcomes, hold)
             if not ending.again:
                 return
 
@@ -219,6 +255,17 @@ class Engine:
         if isinstance(b, BaseException):
             raise b
         return a, b
+
+    async def _read_texts(
+        self, flows: Sequence[FlowInput], sides: tuple[Side, Side], hold: Hold, round_: Round
+    ) -> tuple[Side, Side]:
+        """Read what a text filter has not been told of yet, before anything is planned by it (rule 8)."""
+        for flow in flows:
+            missing = await asyncio.to_thread(unjudged, flow)
+            if missing:
+                read = await round_.read_texts(_source(flow, sides), missing, hold)
+                sides = (read, sides[1]) if flow.direction == "a_to_b" else (sides[0], read)
+        return sides
 
     def _is_quiet(self, pair: PairRecord, sides: tuple[Side, Side]) -> bool:
         """Nothing changed since the last complete run, and time alone has brought nothing into the window."""
@@ -279,6 +326,26 @@ class Engine:
                 failed = ConnectionFailed(outcome.blamed, outcome.error)
                 await self._reader.note_error(failed, hold)
                 raise failed
+
+
+def _not_to_be_undone(pair: PairRecord, order: Order, last: str | None) -> RunError | None:
+    if pair.removal is not None:
+        return PAIR_GONE
+    if pair.status != "paused" and not order.dry_run:
+        return RunError("conflict", "the pair was resumed before its run could be undone")
+    if last is None:
+        return RunError("conflict", "the pair's log names no run that wrote anything")
+    if order.undo not in {LATEST, last}:
+        return RunError("conflict", f"{last} wrote since: only the last run can be undone")
+    return None
+
+
+def _done(rows: Sequence[Row[Any]], flow: FlowInput) -> list[Done]:
+    return [
+        Done(row.event_id, row.original_start, row.action, row.reason, row.copy_id)
+        for row in rows
+        if row.direction == flow.direction.value
+    ]
 
 
 def _readings(pair: PairRecord, flow: FlowInput, sides: tuple[Side, Side], *, twice: bool) -> guards.Readings:

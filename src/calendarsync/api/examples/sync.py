@@ -42,6 +42,9 @@ _OPTIONS: dict[str, Any] = {
     "color": None,
     "reminders": [],
     "timezone": None,
+    "on_copy_edited": "restore",
+    "on_copy_deleted": "respect",
+    "relay": False,
 }
 PAIR: dict[str, Any] = {
     "id": "pair_xyz789",
@@ -101,12 +104,14 @@ _OPERATION: dict[str, Any] = {
     "action": "create",
     "reason": "new",
     "copy_id": "0d8f3b52c7",
+    "latency_ms": 2140,
 }
 _SKIPPED: dict[str, Any] = _OPERATION | {
     "event_id": "lunch@example.com",
     "action": "skip",
     "reason": "free",
     "copy_id": None,
+    "latency_ms": None,
 }
 _RESULT: dict[str, Any] = {
     "success": True,
@@ -177,6 +182,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
         "Pause until": {"status": "paused", "resume_at": "2026-04-01T06:00:00Z"},
         "Resume": {"status": "active"},
     },
+    "undo_pair": {"The last run": {}, "What it would do": {"dry_run": True}},
     "trigger_pair": {"A dry run": {"dry_run": True}, "Read everything again": {"full": True}},
 }
 
@@ -225,10 +231,27 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     },
     "pause_pairs": {200: _SWITCHED},
     "resume_pairs": {200: _SWITCHED},
-    "get_pair": {200: PAIR},
+    "get_pair": {
+        200: PAIR | {"latency": {"p50_ms": 2140, "p95_ms": 63900, "changes": 41, "since": "2026-03-22T07:13:00Z"}}
+    },
     "change_pair": {200: PAIR | {"status": "paused", "resume_at": "2026-04-01T06:00:00Z"}},
     "delete_pair": {202: PAIR | {"removal": "pending"}},
     "trigger_pair": {200: _RESULT, 202: {"sync_id": "sync_run_123"}},
+    "undo_pair": {
+        200: {
+            "success": True,
+            "sync_id": "sync_run_124",
+            "undid": "sync_run_123",
+            "events_created": 0,
+            "events_deleted": 1,
+            "operations": [_OPERATION | {"action": "delete", "reason": "undone"}],
+            "not_undone": [
+                _OPERATION
+                | {"event_id": "review@example.com", "action": "skip", "reason": "contents_not_held"}
+            ],
+        },
+        202: {"sync_id": "sync_run_124"},
+    },
     "list_logs": {200: {"logs": [LOG], "total": 48, "page": 1, "next_cursor": None}},
     "get_availability": {
         200: {

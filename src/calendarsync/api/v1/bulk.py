@@ -138,6 +138,7 @@ async def resume_pairs(services: ServicesParam, caller: Caller, body: PairSelect
         "resume_at": None,
         "attention_code": None,
         "attention_message": None,
+        "attention_details": None,
         "due_at": services.now(),
     }
     return await _switch(services, caller, body, lambda row: row["status"] == "paused", values)

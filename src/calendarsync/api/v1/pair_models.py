@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
@@ -51,6 +51,17 @@ class TriggerRequest(Body):
     )
 
 
+class UndoRequest(Body):
+    sync_id: Annotated[Text, Field(max_length=100)] | None = Field(
+        default=None,
+        description="Undo this run only: 409 where another one wrote since. Default: the last run that wrote.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        description="Write nothing, pause nothing; tell what would be done. Not with `Prefer: respond-async`.",
+    )
+
+
 class OptionsOut(BaseModel):
     """The options in effect, defaults included."""
 
@@ -71,6 +82,30 @@ class OptionsOut(BaseModel):
     relay: bool
 
 
+class AffectedCopy(BaseModel):
+    """One of the copies that a guard asks about."""
+
+    event_id: str
+    original_start: str = Field(description="Of an instance of a series; empty for all others.")
+    copy_id: str
+    start: str | None = Field(description="When it begins: a date, or a time in UTC.")
+
+
+class AttentionDetails(BaseModel):
+    """What a confirmation would do: to how many copies, of how many in this direction, and to which of them."""
+
+    direction: Literal["a_to_b", "b_to_a"]
+    copies: int
+    out_of: int
+    examples: list[AffectedCopy]
+
+
+class Attention(Problem):
+    """Why a pair does not run, and what a confirmation would do where one is asked for."""
+
+    details: AttentionDetails | None
+
+
 class PairOut(BaseModel):
     id: str
     connection_a_id: str
@@ -83,7 +118,7 @@ class PairOut(BaseModel):
     mode: Literal["live", "test"]
     created_at: datetime
     resume_at: datetime | None
-    attention: Problem | None = Field(description="Why the status is `error` or `needs_attention`.")
+    attention: Attention | None = Field(description="Why the status is `error` or `needs_attention`.")
     removal: Literal["pending"] | None = Field(
         description="`pending` while the pair is being deleted and its copies are dealt with."
     )
@@ -102,6 +137,10 @@ class OperationOut(BaseModel):
     action: str = Field(description="`create`, `update`, `delete`, `adopt` or `skip`.")
     reason: str
     copy_id: str | None
+    latency_ms: int | None = Field(
+        description="From the stamp of the change in its own calendar to the answer to this write; null where it "
+        "was not measured."
+    )
 
 
 class SyncStarted(BaseModel):
@@ -121,6 +160,21 @@ class SyncResult(BaseModel):
     )
 
 
+class UndoResult(BaseModel):
+    success: bool
+    sync_id: str
+    undid: str | None = Field(description="The `sync_id` of the run that was undone.")
+    events_created: int = Field(description="Copies that it had deleted, and that are there again.")
+    events_deleted: int = Field(description="Copies that it had created, and that are gone.")
+    operations: list[OperationOut] = Field(
+        description="What was done; of a dry run, what it would have done."
+    )
+    not_undone: list[OperationOut] = Field(
+        description="What could not be brought back, such as what copies showed before they were updated."
+    )
+    error: Problem = Field(default_factory=omitted, description="Where `success` is false.")
+
+
 def pair_out(row: RowMapping, clock: timedelta) -> PairOut:
     """`clock` is how far the account's time is ahead of the one that is kept."""
     shown = {
@@ -128,6 +182,11 @@ def pair_out(row: RowMapping, clock: timedelta) -> PairOut:
         "options": options_out(row["sync_mode"], row["options"]),
         "resume_at": row["resume_at"] and row["resume_at"] + clock,
         "removal": "pending" if row["removal"] else None,
-        "attention": problem(row["attention_code"], row["attention_message"]),
+        "attention": _attention(row),
     }
     return PairOut.model_validate(shown)
+
+
+def _attention(row: RowMapping) -> dict[str, Any] | None:
+    told = problem(row["attention_code"], row["attention_message"])
+    return None if told is None else {**told.model_dump(), "details": row["attention_details"]}

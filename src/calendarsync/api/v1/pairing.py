@@ -13,7 +13,8 @@ from calendarsync.accounts.keys import Identity
 from calendarsync.api.conditional import Precondition
 from calendarsync.api.errors import conflict, invalid, not_found
 from calendarsync.api.services import Services
-from calendarsync.api.v1.pair_models import NewPair, PairChanges, TriggerRequest, pair_out
+from calendarsync.api.v1.one_pair import one_pair
+from calendarsync.api.v1.pair_models import NewPair, PairChanges, TriggerRequest, UndoRequest
 from calendarsync.api.v1.pair_options import title_problem
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.store import connections as connection_store
@@ -60,7 +61,7 @@ async def change(
     """The pair as it is then. Raises ApiError 404, 409, 412, 422."""
     async with services.db.write_as(caller.tenant) as connection:
         row = await get(connection, caller, pair_id, lock=True)
-        if_match.check(pair_out(row, caller.clock))
+        await _check_match(services, connection, caller, row, if_match)
         if row["removal"]:
             raise conflict(_BEING_REMOVED)
         values = _changed(services, caller, row, changes)
@@ -91,7 +92,8 @@ async def delete(
         await get(connection, caller, pair_id)
 
     async def judge(connection: AsyncConnection) -> None:
-        if_match.check(pair_out(await get(connection, caller, pair_id, lock=True), caller.clock))
+        row = await get(connection, caller, pair_id, lock=True)
+        await _check_match(services, connection, caller, row, if_match)
 
     await remove_pairs(services, caller, [pair_id], judge, keep_copies=keep_copies, abandon=abandon)
     async with services.db.read_as(caller.tenant) as connection:
@@ -119,9 +121,30 @@ async def trigger(
         )
     except LookupError:  # it went in this moment
         raise not_found("sync pair") from None
+    return ticket, await _report(services, ticket, wait=wait)
+
+
+async def undo(
+    services: Services, caller: Identity, pair_id: str, wanted: UndoRequest, *, wait: bool
+) -> tuple[Ticket, RunReport | None]:
+    """Pause the pair and take back its last run; as `trigger`. Raises ApiError 404, 409."""
+    async with services.db.read_as(caller.tenant) as connection:
+        row = await get(connection, caller, pair_id)
+    if row["removal"]:
+        raise conflict(_BEING_REMOVED)
+    try:
+        ticket = await services.runner.undo(
+            caller.tenant, pair_id, sync_id=wanted.sync_id, dry_run=wanted.dry_run
+        )
+    except LookupError:  # it went in this moment
+        raise not_found("sync pair") from None
+    return ticket, await _report(services, ticket, wait=wait)
+
+
+async def _report(services: Services, ticket: Ticket, *, wait: bool) -> RunReport | None:
     if wait:
         await services.wait_for([ticket])
-    return ticket, ticket.done.result() if wait and ticket.done.done() else None
+    return ticket.done.result() if wait and ticket.done.done() else None
 
 
 async def get(
@@ -132,6 +155,14 @@ async def get(
     if row is None:
         raise not_found("sync pair")
     return row
+
+
+async def _check_match(
+    services: Services, connection: AsyncConnection, caller: Identity, row: RowMapping, if_match: Precondition
+) -> None:
+    """Raises ApiError 412."""
+    if if_match.given:
+        if_match.check(await one_pair(connection, caller, row, services.now()))
 
 
 def _stored_options(before: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,7 +180,7 @@ def _changed(services: Services, caller: Identity, row: RowMapping, changes: Pai
         values["status"] = changes.status
         values.setdefault("resume_at", None)
         if changes.status == "active":
-            values |= {"attention_code": None, "attention_message": None}
+            values |= {"attention_code": None, "attention_message": None, "attention_details": None}
     if values.get("resume_at") is not None:
         if values.get("status", row["status"]) != "paused":
             raise invalid(("resume_at", "goes with the status paused"))

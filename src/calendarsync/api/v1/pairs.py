@@ -9,12 +9,13 @@ from fastapi.responses import JSONResponse
 
 from calendarsync.accounts.scopes import Scope
 from calendarsync.api.conditional import IfMatch
-from calendarsync.api.errors import invalid
+from calendarsync.api.errors import conflict, invalid
 from calendarsync.api.paging import PageParam, known_start
 from calendarsync.api.route import ApiRoute, Caller, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import pairing
 from calendarsync.api.v1.fields import PairId, Problem, Text
+from calendarsync.api.v1.one_pair import PairWithLatency, one_pair
 from calendarsync.api.v1.pair_models import (
     NewPair,
     OperationOut,
@@ -25,11 +26,17 @@ from calendarsync.api.v1.pair_models import (
     SyncResult,
     SyncStarted,
     TriggerRequest,
+    UndoRequest,
+    UndoResult,
     pair_out,
 )
 from calendarsync.api.v1.responses import CONFLICT, NOT_FOUND
 from calendarsync.store import pairs as store
-from calendarsync.sync.report import RunReport, RunStatus
+from calendarsync.sync.report import RunReport, RunStatus, Ticket
+
+Prefer = Annotated[
+    str | None, Header(description="`respond-async`: answer 202 at once.", examples=["respond-async"])
+]
 
 router = APIRouter(prefix="/sync-pairs", tags=["Sync pairs"], route_class=ApiRoute)
 
@@ -59,10 +66,11 @@ async def create_pair(services: ServicesParam, caller: Caller, body: NewPair, re
 
 
 @router.get("/{pair_id}", openapi_extra=needs(Scope.PAIRS_READ), responses=NOT_FOUND)
-async def get_pair(services: ServicesParam, caller: Caller, pair_id: PairId) -> PairOut:
-    """One pair, with the options in effect."""
+async def get_pair(services: ServicesParam, caller: Caller, pair_id: PairId) -> PairWithLatency:
+    """One pair, with the options in effect, and how soon it copies what changes."""
     async with services.db.read_as(caller.tenant) as connection:
-        return pair_out(await pairing.get(connection, caller, pair_id), caller.clock)
+        row = await pairing.get(connection, caller, pair_id)
+        return await one_pair(connection, caller, row, services.now())
 
 
 @router.patch("/{pair_id}", openapi_extra=needs(Scope.PAIRS_WRITE), responses={**NOT_FOUND, **CONFLICT})
@@ -122,9 +130,7 @@ async def trigger_pair(
     caller: Caller,
     pair_id: PairId,
     body: TriggerRequest | None = None,
-    prefer: Annotated[
-        str | None, Header(description="`respond-async`: answer 202 at once.", examples=["respond-async"])
-    ] = None,
+    prefer: Prefer = None,
 ) -> Response:
     """Sync now, and answer when it is done. 409 while the pair is paused.
 
@@ -132,19 +138,80 @@ async def trigger_pair(
     then there is no result.
     """
     wanted = body or TriggerRequest()
-    at_once = "respond-async" in [
-        part.strip().lower() for part in (prefer or "").replace(";", ",").split(",")
-    ]
-    if wanted.dry_run and at_once:
+    at_once = _at_once(prefer, dry_run=wanted.dry_run)
+    ticket, report = await pairing.trigger(services, caller, pair_id, wanted, wait=not at_once)
+    if report is None:
+        return _started(ticket, at_once=at_once)
+    result = _result(report, with_operations=wanted.dry_run)
+    return JSONResponse(result.model_dump(mode="json", exclude_unset=True))
+
+
+@router.post(
+    "/{pair_id}/undo",
+    openapi_extra=needs(Scope.PAIRS_WRITE),
+    response_model=UndoResult,
+    responses={
+        **NOT_FOUND,
+        **CONFLICT,
+        202: {"model": SyncStarted, "description": "It goes on; its log will have this `sync_id`."},
+    },
+)
+async def undo_pair(
+    *,
+    services: ServicesParam,
+    caller: Caller,
+    pair_id: PairId,
+    body: UndoRequest | None = None,
+    prefer: Prefer = None,
+) -> Response:
+    """Pause the pair and take back its last run: delete what it created, create again what it deleted.
+
+    The last run is the last one that wrote. 409 where the log names none.
+    """
+    wanted = body or UndoRequest()
+    at_once = _at_once(prefer, dry_run=wanted.dry_run)
+    ticket, report = await pairing.undo(services, caller, pair_id, wanted, wait=not at_once)
+    if report is None:
+        return _started(ticket, at_once=at_once)
+    if report.error is not None and report.error.code == "conflict":
+        raise conflict(report.error.message)
+    return JSONResponse(_undone(report).model_dump(mode="json", exclude_unset=True))
+
+
+def _at_once(prefer: str | None, *, dry_run: bool) -> bool:
+    asked = [part.strip().lower() for part in (prefer or "").replace(";", ",").split(",")]
+    if dry_run and "respond-async" in asked:
         raise invalid(
             ("dry_run", "cannot be combined with Prefer: respond-async; its result is in the answer alone")
         )
-    ticket, report = await pairing.trigger(services, caller, pair_id, wanted, wait=not at_once)
-    if report is None:
-        headers = {"Preference-Applied": "respond-async"} if at_once else None
-        return JSONResponse(SyncStarted(sync_id=ticket.sync_id).model_dump(), 202, headers)
-    result = _result(report, with_operations=wanted.dry_run)
-    return JSONResponse(result.model_dump(mode="json", exclude_unset=True))
+    return "respond-async" in asked
+
+
+def _started(ticket: Ticket, *, at_once: bool) -> Response:
+    headers = {"Preference-Applied": "respond-async"} if at_once else None
+    return JSONResponse(SyncStarted(sync_id=ticket.sync_id).model_dump(), 202, headers)
+
+
+def _undone(report: RunReport) -> UndoResult:
+    operations = [OperationOut.model_validate(each, from_attributes=True) for each in report.operations]
+    result = UndoResult(
+        success=report.status is not RunStatus.FAILED,
+        sync_id=report.sync_id,
+        undid=report.undid,
+        events_created=report.events_created,
+        events_deleted=report.events_deleted,
+        operations=[each for each in operations if each.action != "skip"],
+        not_undone=[each for each in operations if each.action == "skip"],
+    )
+    if report.status is RunStatus.FAILED:
+        result.error = _error(report)
+    return result
+
+
+def _error(report: RunReport) -> Problem:
+    if report.error is None:
+        return Problem(code="server_error", message="")
+    return Problem(code=report.error.code, message=report.error.message)
 
 
 def _result(report: RunReport, *, with_operations: bool) -> SyncResult:
@@ -157,10 +224,7 @@ def _result(report: RunReport, *, with_operations: bool) -> SyncResult:
         events_deleted=report.events_deleted,
     )
     if report.status is RunStatus.FAILED:
-        code, message = (
-            ("server_error", "") if report.error is None else (report.error.code, report.error.message)
-        )
-        result.error = Problem(code=code, message=message)
+        result.error = _error(report)
     if with_operations:
         result.operations = [
             OperationOut.model_validate(each, from_attributes=True) for each in report.operations

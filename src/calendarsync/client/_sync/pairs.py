@@ -20,8 +20,10 @@ from calendarsync.client.models import (
     SwitchResults,
     SyncMode,
     SyncPair,
+    SyncPairWithLatency,
     SyncResult,
     SyncStarted,
+    UndoResult,
     result_of_log,
 )
 from calendarsync.client.protocol import (
@@ -89,8 +91,8 @@ class SyncPairs:
         call = post("/sync-pairs/bulk", {"pairs": [*pairs]})
         return (self._transport.one(BulkResults, call)).results
 
-    def get(self, pair_id: str) -> SyncPair:
-        return self._transport.one(SyncPair, get(f"/sync-pairs/{part(pair_id)}"))
+    def get(self, pair_id: str) -> SyncPairWithLatency:
+        return self._transport.one(SyncPairWithLatency, get(f"/sync-pairs/{part(pair_id)}"))
 
     def update(
         self,
@@ -168,6 +170,19 @@ class SyncPairs:
         if dry_run:
             raise TimedOut("the dry run takes longer than the server waits, and its result is not kept")
         return result_of_log(self.wait(result_of(SyncStarted, call, response).sync_id, wait_seconds))
+
+    def undo(self, pair_id: str, *, sync_id: str | None = None, dry_run: bool = False) -> UndoResult:
+        """Pause the pair and take back its last run that wrote: what it created goes, what it deleted comes back.
+
+        `sync_id`: only if that was it. Raises Conflict where there is nothing to take back, or another run wrote
+        since; TimedOut where it takes longer than the server waits (25 s): it goes on, and its log tells.
+        """
+        body = fields(sync_id=sync_id, dry_run=dry_run)
+        call = post(f"/sync-pairs/{part(pair_id)}/undo", body)
+        response = self._transport.send(call)
+        if response.status_code == 202:
+            raise TimedOut("undoing takes longer than the server waits; the pair's log tells what came of it")
+        return result_of(UndoResult, call, response)
 
     def start(self, pair_id: str, *, full: bool = False, confirm: bool = False) -> SyncStarted:
         """Ask for a run and do not wait for it; see `trigger` and `wait`."""

@@ -28,10 +28,14 @@ from calendarsync.client.models.connections import (
 )
 from calendarsync.client.models.logs import Log, LogWithOperations, result_of_log
 from calendarsync.client.models.pairs import (
+    AffectedCopy,
+    Attention,
+    AttentionDetails,
     BulkError,
     BulkResult,
     BulkResults,
     Direction,
+    Latency,
     NewPair,
     Operation,
     Options,
@@ -40,8 +44,10 @@ from calendarsync.client.models.pairs import (
     SwitchResults,
     SyncMode,
     SyncPair,
+    SyncPairWithLatency,
     SyncResult,
     SyncStarted,
+    UndoResult,
 )
 from calendarsync.client.models.sandbox import (
     Attendee,
@@ -68,10 +74,13 @@ from calendarsync.client.models.webhooks import (
 
 __all__ = [
     "Account",
+    "AffectedCopy",
     "ApiKey",
     "ApiKeyWithSecret",
     "Attempt",
     "Attendee",
+    "Attention",
+    "AttentionDetails",
     "Authorization",
     "Availability",
     "BulkError",
@@ -93,6 +102,7 @@ __all__ = [
     "FaultKind",
     "Faults",
     "InstanceFields",
+    "Latency",
     "Limits",
     "Log",
     "LogWithOperations",
@@ -113,8 +123,10 @@ __all__ = [
     "Switched",
     "SyncMode",
     "SyncPair",
+    "SyncPairWithLatency",
     "SyncResult",
     "SyncStarted",
+    "UndoResult",
     "Usage",
     "Webhook",
     "WebhookFormat",

@@ -52,6 +52,30 @@ class Options(Model, frozen=True):
     relay: bool
 
 
+class AffectedCopy(Model, frozen=True):
+    """One of the copies that a guard asks about. `start`: a date, or a time in UTC."""
+
+    event_id: str
+    original_start: str
+    copy_id: str
+    start: str | None
+
+
+class AttentionDetails(Model, frozen=True):
+    """What a confirmation would do: to how many copies, of how many in this direction, and to which of them."""
+
+    direction: str
+    copies: int
+    out_of: int
+    examples: tuple[AffectedCopy, ...]
+
+
+class Attention(Problem, frozen=True):
+    """Why a pair does not run, and what a confirmation would do where one is asked for."""
+
+    details: AttentionDetails | None
+
+
 class SyncPair(Model, frozen=True):
     """Two connections that are kept in step. `status`: `active`, `paused`, `error` or `needs_attention`.
 
@@ -69,8 +93,21 @@ class SyncPair(Model, frozen=True):
     mode: str
     created_at: datetime
     resume_at: datetime | None
-    attention: Problem | None
+    attention: Attention | None
     removal: str | None
+
+
+class Latency(Model, frozen=True):
+    """How soon changes were copied of late: half of them within `p50_ms`, 95 of 100 within `p95_ms`."""
+
+    p50_ms: int
+    p95_ms: int
+    changes: int
+    since: datetime
+
+
+class SyncPairWithLatency(SyncPair, frozen=True):
+    latency: Latency | None
 
 
 class _PairOfMany(TypedDict):
@@ -125,7 +162,10 @@ class SwitchResults(Model, frozen=True):
 
 
 class Operation(Model, frozen=True):
-    """What was done, or not done, about one event. `original_start` is of an instance of a series, else empty."""
+    """What was done, or not done, about one event. `original_start` is of an instance of a series, else empty.
+
+    `latency_ms`: from the stamp of the change in its own calendar to the answer to this write, where it was measured.
+    """
 
     direction: str
     event_id: str
@@ -133,6 +173,23 @@ class Operation(Model, frozen=True):
     action: str
     reason: str
     copy_id: str | None
+    latency_ms: int | None
+
+
+class UndoResult(Model, frozen=True):
+    """What came of taking back a run. `undid` is its sync id; `error` stands where `success` is false.
+
+    `not_undone`: what could not be brought back, such as what copies showed before they were updated.
+    """
+
+    success: bool
+    sync_id: str
+    undid: str | None
+    events_created: int
+    events_deleted: int
+    operations: tuple[Operation, ...]
+    not_undone: tuple[Operation, ...]
+    error: Problem | None = None
 
 
 class SyncStarted(Model, frozen=True):

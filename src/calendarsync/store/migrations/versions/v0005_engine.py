@@ -1,4 +1,4 @@
-"""What filters, edits carried back, guards, explanations and latencies are remembered by."""
+"""What filters, edits carried back, guards, undoing, explanations and latencies are remembered by."""
 
 from __future__ import annotations
 
@@ -19,4 +19,7 @@ def upgrade() -> None:
     op.add_column("event_index", sa.Column("modified_at", _TIME, nullable=True))
     op.add_column("pairs", sa.Column("attention_details", sa.JSON(), nullable=True))
     op.add_column("links", sa.Column("copy_fields", sa.JSON(), nullable=True))
+    op.add_column("links", sa.Column("propagating", sa.String(length=64), nullable=True))
+    op.add_column("orders", sa.Column("undo", sa.String(length=40), nullable=True))
+    op.add_column("runs", sa.Column("undid", sa.String(length=40), nullable=True))
     op.add_column("operations", sa.Column("latency_ms", sa.Integer(), nullable=True))
