@@ -22,6 +22,8 @@ from calendarsync.store.tenancy import Tenant
 from tests.jobs.standin import LIFE, PROVIDER, StandIn, Watcher, grant, watcher
 from tests.testbed.memory_desk import MemoryDesk
 
+pytestmark = pytest.mark.rule(27)
+
 
 @pytest.fixture
 async def standin(at: MemoryDesk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:

@@ -27,6 +27,8 @@ from tests.testbed import installation
 from tests.testbed.events import event
 from tests.testbed.memory_desk import MemoryDesk
 
+pytestmark = pytest.mark.rule(27)
+
 
 @pytest.fixture
 async def here(at: MemoryDesk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watcher]:

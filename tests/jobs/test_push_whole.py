@@ -20,6 +20,8 @@ from tests.testbed.microsoft import Model as MicrosoftModel
 from tests.testbed.microsoft_keeper import MicrosoftKeeper
 from tests.testbed.pushed import Pushed, pushed
 
+pytestmark = pytest.mark.rule(27)
+
 PATIENCE_SECONDS = 90
 Keeper = GoogleKeeper | MicrosoftKeeper
 
