@@ -14,7 +14,7 @@ USER = """
 from typing import assert_type
 
 from calendarsync.client import AsyncCalendarSync, AsyncPaged, CalendarSync, Paged, UNCHANGED
-from calendarsync.client.models import Connection, Log, SyncPair, SyncResult
+from calendarsync.client.models import Connection, Log, SyncPairWithLatency, SyncResult
 
 
 def blocking(client: CalendarSync) -> None:
@@ -24,7 +24,7 @@ def blocking(client: CalendarSync) -> None:
     for connection in client.connections.list():
         assert_type(connection, Connection)
         assert_type(connection.email, str | None)
-    assert_type(client.sync_pairs.get("pair_1"), SyncPair)
+    assert_type(client.sync_pairs.get("pair_1"), SyncPairWithLatency)
     assert_type(client.sync_pairs.trigger("pair_1").success, bool)
     assert_type(client.logs.list().all(), list[Log])
     client.sync_pairs.update("pair_1", resume_at=None)
@@ -37,7 +37,7 @@ async def waiting(client: AsyncCalendarSync) -> None:
     assert_type(client.connections.list(), AsyncPaged[Connection])
     async for connection in client.connections.list():
         assert_type(connection, Connection)
-    assert_type(await client.sync_pairs.get("pair_1"), SyncPair)
+    assert_type(await client.sync_pairs.get("pair_1"), SyncPairWithLatency)
     assert_type(await client.sync_pairs.trigger("pair_1"), SyncResult)
     assert_type(await client.logs.list().all(), list[Log])
 """

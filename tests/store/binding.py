@@ -45,6 +45,7 @@ CALLER = frozenset(
         "idempotency",
         "keys",
         "logs",
+        "operations",
         "overview",
         "pairs",
         "people",

@@ -164,7 +164,7 @@ class SwitchResults(Model, frozen=True):
 class Operation(Model, frozen=True):
     """What was done, or not done, about one event. `original_start` is of an instance of a series, else empty.
 
-    `latency_ms`: from the stamp of the change in its own calendar to the answer to this write, where it was measured.
+    `latency_ms`: from the stamp of the change in its own calendar to the answer to this write, where measured.
     """
 
     direction: str
