@@ -10,10 +10,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
-from calendarsync.providers.base import Batch, Changed, IdTaken, Known, Reading, ResourceGone, Unavailable
-from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
+from calendarsync.providers.base import (
+    Batch,
+    Changed,
+    IdTaken,
+    Known,
+    Reading,
+    Refused,
+    ResourceGone,
+    Unavailable,
+)
+from calendarsync.providers.icalendar import NotAmendable, amend, read_resource, without_mark, write_copy
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
@@ -146,5 +156,20 @@ class MemoryCalendar:
 
         if resource_id not in self.store.resources:
             return None
+        await self._call(write)
+        return self._resource(resource_id)
+
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
+        def write() -> None:
+            if resource_id not in self.store.resources:
+                raise ResourceGone("gone")
+            etag, data = self.store.resources[resource_id]
+            if etag != version:
+                raise Changed("changed")
+            try:
+                self.store.put(resource_id, amend(data, changes, now=NOW))
+            except NotAmendable:
+                raise Refused("of another form") from None
+
         await self._call(write)
         return self._resource(resource_id)

@@ -30,7 +30,8 @@ class Link:
     the source's times at that moment, `holes` the keys (`moment_key`) of the instances that it leaves out.
     `respected` names instances that a person deleted in the copied series, as `original>start` in keys: one that
     the source moves elsewhere has another start, and comes back. `copy_fields` are keyed fingerprints of single
-    fields of the copy as first read back.
+    fields of the copy, by component, as they were written and first read back (`sync.fields`). `propagating` is the
+    copy whose edits are being carried into the source, as `copy_hash` would note it.
     """
 
     direction: Direction
@@ -50,6 +51,7 @@ class Link:
     holes: tuple[str, ...] = ()
     respected: tuple[str, ...] = ()
     copy_fields: Mapping[str, str] | None = None
+    propagating: str | None = None
     id: int | None = None
 
     @property

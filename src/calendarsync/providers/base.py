@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Protocol
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.rules import Window
@@ -208,3 +209,10 @@ class Calendar(Protocol):
 
     async def unmark(self, resource_id: str, version: str | None) -> Resource | None:
         """Take our property off a copy and leave all else; None where it is gone. Raises Changed, Refused."""
+
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
+        """Change an event that is not ours and is at `version`: what is named, and nothing else (rule 17).
+
+        Each component is named once. Nobody gets a mail. Raises Changed, ResourceGone; Refused, with nothing
+        changed, where the provider or the form of the event does not allow it.
+        """

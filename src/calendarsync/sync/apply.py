@@ -26,10 +26,12 @@ from calendarsync.providers.base import (
     Unavailable,
 )
 from calendarsync.store import index, links
-from calendarsync.store.schedule import ConnectionRecord
-from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Update, Write
+from calendarsync.store.schedule import ConnectionRecord, load_uses
+from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Propagate, Update, Write
 from calendarsync.sync.board import DEFECT, tried_hash
+from calendarsync.sync.fields import Fields
 from calendarsync.sync.hold import Hold
+from calendarsync.sync.propagator import Propagator
 from calendarsync.sync.refresh import Contents
 from calendarsync.sync.render import needs_contents, render
 from calendarsync.sync.report import Operation
@@ -109,10 +111,11 @@ class Applier:
     async def apply(self, plan: FlowPlan) -> Outcome:
         """Write all of the plan. Provider errors come back in the outcome; others, ClaimLost too, are raised."""
         await self._note_intentions(plan)
-        free = [write for write in plan.writes if write.after is None]
+        writes = await self._propagate(plan.writes)
+        free = [write for write in writes if write.after is None]
         await self._write_all(sorted(free, key=lambda write: isinstance(write, Delete)))
         for kind in (Create, Delete):
-            after = [write for write in plan.writes if write.after is not None and isinstance(write, kind)]
+            after = [write for write in writes if write.after is not None and isinstance(write, kind)]
             await self._write_all([write for write in after if write.after not in self._incomplete])
         if self._outages and not self._outcome.operations:
             self._blame(self._outages[-1], self._target)
@@ -131,6 +134,22 @@ class Applier:
         for keep in plan.keeps:
             if keep.reason:
                 self._log(keep.link, keep.action, keep.reason)
+
+    async def _propagate(self, writes: Sequence[Write]) -> Sequence[Write]:
+        """Carry the edits that travel; what is left to be written."""
+        edited = [write for write in writes if isinstance(write, Propagate)]
+        if not edited:
+            return writes
+        propagator = Propagator(
+            self._fingerprinter,
+            self._hold,
+            self._flow,
+            source=self._source,
+            target=self._target,
+            outcome=self._outcome,
+        )
+        instead = await propagator.carry(edited)
+        return [*instead, *(write for write in writes if not isinstance(write, Propagate))]
 
     async def _write_all(self, writes: Sequence[Write]) -> None:
         self._waiting.extend(writes)
@@ -244,13 +263,26 @@ class Applier:
             return write, None
         if isinstance(write, Update):
             copy = self._render(write, contents)
-            return write, await calendar.update(write.copy.id, write.copy.version, copy)
+            written = await calendar.update(write.copy.id, write.copy.version, copy)
+            return self._with_fields(write, copy, written), written
         for _ in range(_DEAD_IDS):
+            copy = self._render(write, contents)
             try:
-                return write, await self._create(self._render(write, contents))
+                written = await self._create(copy)
             except IdDead:
                 write = await self._move_on(write)
-        return write, await self._create(self._render(write, contents))
+            else:
+                return self._with_fields(write, copy, written), written
+        copy = self._render(write, contents)
+        written = await self._create(copy)
+        return self._with_fields(write, copy, written), written
+
+    def _with_fields(self, write: Create, copy: Copy, written: Resource) -> Create:
+        """A block says nothing that could travel back into its source."""
+        if not needs_contents(write.wanted):
+            return write
+        noted = Fields(self._fingerprinter, self._flow.target_floating).noted(copy, written)
+        return replace(write, link=replace(write.link, copy_fields=noted))
 
     async def _create(self, copy: Copy) -> Resource:
         """Raises Refused where the calendar shows the copy by another id than ours, and takes it back.
@@ -301,8 +333,15 @@ class Applier:
         target = self._target.connection.id
         async with self._hold.write() as db:
             version = await index.next_version(db, target)
+            uses = await load_uses(db, target)
             await index.store_resources(
-                db, target, written, self._fingerprinter, version, now=self._hold.db.now()
+                db,
+                target,
+                written,
+                self._fingerprinter,
+                version,
+                now=self._hold.db.now(),
+                filters=uses.filters,
             )
             await index.remove_resources(db, target, removed)
             await links.save_links(db, self._pair_id, [link for link, stays in finished if link and stays])
@@ -351,7 +390,7 @@ class Applier:
         )
 
 
-_OF_SOURCE = frozenset({"new", "source_changed", "source_moved", "wanted_again", "unanswered"})
+_OF_SOURCE = frozenset({"new", "source_changed", "source_moved", "wanted_again", "unanswered_write"})
 _LONGEST_MS = 2**31 - 1  # of the column
 _MS = timedelta(milliseconds=1)
 

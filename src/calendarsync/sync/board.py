@@ -89,6 +89,8 @@ class Board:
             holes=wanted.holes,
             rules_version=self.rules_version,
             source_uid=wanted.entry.uid,
+            copy_fields=None,
+            propagating=None,
         )
 
     def surviving_twin(self, wanted: Wanted, linked_id: str | None) -> Entry | None:

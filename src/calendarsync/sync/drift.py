@@ -9,8 +9,10 @@ from calendarsync.domain.event import Status
 from calendarsync.domain.link import Link
 from calendarsync.domain.rules import OnCopyEdited
 from calendarsync.domain.times import moment_key
-from calendarsync.sync.actions import Update
+from calendarsync.sync.actions import Propagate, Update
 from calendarsync.sync.board import Board
+from calendarsync.sync.edits import NotCarriedError
+from calendarsync.sync.propagation import edits_of
 from calendarsync.sync.shape import Wanted
 
 MAX_RESTORES = 2
@@ -25,14 +27,23 @@ def bring_in_line(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None
     if lost:
         _respect_instances(board, wanted, link, copy, lost)
     elif link.written_hash != wanted.written_hash:
-        rules_changed = link.rules_version is not None and link.rules_version != board.rules_version
-        adopt_or_update(board, wanted, link, copy, "rules_changed" if rules_changed else "source_changed")
+        if edited and _propagates(board) and link.propagating == current:
+            _propagate(board, wanted, link, copy)
+        else:
+            adopt_or_update(board, wanted, link, copy, _what_changed(board, link, edited=edited))
     elif written_since and (link.restores < MAX_RESTORES or link.copy_hash != current):
-        _restore(board, wanted, link, copy, "unanswered")
+        _restore(board, wanted, link, copy, "unanswered_write")
     elif edited:
         _answer_edit(board, wanted, link, copy)
     else:
         _settle(board, wanted, link if written_since else replace(link, restores=0))
+
+
+def _what_changed(board: Board, link: Link, *, edited: bool) -> str:
+    if edited and _propagates(board):
+        return "both_changed"  # the source wins (rule 17)
+    rules_changed = link.rules_version is not None and link.rules_version != board.rules_version
+    return "rules_changed" if rules_changed else "source_changed"
 
 
 def mend(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
@@ -81,13 +92,33 @@ def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
     """A person, or the provider, changed the copy (rule 17)."""
     if board.rules.on_copy_edited is OnCopyEdited.KEEP:
         board.keep(replace(link, copy_hash=copy.meaning(board.fingerprinter)), "skip", "copy_edit_kept")
+    elif _propagates(board) and link.restores < MAX_RESTORES:
+        _propagate(board, wanted, link, copy)
     else:
         _restore(board, wanted, link, copy, "copy_edited")
 
 
+def _propagates(board: Board) -> bool:
+    return board.rules.on_copy_edited is OnCopyEdited.PROPAGATE
+
+
+def _propagate(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
+    try:
+        edits = edits_of(board, wanted, link, copy)
+    except NotCarriedError as error:
+        _restore(board, wanted, link, copy, error.reason)
+        return
+    if not edits:
+        _restore(board, wanted, link, copy, "copy_edited")
+        return
+    resumes = link.propagating == copy.meaning(board.fingerprinter)
+    restored = replace(board.as_written(link, wanted), restores=link.restores + 1)
+    board.write(Propagate(wanted, restored, "copy_edited", copy, edits, link, resumes))
+
+
 def _restore(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
     if link.restores >= MAX_RESTORES:
-        accepted = replace(link, copy_hash=copy.meaning(board.fingerprinter))
+        accepted = replace(link, copy_hash=copy.meaning(board.fingerprinter), copy_fields=None)
         board.keep(accepted, "skip", "rewritten_by_provider")
     else:
         restored = replace(board.as_written(link, wanted), restores=link.restores + 1)

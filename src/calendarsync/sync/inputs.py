@@ -130,6 +130,7 @@ async def load_flows(
                 program=tools.program,
                 adopt_foreign=adopt_foreign,
                 withdrawn=direction not in asked,
+                amendable=source.record.provider != "ics" and not source.record.read_only,
             )
         )
     return flows

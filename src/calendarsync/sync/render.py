@@ -40,17 +40,20 @@ def render(
 def _component(part: Part, rules: Rules, contents: Mapping[str, Content]) -> CopyComponent:
     if part.detail is Detail.BLOCKER:
         return replace(part.skeleton, title=rules.block_title)
-    content = contents.get(part.original, Content())
-    return replace(
-        part.skeleton,
-        title=rules.effective_title.replace(TITLE_PLACEHOLDER, content.title),
-        description=_description(content, rules),
-        location=content.location,
-    )
+    shown = shown_texts(contents.get(part.original, Content()), rules)
+    return replace(part.skeleton, title=shown.title, description=shown.description, location=shown.location)
 
 
-def _description(content: Content, rules: Rules) -> str:
+def shown_texts(content: Content, rules: Rules) -> Content:
+    """What a copy shows of its source's texts."""
+    people = people_in_description(content, rules)
+    described = "\n\n".join(filter(None, (content.description, people)))
+    title = rules.effective_title.replace(TITLE_PLACEHOLDER, content.title)
+    return Content(title, described, content.location)
+
+
+def people_in_description(content: Content, rules: Rules) -> str:
+    """The list of attendees that a copy's description ends in; empty where it has none."""
     if not rules.attendees_in_description or not content.attendees:
-        return content.description
-    people = "\n".join(("Attendees:", *(f"- {name}" for name in content.attendees)))
-    return f"{content.description}\n\n{people}" if content.description else people
+        return ""
+    return "\n".join(("Attendees:", *(f"- {name}" for name in content.attendees)))

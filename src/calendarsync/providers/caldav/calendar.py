@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.net import BasicCredentials, HttpClient, Response
@@ -21,6 +22,7 @@ from calendarsync.providers.base import (
     IdTaken,
     Known,
     Reading,
+    Refused,
     ResourceGone,
     Unreachable,
 )
@@ -42,7 +44,7 @@ from calendarsync.providers.caldav.writing import (
 )
 from calendarsync.providers.caldav.xml import Row, propfind
 from calendarsync.providers.concurrency import streamed
-from calendarsync.providers.icalendar import read_resource, without_mark, write_copy
+from calendarsync.providers.icalendar import NotAmendable, amend, read_resource, without_mark, write_copy
 
 BATCHES_AT_ONCE = 3
 _CALENDAR_TYPE = {"Content-Type": "text/calendar; charset=utf-8"}
@@ -210,6 +212,25 @@ class CalDavCalendar:
         answer = await self._put_over(resource_id, current.etag, [data])
         return None if answer is None else await self._written(resource_id, *answer)
 
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
+        """GET, for an answer in XML would not show every byte; change, PUT with If-Match."""
+        current = await self._fetcher.get(resource_id)
+        if current is None:
+            await self._privileges()  # or is it the calendar that is gone?
+            raise ResourceGone("The event is no longer there.")
+        if None not in (version, current.etag) and _opaque(version) != _opaque(current.etag):
+            raise _changed()
+        if current.problem is not None:
+            raise Refused("The event cannot be read.")
+        try:
+            data = await asyncio.to_thread(amend, current.content, changes, now=self._now())
+        except NotAmendable:
+            raise Refused("The event has a form in which this cannot be changed.") from None
+        answer = await self._put_over(resource_id, version or current.etag, [data])
+        if answer is None:
+            raise ResourceGone("The event is no longer there.")
+        return await self._written(resource_id, *answer)
+
     def _spellings(self, copy: Copy) -> list[bytes]:
         return [write_copy(each, now=self._now()) for each in quirks.spellings(copy, self._url)]
 
@@ -319,6 +340,11 @@ def _batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
 def _if_match(version: str | None) -> dict[str, str]:
     """Never `If-Match: *`: iCloud reads it the wrong way round."""
     return {"If-Match": version} if version is not None else {}
+
+
+def _opaque(etag: str | None) -> str:
+    """For a weak comparison (RFC 9110 section 8.8.3.2): there are servers that answer GET with a weak ETag."""
+    return (etag or "").removeprefix("W/")
 
 
 def _taken() -> IdTaken:

@@ -50,6 +50,14 @@ class Fetcher:
         """How a resource is asked for of which only the id is known."""
         return Entry(resource_id, encode(self._path + resource_id), None)
 
+    async def get(self, resource_id: str) -> Data | None:
+        """One resource byte for byte; None where it is gone. Raises what any other failure means."""
+        entry = self.entry(resource_id)
+        answer = await self._get(entry)
+        if answer is not None and answer.status not in (200, 404, 410):
+            raise meaning(answer)
+        return _data(entry, answer)
+
     async def fetch(self, entries: Sequence[Entry]) -> list[Data]:
         """At most a batch of resources; those that are gone are left out.
 

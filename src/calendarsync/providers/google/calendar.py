@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Batch, Known, Reading
 from calendarsync.providers.google import errors
+from calendarsync.providers.google.amending import Amender
 from calendarsync.providers.google.batching import BATCH
 from calendarsync.providers.google.event import Event, etag_of, is_of_series
 from calendarsync.providers.google.events import Events
@@ -50,6 +52,7 @@ class GoogleCalendar:
         self._fetcher = Fetcher(self._events)
         self._results = Results(self._events)
         self._series = SeriesWriter(self._events, self._fetcher, self._results)
+        self._amender = Amender(self._events, self._fetcher, self._results)
         self._owner = owner
 
     @property
@@ -123,6 +126,10 @@ class GoogleCalendar:
             await self._results.updated(text(row, "id"), answer)
         found = await self._fetcher.fetch([resource_id])
         return self._resource(found[0]) if found else None
+
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
+        """events.patch with If-Match; of a series its instances and itself, each for itself."""
+        return self._resource(await self._amender.amend(resource_id, version, changes))
 
     async def _at(self, resource_id: str, version: str | None) -> Event | None:
         """The event, which has to be at this version; None where it is gone. Raises Changed."""

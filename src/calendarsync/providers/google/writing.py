@@ -134,5 +134,9 @@ def _busy(component: CopyComponent) -> Body:
 
 def _texts(component: CopyComponent) -> Body:
     given = (component.title, component.description, component.location)
-    cleaned = (_NOT_TEXT.sub("", text) for text in given)
-    return dict(zip(("summary", "description", "location"), cleaned, strict=True))
+    return dict(zip(("summary", "description", "location"), map(cleaned, given), strict=True))
+
+
+def cleaned(text: str) -> str:
+    """Without what Google does not store."""
+    return _NOT_TEXT.sub("", text)

@@ -1,10 +1,11 @@
 """The iCalendar codec (RFC 5545): resources read, copies written.
 
 `lines` knows the form (folding, content lines, nesting), `values` the value types, `zones` VTIMEZONEs, `read`
-and `write` the meaning, `recurrence_lines` the recurrence of an event that is sent as JSON, `feed` whole calendars
-in one file, `quirks` what vendors do differently.
+and `write` the meaning, `amend` changes what others wrote, `recurrence_lines` the recurrence of an event that is
+sent as JSON, `feed` whole calendars in one file, `quirks` what vendors do differently.
 """
 
+from calendarsync.providers.icalendar.amend import NotAmendable, amend
 from calendarsync.providers.icalendar.feed import Feed, FeedError, NoCalendarError, read_feed
 from calendarsync.providers.icalendar.read import read_resource
 from calendarsync.providers.icalendar.recurrence_lines import RecurrenceLineError, read_recurrence
@@ -20,7 +21,9 @@ __all__ = [
     "Feed",
     "FeedError",
     "NoCalendarError",
+    "NotAmendable",
     "RecurrenceLineError",
+    "amend",
     "read_feed",
     "read_recurrence",
     "read_resource",

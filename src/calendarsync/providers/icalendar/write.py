@@ -41,12 +41,12 @@ def write_copy(copy: Copy, *, now: datetime) -> bytes:
     for component in components:
         lines += _event(copy, component, now)
     lines.append("END:VCALENDAR")
-    return b"".join(_folded(line) for line in lines)
+    return b"".join(folded(line) for line in lines)
 
 
 def _event(copy: Copy, component: CopyComponent, now: datetime) -> Iterator[str]:
     yield "BEGIN:VEVENT"
-    yield f"UID:{_text(copy.id)}"
+    yield f"UID:{escaped(copy.id)}"
     yield f"DTSTAMP:{write_local(now.astimezone(UTC))}Z"
     yield _time("DTSTART", component.start)
     yield _end(component)
@@ -54,20 +54,20 @@ def _event(copy: Copy, component: CopyComponent, now: datetime) -> Iterator[str]
         yield _time("RECURRENCE-ID", _named(component.recurrence_id, copy.master.start))
     if component.recurrence is not None:
         yield from write_recurrence(component.recurrence, component.start)
-    yield f"SUMMARY:{_text(component.title)}"
+    yield f"SUMMARY:{escaped(component.title)}"
     if component.description:
-        yield f"DESCRIPTION:{_text(component.description)}"
+        yield f"DESCRIPTION:{escaped(component.description)}"
     if component.location:
-        yield f"LOCATION:{_text(component.location)}"
+        yield f"LOCATION:{escaped(component.location)}"
     yield f"STATUS:{'TENTATIVE' if component.tentative else 'CONFIRMED'}"
     yield f"TRANSP:{'TRANSPARENT' if component.transparent else 'OPAQUE'}"
     yield f"CLASS:{component.visibility.value.upper()}"
     if copy.color is not None and _COLOR.fullmatch(copy.color):
         yield f"COLOR:{copy.color}"
-    yield f"{MARK_PROPERTY}:{_text(copy.mark)}"
+    yield f"{MARK_PROPERTY}:{escaped(copy.mark)}"
     for minutes in copy.reminders:
         yield from ("BEGIN:VALARM", "ACTION:DISPLAY", f"TRIGGER:-PT{minutes}M")
-        yield from (f"DESCRIPTION:{_text(component.title)}", "END:VALARM")
+        yield from (f"DESCRIPTION:{escaped(component.title)}", "END:VALARM")
     yield "END:VEVENT"
 
 
@@ -195,12 +195,12 @@ def _years(components: tuple[CopyComponent, ...]) -> tuple[int, int]:
     return min(years), min(max(years) + 1, 9800)
 
 
-def _text(value: str) -> str:
+def escaped(value: str) -> str:
     """A TEXT value, without control characters. icalendar's own escaping turns `C:\\New` into two lines."""
     return _CONTROLS.sub("", _BREAKS.sub("\n", value)).translate(_ESCAPES)
 
 
-def _folded(line: str) -> bytes:
+def folded(line: str) -> bytes:
     """The line in parts of at most 75 octets, no character divided (RFC 5545 section 3.1)."""
     data = line.encode()
     if len(data) <= _LIMIT:

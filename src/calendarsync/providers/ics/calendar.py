@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NoReturn
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -110,6 +111,9 @@ class IcsCalendar:
         _refuse()
 
     async def unmark(self, resource_id: str, version: str | None) -> Resource | None:
+        _refuse()
+
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
         _refuse()
 
     async def _get(self, validators: Mapping[str, str]) -> Response | None:

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.domain.rules import Window
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import Batch, Known, Reading, Unavailable
 from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
+from calendarsync.providers.microsoft.amending import Amender
 from calendarsync.providers.microsoft.batching import BATCH_SIZE, Batcher
 from calendarsync.providers.microsoft.delta import Cursor, DeltaReader, LostTokenError, span_for
 from calendarsync.providers.microsoft.event_writer import EventWriter
@@ -52,6 +54,7 @@ class MicrosoftCalendar:
         membership = Membership(batcher, self._places)
         self._reader = EventReader(batcher, self._places, membership, owner)
         self._writer = EventWriter(batcher, self._places, membership)
+        self._amender = Amender(batcher, self._places, self._writer)
         self._owner = owner
         self._now = now
         self._window = window
@@ -121,6 +124,10 @@ class MicrosoftCalendar:
         """Our property is emptied. The transactionId stays for good: no request can change it (resources/event)."""
         stored = await self._writer.unmark(resource_id, version)
         return None if stored is None else self._resource(stored, None)
+
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
+        """Read, compare, PATCH what changes."""
+        return self._resource(await self._amender.amend(resource_id, version, changes), None)
 
     def _resource(self, stored: Stored, mark: str | None) -> Resource:
         return resource_of(stored, mark, self._owner)

@@ -91,7 +91,7 @@ class EventWriter:
         except Refused:
             await self._batcher.send(Request("DELETE", self._places.event(event_id)))
             raise
-        return await self._series(event_id)
+        return await self.series(event_id)
 
     async def update(self, resource_id: str, version: str | None, copy: Copy) -> Stored:
         """Raises Changed, ResourceGone, Refused."""
@@ -115,9 +115,9 @@ class EventWriter:
         if work:
             first = [self._change(resource_id, {**_draft_of(copy), **changes})] if changes else []
             await self._in_order([*first, *work, self._marking(resource_id, copy.mark)])
-            return await self._series(resource_id)
+            return await self.series(resource_id)
         written = await self._patch(resource_id, {**changes, **writing.mark_field(copy.mark)})
-        return await self._series(resource_id) if written.is_series else written
+        return await self.series(resource_id) if written.is_series else written
 
     def _beginning(self, stored: Stored, copy: Copy, wanted: Body, changes: Body) -> list[Body]:
         """What makes Graph drop the exceptions of a series, where they have to go or will go.
@@ -149,7 +149,7 @@ class EventWriter:
             written = await self._patch(resource_id, writing.mark_field(""))
         except ResourceGone:
             return None
-        return await self._series(resource_id) if stored.is_series else written
+        return await self.series(resource_id) if stored.is_series else written
 
     async def standing(self, resource_id: str, version: str | None) -> Stored | None:
         """The event, which must be at this version and nobody's but its owner's; None where it is gone.
@@ -162,7 +162,7 @@ class EventWriter:
         if version is not None and stored.version != version:
             raise Changed("The event was changed meanwhile.")
         if any(event.get("attendees") for event in (stored.event, *stored.exceptions)):
-            raise Refused("People were invited to this copy: any change to it would send them mail.")
+            raise Refused("People were invited to this event: any change to it would send them mail.")
         return stored
 
     async def _read(self, resource_id: str, version: str | None) -> Stored | None:
@@ -175,7 +175,7 @@ class EventWriter:
         if not answer.ok:
             raise refusal(answer)
         if kind_of(answer.data) == "seriesmaster" and not series:
-            return await self._series(resource_id)
+            return await self.series(resource_id)
         return Stored.of(answer.data)
 
     async def check_calendar(self) -> None:
@@ -233,7 +233,8 @@ class EventWriter:
             raise ResourceGone("The event is no longer there.")
         return stored
 
-    async def _series(self, event_id: str) -> Stored:
+    async def series(self, event_id: str) -> Stored:
+        """A series with its exceptions, which has to be there."""
         answer = await self._batcher.send(Request("GET", self._places.series(event_id)))
         if not answer.ok:
             raise refusal(answer)

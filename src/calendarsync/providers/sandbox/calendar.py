@@ -15,6 +15,7 @@ from dataclasses import replace
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.domain.amendment import Change
 from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Resource
 from calendarsync.providers.base import (
@@ -127,6 +128,13 @@ class SandboxCalendar:
         async with self._writing() as db:
             there = await self._at(db, resource_id, version)
             return None if there is None else await self._put(db, replace(there, mark=None))
+
+    async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
+        async with self._writing() as db:
+            there = await self._at(db, resource_id, version)
+            if there is None:
+                raise ResourceGone("The event is no longer there.")
+            return await self._put(db, there.amended(changes))
 
     async def _ask(self, *, with_token: bool = False) -> RowMapping:
         """One request: it meets a fault if one waits for it, else the calendar as it is now answers."""

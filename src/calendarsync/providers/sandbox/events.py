@@ -6,15 +6,17 @@ way; the texts and the people stand beside them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import RowMapping
 
+from calendarsync.domain.amendment import Change, Times
 from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status
+from calendarsync.providers.base import Refused
 from calendarsync.providers.stamps import newest
 from calendarsync.store.index import component_of, shape_of
 
@@ -104,6 +106,18 @@ class Event:
             color=copy.color,
         )
 
+    def amended(self, changes: Sequence[Change]) -> Event:
+        """With these changes; an instance that is none yet is what the series says of it."""
+        master, overrides = self.master, {part.component.recurrence_id: part for part in self.overrides}
+        for change in changes:
+            if change.original is None:
+                master = _amended(master, change)
+                continue
+            part = overrides.get(change.original) or _instance(self.master, change)
+            overrides[change.original] = _amended(part, change)
+        ordered = sorted(overrides.values(), key=lambda part: part.component.original)
+        return replace(self, master=master, overrides=tuple(ordered))
+
     def resource(self, owner: frozenset[str]) -> Resource:
         """As the engine sees it. `owner`: lower-case addresses whose responses are the calendar owner's."""
         components = [_with_people(part, owner) for part in self.parts]
@@ -135,6 +149,29 @@ def _with_people(part: Part, owner: frozenset[str]) -> Component:
         has_attendees=bool(part.attendees),
         organized_by_owner=None if part.attendees else True,
     )
+
+
+def _amended(part: Part, change: Change) -> Part:
+    component = part.component if change.times is None else _moved(part.component, change.times)
+    texts = change.texts
+    return replace(
+        part,
+        component=component,
+        title=texts.get("title", part.title),
+        description=texts.get("description", part.description),
+        location=texts.get("location", part.location),
+    )
+
+
+def _instance(master: Part, change: Change) -> Part:
+    if change.usual is None:
+        raise Refused("The series has no such instance.")
+    component = replace(master.component, recurrence_id=change.original, recurrence=None)
+    return replace(master, component=_moved(component, change.usual))
+
+
+def _moved(component: Component, times: Times) -> Component:
+    return replace(component, start=written(times.start), end=written(times.end), duration=None)
 
 
 def _part_data(part: Part) -> dict[str, Any]:
