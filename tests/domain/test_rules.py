@@ -82,6 +82,14 @@ def test_every_option_tells_in_the_version_and_those_of_the_look_in_the_look() -
         "color": "teal",
         "reminders": [5],
         "timezone": "Asia/Tokyo",
+        "on_copy_edited": "keep",
+        "on_copy_deleted": "restore",
+        "relay": True,
+        "only_between": {"weekdays": ["MO"], "from": "09:00", "to": "17:00", "timezone": "Asia/Tokyo"},
+        "title_contains": ["x"],
+        "title_excludes": ["x"],
+        "categories": ["x"],
+        "min_minutes": 5,
     }
     assert options.keys() == BLOCKER.options().keys()
     look = {"title", "attendees_in_description", "color", "reminders"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from calendarsync.domain.event import Component, Problem, master_of
@@ -13,10 +13,11 @@ from calendarsync.domain.origin import Mark, MarkKind
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A resource in the index. The hashes are keyed by a component's `original`.
+    """A resource in the index. Hashes and verdicts are keyed by a component's `original`.
 
     `stray`: it carries a mark that was written onto another event (rule 1). `seen` is since when it is in the
-    index, and `modified` when its provider says that it was last changed; None where that is not known.
+    index, and `modified` when its provider says that it was last changed; None where that is not known. `verdicts` are what
+    text filters say of its contents, by their signatures.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Entry:
     stray: bool = False
     seen: datetime | None = None
     modified: datetime | None = None
+    verdicts: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
 
     @property
     def master(self) -> Component | None:
@@ -47,9 +49,9 @@ class Entry:
 
 # What the owner's addresses decide may become known later.
 _MEANT = [
-    field.name
-    for field in fields(Component)
-    if field.name not in {"response", "organized_by_owner", "has_attendees"}
+    each.name
+    for each in fields(Component)
+    if each.name not in {"response", "organized_by_owner", "has_attendees"}
 ]
 
 

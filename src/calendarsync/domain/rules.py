@@ -1,14 +1,15 @@
-"""A pair's rules: which events are copied, and how much of them (SEMANTICS rules 2, 6, 7, 9, 10 and 17)."""
+"""A pair's rules: which events are copied, and how much of them (SEMANTICS rules 2, 6 to 10 and 17)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from calendarsync.domain.event import Component, EventType, Response, Status, Visibility
+from calendarsync.domain.event import Component, EventTime, EventType, Response, Status, Visibility
+from calendarsync.domain.filters import Hours, TextField, TextFilter, is_shorter
 from calendarsync.domain.fingerprint import Fingerprinter
 
 TITLE_PLACEHOLDER = "{title}"
@@ -75,13 +76,20 @@ class Rules:
     on_copy_edited: OnCopyEdited = OnCopyEdited.RESTORE
     on_copy_deleted: OnCopyDeleted = OnCopyDeleted.RESPECT
     relay: bool = False
+    only_between: Hours | None = None
+    title_contains: tuple[str, ...] = ()
+    title_excludes: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    min_minutes: int = 0
 
     @classmethod
     def from_options(cls, sync_mode: str, options: Mapping[str, Any]) -> Rules:
         """From options that were validated before. Raises TypeError on a name that is no option."""
         given = dict(options)
-        if "reminders" in given:
-            given["reminders"] = tuple(given["reminders"])
+        for name in _LISTS & given.keys():
+            given[name] = tuple(given[name])
+        if given.get("only_between") is not None:
+            given["only_between"] = Hours.from_option(given["only_between"])
         for name, kind in _CHOICES.items():
             if name in given:
                 given[name] = kind(given[name])
@@ -90,7 +98,9 @@ class Rules:
     def options(self) -> dict[str, Any]:
         """Every option by name, defaults included, as the API shows them."""
         values = {name: getattr(self, name) for name in _OPTIONS}
-        return {**values, "reminders": list(self.reminders), "title": self.effective_title}
+        hours = None if self.only_between is None else self.only_between.option()
+        lists = {name: list(values[name]) for name in _LISTS}
+        return {**values, **lists, "only_between": hours, "title": self.effective_title}
 
     @property
     def effective_title(self) -> str:
@@ -158,12 +168,59 @@ class Rules:
         )
         return next((reason for reason, applies in reasons if applies), None)
 
+    @property
+    def text_filters(self) -> tuple[TextFilter, ...]:
+        """Each filter that an event's texts are needed for (rule 8)."""
+        return tuple(
+            each for each in (self._title_wanted, self._title_unwanted, self._category_wanted) if each
+        )
+
+    def why_not_texts(self, matches: Callable[[TextFilter], bool]) -> str | None:
+        """The same for what the texts of an event decide. `matches` tells what a filter says of them (rule 8)."""
+        reasons = (
+            ("title_not_matching", self._title_wanted, False),
+            ("title_excluded", self._title_unwanted, True),
+            ("category_not_matching", self._category_wanted, False),
+        )
+        return next(
+            (
+                reason
+                for reason, text_filter, against in reasons
+                if text_filter is not None and matches(text_filter) is against
+            ),
+            None,
+        )
+
+    @property
+    def filters_times(self) -> bool:
+        """Whether `why_not_times` may ever give a reason."""
+        return self.only_between is not None or self.min_minutes > 0
+
+    def why_not_times(self, start: EventTime, end: EventTime, floating: str) -> str | None:
+        """The same for when one instance is (rule 8). Floating times are read in the zone `floating`."""
+        if self.only_between is not None and not self.only_between.touch(start, end, floating):
+            return "outside_hours"
+        return "too_short" if is_shorter(start, end, self.min_minutes, floating) else None
+
+    @property
+    def _title_wanted(self) -> TextFilter | None:
+        return TextFilter.of(TextField.TITLE, self.title_contains) if self.title_contains else None
+
+    @property
+    def _title_unwanted(self) -> TextFilter | None:
+        return TextFilter.of(TextField.TITLE, self.title_excludes) if self.title_excludes else None
+
+    @property
+    def _category_wanted(self) -> TextFilter | None:
+        return TextFilter.of(TextField.CATEGORIES, self.categories) if self.categories else None
+
 
 _CHOICES: Mapping[str, type[StrEnum]] = {
     "private_events": PrivateEvents,
     "on_copy_edited": OnCopyEdited,
     "on_copy_deleted": OnCopyDeleted,
 }
+_LISTS = frozenset({"reminders", "title_contains", "title_excludes", "categories"})
 _OPTIONS = tuple(field.name for field in fields(Rules) if field.name != "sync_mode")
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.entry import Entry, meaning
@@ -27,6 +27,7 @@ from calendarsync.domain.event import (
     Status,
     Visibility,
 )
+from calendarsync.domain.filters import TextFilter, verdicts
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.origin import looks_marked, read_mark
 from calendarsync.domain.recurrence import may_touch
@@ -123,9 +124,11 @@ async def store_resources(
     version: int,
     *,
     now: datetime,
+    filters: Collection[TextFilter] = (),
 ) -> None:
     """Replace the rows of these resources. `version` is what `next_version` gave.
 
+    `filters` are the text filters of the connection's pairs, whose verdicts are kept in the rows (rule 8).
     One that was there already is seen since it was first seen, where that is known.
     """
     latest = {resource.id: resource for resource in resources}
@@ -133,10 +136,45 @@ async def store_resources(
     rows = [
         row | {"seen_at": seen.get(resource.id, now)}
         for resource in latest.values()
-        for row in _rows(connection_id, resource, fingerprinter, version)
+        for row in _rows(connection_id, resource, fingerprinter, version, filters)
     ]
     for start in range(0, len(rows), _CHUNK):
         await db.execute(insert(index), rows[start : start + _CHUNK])
+
+
+async def store_verdicts(
+    db: AsyncConnection,
+    connection_id: str,
+    resources: Iterable[Resource],
+    fingerprinter: Fingerprinter,
+    filters: Collection[TextFilter],
+) -> None:
+    """Note what the filters say of resources that stand in the index at this very version: nothing else is new."""
+    rows = [
+        {
+            "of_connection": connection_id,
+            "of_resource": resource.id,
+            "of_original": component.original,
+            "of_version": resource.version,
+            "verdicts": verdicts(_content(resource, component), filters, fingerprinter),
+        }
+        for resource in resources
+        for component in resource.components
+    ]
+    for start in range(0, len(rows), _CHUNK):
+        await db.execute(_VERDICTS, rows[start : start + _CHUNK])
+
+
+_VERDICTS = (
+    update(index)
+    .where(
+        index.c.connection_id == bindparam("of_connection"),
+        index.c.resource_id == bindparam("of_resource"),
+        index.c.original == bindparam("of_original"),
+        index.c.version == bindparam("of_version"),
+    )
+    .values(verdicts=bindparam("verdicts"))
+)
 
 
 async def remove_resources(db: AsyncConnection, connection_id: str, ids: Collection[str]) -> int:
@@ -169,7 +207,11 @@ async def _delete_rows(
 
 
 def _rows(
-    connection_id: str, resource: Resource, fingerprinter: Fingerprinter, version: int
+    connection_id: str,
+    resource: Resource,
+    fingerprinter: Fingerprinter,
+    version: int,
+    filters: Collection[TextFilter],
 ) -> list[dict[str, Any]]:
     problem = resource.problem if _fits(resource) else Problem.UNREADABLE
     mark = resource.mark
@@ -185,10 +227,11 @@ def _rows(
         "modified_at": resource.modified,
     }
     if problem is not None or not resource.components:
-        return [common | {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}]
+        nothing: dict[str, Any] = {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}
+        return [common | nothing | {"verdicts": None}]
     rows = []
     for component in resource.components:
-        content = resource.contents.get(component.original, Content())
+        content = _content(resource, component)
         rows.append(
             common
             | {
@@ -196,9 +239,14 @@ def _rows(
                 "shape": shape_of(component),
                 "content_hash": fingerprinter.of_content(content),
                 "people_hash": fingerprinter.of_people(content),
+                "verdicts": verdicts(content, filters, fingerprinter) or None,
             }
         )
     return rows
+
+
+def _content(resource: Resource, component: Component) -> Content:
+    return resource.contents.get(component.original, Content())
 
 
 def _fits(resource: Resource) -> bool:
@@ -220,7 +268,7 @@ def _cut(uid: str) -> str:
 def meaning_of(resource: Resource, fingerprinter: Fingerprinter) -> str:
     """The meaning of the entry that a resource becomes once it is in the index."""
     texts = {
-        component.original: fingerprinter.of_content(resource.contents.get(component.original, Content()))
+        component.original: fingerprinter.of_content(_content(resource, component))
         for component in resource.components
     }
     return meaning(resource.components, texts, fingerprinter)
@@ -242,6 +290,7 @@ def _entry(rows: Sequence[Row[Any]], calendar_key: str, mark_keys: Sequence[byte
         stray=mark is None and looks_marked(first.mark),
         seen=first.seen_at,
         modified=first.modified_at,
+        verdicts={row.original: row.verdicts for row in rows if row.verdicts},
     )
 
 

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, case, or_, select, u
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.domain.rules import Rules
+from calendarsync.domain.filters import TextFilter
+from calendarsync.domain.rules import Rules, SyncMode
 from calendarsync.store.claims import Claim
 from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.tables import accounts, connections, pairs
@@ -111,21 +112,30 @@ async def load_connection(db: AsyncConnection, connection_id: str) -> Connection
     return _connection((await db.execute(_CONNECTION, {"connection_id": connection_id})).one())
 
 
-async def carries_full_pair(db: AsyncConnection, connection_id: str) -> bool:
-    """Whether a pair in `full` mode uses the connection, so that its contents are worth keeping for a round."""
-    statement = select(pairs.c.id).where(
-        pairs.c.sync_mode == "full",
-        or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id),
-    )
-    return (await db.execute(statement.limit(1))).first() is not None
-
-
 async def load_rules(db: AsyncConnection, connection_id: str) -> list[Rules]:
     """The rules of every pair that the connection is in."""
     statement = select(pairs.c.sync_mode, pairs.c.options).where(
         or_(pairs.c.connection_a_id == connection_id, pairs.c.connection_b_id == connection_id)
     )
     return [Rules.from_options(row.sync_mode, row.options) for row in await db.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What the pairs of a connection need of its texts: the texts themselves, where one is in `full` mode, and what
+    their filters say of them.
+    """
+
+    copies_texts: bool
+    filters: frozenset[TextFilter]
+
+
+async def load_uses(db: AsyncConnection, connection_id: str) -> Uses:
+    rules = await load_rules(db, connection_id)
+    return Uses(
+        copies_texts=any(each.sync_mode is SyncMode.FULL for each in rules),
+        filters=frozenset(text_filter for each in rules for text_filter in each.text_filters),
+    )
 
 
 async def update_connection(db: AsyncConnection, connection_id: str, **values: Any) -> None:

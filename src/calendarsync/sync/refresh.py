@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -14,7 +14,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.providers.base import Batch, Calendar, Reading
 from calendarsync.store import index
 from calendarsync.store.database import Database
-from calendarsync.store.schedule import ConnectionRecord, carries_full_pair, update_connection
+from calendarsync.store.schedule import ConnectionRecord, Uses, load_uses, update_connection
 from calendarsync.sync.guards import EMPTIED
 from calendarsync.sync.hold import Hold
 
@@ -23,6 +23,11 @@ _log = structlog.get_logger(__name__)
 RETRY_SECONDS = 86_400.0
 """How often a resource that could not be read is fetched again though it did not change (rule 22)."""
 
+_FEW = 10
+"""Where one of so many resources is wanted, it is asked for by its id rather than in a listing of all."""
+
+_NO_VERSION = "\0"
+"""What no provider gives as a version."""
 
 CONTENTS_MAX_CHARACTERS = 16 * 1024 * 1024
 """How much text of one calendar a round keeps; a character takes 1 to 4 bytes. The rest is fetched once more."""
@@ -99,15 +104,58 @@ class Refresher:
         reading = await calendar.read(last.cursor, known, writer.write, full=full)
         if unread:
             await writer.write(Batch(changed=await calendar.fetch(unread)))
-        if reading.listed is not None or reading.doubted:
-            versions = await known()
-            gone = await self._gone(connection, calendar, reading, versions, writer)
-            emptied = bool(gone) and reading.listed == frozenset() and len(versions) >= EMPTIED
-            await writer.write(Batch(removed=gone), emptied_at=now if emptied else None)
+        await self._take_away(connection, calendar, reading, known, writer)
         memory = _Memory(self.program, now.timestamp() if retry else last.retried_at, reading.cursor)
         if connection.cursor is not None and memory == last:
             return connection.cursor, writer.wrote
         return memory.dump(), writer.wrote
+
+    async def read_texts(
+        self,
+        connection: ConnectionRecord,
+        calendar: Calendar,
+        hold: Hold,
+        ids: Collection[str],
+        *,
+        contents: Contents,
+        now: datetime,
+    ) -> str | None:
+        """Read resources once more, changed or not, and note what the text filters say of them (rule 8).
+
+        By their ids or, where a provider would be asked for many of them one by one, in one listing of all.
+        Returned is what is to be noted as the connection's cursor. Raises ProviderError, ClaimLost.
+        """
+        known = _Known(self.db, connection.id)
+        versions = await known()
+        asked = {each: versions[each] for each in ids if each in versions}
+        writer = _IndexWriter(self.fingerprinter, connection.id, contents, hold, now, asked=asked)
+        if calendar.batch_size == 1 or len(asked) <= max(calendar.batch_size, len(versions) // _FEW):
+            await writer.write(Batch(changed=await calendar.fetch(sorted(asked))))
+            return connection.cursor
+
+        async def as_if_new() -> Mapping[str, str | None]:
+            return {**versions, **dict.fromkeys(asked, _NO_VERSION)}
+
+        last = _Memory.load(connection.cursor)
+        reading = await calendar.read(last.cursor, as_if_new, writer.write, full=True)
+        await self._take_away(connection, calendar, reading, known, writer)
+        return replace(last, cursor=reading.cursor).dump()
+
+    async def _take_away(
+        self,
+        connection: ConnectionRecord,
+        calendar: Calendar,
+        reading: Reading,
+        known: _Known,
+        writer: _IndexWriter,
+    ) -> None:
+        """Remove what a reading shows to be gone; a calendar that seems emptied is noted as such (rule 21)."""
+        if reading.listed is None and not reading.doubted:
+            return
+        versions = await known()
+        gone = await self._gone(connection, calendar, reading, versions, writer)
+        emptied = bool(gone) and reading.listed == frozenset() and len(versions) >= EMPTIED
+        await writer.write(Batch(removed=gone), emptied=emptied)
 
     async def _gone(
         self,
@@ -148,38 +196,64 @@ class _Known:
 
 
 class _IndexWriter:
-    """Writes batches. `contents` remembers their texts if a pair in `full` mode has a use for them."""
+    """Writes batches. `contents` remembers their texts if a pair in `full` mode has a use for them.
+
+    `asked` are the versions of resources that are read for the sake of the text filters alone.
+    """
 
     def __init__(
-        self, fingerprinter: Fingerprinter, connection_id: str, contents: Contents, hold: Hold, now: datetime
+        self,
+        fingerprinter: Fingerprinter,
+        connection_id: str,
+        contents: Contents,
+        hold: Hold,
+        now: datetime,
+        *,
+        asked: Mapping[str, str | None] | None = None,
     ) -> None:
         self._fingerprinter = fingerprinter
         self._connection_id = connection_id
         self._contents = contents
         self._hold = hold
         self._now = now
-        self._keeps: bool | None = None
+        self._asked = asked or {}
+        self._uses: Uses | None = None
         self.wrote = False
 
-    async def write(self, batch: Batch, *, emptied_at: datetime | None = None) -> None:
-        """`emptied_at` is noted together with the removals that it casts doubt on (rule 21)."""
-        changed = [resource for resource in batch.changed if self._can_be_kept(resource)]
-        if not changed and not batch.removed:
+    async def write(self, batch: Batch, *, emptied: bool = False) -> None:
+        """That it seems `emptied` is noted together with the removals that this casts doubt on (rule 21)."""
+        read = [resource for resource in batch.changed if self._can_be_kept(resource)]
+        if not read and not batch.removed:
             return
-        self.wrote = True
+        same = [resource for resource in read if self._is_as_it_was(resource)]
+        changed = [resource for resource in read if not self._is_as_it_was(resource)]
         async with self._hold.write() as db:
-            if emptied_at is not None:
-                await update_connection(db, self._connection_id, emptied_at=emptied_at)
-            version = await index.next_version(db, self._connection_id)
-            await index.store_resources(
-                db, self._connection_id, changed, self._fingerprinter, version, now=self._now
-            )
-            await index.remove_resources(db, self._connection_id, batch.removed)
-            if self._keeps is None:
-                self._keeps = await carries_full_pair(db, self._connection_id)
-        if self._keeps:
-            for resource in changed:
+            if self._uses is None:
+                self._uses = await load_uses(db, self._connection_id)
+            filters = self._uses.filters
+            await index.store_verdicts(db, self._connection_id, same, self._fingerprinter, filters)
+            if emptied:
+                await update_connection(db, self._connection_id, emptied_at=self._now)
+            if changed or batch.removed:
+                self.wrote = True
+                version = await index.next_version(db, self._connection_id)
+                await index.store_resources(
+                    db,
+                    self._connection_id,
+                    changed,
+                    self._fingerprinter,
+                    version,
+                    now=self._now,
+                    filters=filters,
+                )
+                await index.remove_resources(db, self._connection_id, batch.removed)
+        if self._uses.copies_texts:
+            for resource in read:
                 self._contents.remember(resource)
+
+    def _is_as_it_was(self, resource: Resource) -> bool:
+        version = self._asked.get(resource.id)
+        return version is not None and version == resource.version
 
     def _can_be_kept(self, resource: Resource) -> bool:
         """An id that no column holds is nothing that a server gives in earnest."""

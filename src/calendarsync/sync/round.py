@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -205,6 +205,22 @@ class Round:
             connection = await self._refresh(connection, calendar, contents, hold, full=full)
             self._read.add(connection.id)
         return Side(connection, calendar, contents)
+
+    async def read_texts(self, side: Side, ids: Collection[str], hold: Hold) -> Side:
+        """The same connection, once its text filters have been told of these resources (rule 8).
+
+        Raises ConnectionFailed, ClaimLost.
+        """
+        reader = self._reader
+        connection, calendar, contents = side.connection, side.calendar, side.contents
+        try:
+            cursor = await reader.refresher.read_texts(
+                connection, calendar, hold, ids, contents=contents, now=reader.now()
+            )
+        except ProviderError as error:
+            raise await self._fail(connection, error, hold) from error
+        async with hold.write() as db:
+            return Side(await note_reading(db, connection.id, cursor=cursor), calendar, contents)
 
     async def _open(self, connection: ConnectionRecord, hold: Hold) -> Calendar:
         window = await self._window(connection) if connection.provider in READ_BY_WINDOW else None

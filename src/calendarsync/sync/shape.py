@@ -84,21 +84,17 @@ def single_copy(entry: Entry, component: Component, scene: Scene) -> Wanted:
 
 
 def series_copy(entry: Entry, master: Component, away: frozenset[str], scene: Scene) -> Wanted:
-    """The copy as a series: instances in `away`, and overrides that are not copied, become holes."""
-    holes = dict.fromkeys(sorted(away))
+    """The copy as a series: instances in `away` become holes."""
     overrides: list[Part] = []
     for component in sorted(entry.components, key=lambda component: component.original):
         key = override_key(component, scene)
-        if key is None or component.recurrence_id is None:
-            continue
-        if key in holes or scene.rules.why_not(component) is not None:
-            holes[key] = None
+        if key is None or component.recurrence_id is None or key in away:
             continue
         skeleton = _skeleton(
             component, scene, in_form_of(component.recurrence_id, master.start, scene.floating)
         )
         overrides.append(Part(skeleton, component.original, scene.rules.detail(component)))
-    recurrence = _recurrence(master, holes, scene)
+    recurrence = _recurrence(master, away, scene)
     skeleton = _skeleton(master, scene, recurrence=recurrence)
     part = Part(skeleton, ORIGINAL_OF_MASTER, scene.rules.detail(master))
     return _wanted(entry, ORIGINAL_OF_MASTER, (part, *overrides), scene)

@@ -2,7 +2,8 @@
 
 A series is copied in one of three forms (rule 12): as a series with its overrides, where instances that are not
 copied are left out by EXDATE; as such a series, with stand-alone copies of the overrides that the target cannot
-hold in it; or, where its rule cannot be held, as single instances within the window.
+hold in it; or, where its rule cannot be held or filters judge its instances differently, as single instances
+within the window.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from calendarsync.domain.event import (
 from calendarsync.domain.holding import hold
 from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, occurs_in, span
 from calendarsync.domain.times import moment_key
+from calendarsync.sync.eligible import Judge, TextsUnknown
 from calendarsync.sync.meetings import Coverage
 from calendarsync.sync.shape import (
     Scene,
@@ -63,6 +65,8 @@ def decide(entry: Entry, scene: Scene, respected: Collection[str] = ()) -> Decis
         return _recurring(entry, scene, respected)
     except RecurrenceError as error:
         return _nothing(entry, error.problem.value, failed=True)
+    except TextsUnknown:
+        return _nothing(entry, "texts_unknown", failed=True)
 
 
 def _nothing(entry: Entry, reason: str, *, failed: bool = False) -> Decision:
@@ -75,6 +79,8 @@ def _single(entry: Entry, component: Component, scene: Scene) -> Decision:
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
     if not instances:
         return _nothing(entry, "outside_window")
+    if reason := Judge(entry, scene).why_not_instance(instances[0]):
+        return _nothing(entry, reason)
     coverage = scene.meetings.coverage(entry, instances, scene.floating, scene.window)
     for key in coverage.keys:
         return _nothing(entry, coverage.reason(key))
@@ -83,29 +89,28 @@ def _single(entry: Entry, component: Component, scene: Scene) -> Decision:
 
 def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decision:
     master = entry.master
+    judge = Judge(entry, scene)
     plain = len(entry.components) == 1 and not respected and not scene.meetings.knows(entry)
-    if master is not None and plain:
-        if reason := scene.rules.why_not(master):
-            return _nothing(entry, reason)
-        if not occurs_in(entry.components, scene.window.first, scene.window.last, scene.floating):
-            return _nothing(entry, "outside_window")
-        if hold(entry.components, scene.holder, scene.floating).series:
-            return Decision(wanted=(series_copy(entry, master, frozenset(), scene),))
+    if master is not None and plain and not scene.rules.filters_times:
+        decision = _all_alike(judge, master)
+        if decision is not None:
+            return decision
 
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
     coverage = scene.meetings.coverage(entry, instances, scene.floating, scene.window)
     away = coverage.keys | _still_respected(entry, respected, scene)
-    chosen, skipped = _choose(entry, instances, away, coverage, scene)
+    chosen, skipped = _choose(judge, instances, away, coverage)
     if not chosen:
         return Decision(skipped=skipped or (Skipped(entry.id, ORIGINAL_OF_MASTER, "outside_window"),))
     # Where an endless series of the target covers a part of ours, holes would have to follow the window; the few
     # instances that it leaves open are copied singly instead.
     if (
         master is not None
-        and scene.rules.why_not(master) is None
+        and judge.why_not(master) is None
         and not (coverage.endless and coverage.keys)
+        and judge.takes_whole_series()
     ):
-        wanted = _in_series(entry, master, chosen, away, scene)
+        wanted = _in_series(judge, master, chosen, away)
         if wanted:
             return Decision(wanted, skipped)
     return Decision(
@@ -113,24 +118,41 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
     )
 
 
+def _all_alike(judge: Judge, master: Component) -> Decision | None:
+    """The decision for a series whose instances are all judged as it is; None where its rule cannot be held."""
+    entry, scene = judge.entry, judge.scene
+    reason = scene.rules.why_not(master)
+    if reason is None and not occurs_in(
+        entry.components, scene.window.first, scene.window.last, scene.floating
+    ):
+        reason = "outside_window"
+    reason = reason or judge.why_not_texts(master)
+    if reason is not None:
+        return _nothing(entry, reason)
+    if hold(entry.components, scene.holder, scene.floating).series:
+        return Decision(wanted=(series_copy(entry, master, frozenset(), scene),))
+    return None
+
+
 def _in_series(
-    entry: Entry, master: Component, chosen: Sequence[Instance], away: frozenset[str], scene: Scene
+    judge: Judge, master: Component, chosen: Sequence[Instance], away: frozenset[str]
 ) -> tuple[Wanted, ...]:
     """The copy as a series, after those of the instances that it cannot hold; none where it cannot be held."""
-    left_out = {
+    entry, scene = judge.entry, judge.scene
+    left_out = away | {
         key
         for component in entry.components
-        if (key := override_key(component, scene)) and scene.rules.why_not(component) is not None
+        if (key := override_key(component, scene)) and judge.why_not_override(component) is not None
     }
     as_shown = [
         replace(component, visibility=shown_visibility(component, scene.rules))
         for component in entry.components
     ]
-    holding = hold(as_shown, scene.holder, scene.floating, away | left_out)
+    holding = hold(as_shown, scene.holder, scene.floating, left_out)
     if not holding.series:
         return ()
     alone = [each for each in chosen if override_key(each.component, scene) in holding.apart]
-    series = series_copy(entry, master, away | holding.apart, scene)
+    series = series_copy(entry, master, left_out | holding.apart, scene)
     if len(alone) == len(chosen) and not _has_instances(series, scene):
         return ()
     return (*(instance_copy(entry, instance, scene) for instance in alone), series)
@@ -155,14 +177,15 @@ def _as_component(skeleton: CopyComponent) -> Component:
 
 
 def _choose(
-    entry: Entry, instances: Iterable[Instance], away: frozenset[str], coverage: Coverage, scene: Scene
+    judge: Judge, instances: Iterable[Instance], away: frozenset[str], coverage: Coverage
 ) -> tuple[list[Instance], tuple[Skipped, ...]]:
     """Which instances in the window are copied, and why the overridden ones among the others are not."""
+    entry, scene = judge.entry, judge.scene
     chosen: list[Instance] = []
     skipped: dict[str, Skipped] = {}
     for instance in instances:
         key = moment_key(instance.original or instance.start, scene.floating)
-        reason = scene.rules.why_not(instance.component)
+        reason = judge.why_not_instance(instance)
         if reason is None and key in away:
             reason = coverage.reason(key) if key in coverage.keys else "copy_deleted_by_person"
         if reason is None:
