@@ -124,6 +124,7 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("schedule.delete_pair", "pairs"): _CALENDAR,
     ("links.copies_of_others", "links"): _CALENDAR,
     ("links.copies_of_others", "pairs"): _CALENDAR,
+    ("links.is_written_by_others", "pairs"): _CALENDAR,
     ("links.linked_copies", "links"): _CALENDAR,
     ("inspection.list_grants", "grants"): "whoever runs the installation is told of all",
     ("deliveries.earliest_due", "deliveries"): _SENT,

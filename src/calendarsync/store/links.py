@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.link import Direction, Link, LinkState
@@ -96,6 +96,16 @@ async def copies_of_others(db: AsyncConnection, target_calendar: str, pair_id: s
         OtherCopy(row.copy_id, row.source_uid, row.source_original, LinkState(row.state), bool(row.older))
         for row in rows
     ]
+
+
+async def is_written_by_others(db: AsyncConnection, calendar_key: str, pair_id: str) -> bool:
+    """Whether any other pair, in any account, writes copies into this calendar."""
+    into = or_(
+        and_(pairs.c.calendar_b == calendar_key, pairs.c.direction != Direction.B_TO_A.value),
+        and_(pairs.c.calendar_a == calendar_key, pairs.c.direction != Direction.A_TO_B.value),
+    )
+    others = await db.execute(select(pairs.c.id).where(into, pairs.c.id != pair_id).limit(1))
+    return others.first() is not None
 
 
 async def linked_copies(db: AsyncConnection, calendar_key: str) -> set[str]:

@@ -15,6 +15,7 @@ from calendarsync.store.schedule import PairRecord
 from calendarsync.sync.apply import GROUPS_IN_FLIGHT, Side
 from calendarsync.sync.finish import Ending
 from calendarsync.sync.hold import Hold
+from calendarsync.sync.inputs import directions
 from calendarsync.sync.report import Operation
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 
@@ -39,6 +40,7 @@ class Remover:
         for direction in Direction:
             mine = [link for link in pair_links if link.direction is direction]
             target = pair.connection_b_id if direction is Direction.A_TO_B else pair.connection_a_id
+            mine += await self._unclaimed(pair, direction, target)
             try:
                 await self._clear(pair, target, mine, ending)
             except ConnectionFailed as failure:
@@ -46,6 +48,24 @@ class Remover:
         if failed is not None:
             raise failed
         ending.removed = not ending.failures
+
+    async def _unclaimed(self, pair: PairRecord, direction: Direction, target: str) -> list[Link]:
+        """Links for copies that none has: their sources were gone, or behind the window, when a lost database was
+        made anew (rule 4). They go with the pair, unless another one writes there: nothing tells whose they are.
+        """
+        if pair.removal != "remove" or pair.last_synced_at is None or direction not in directions(pair):
+            return []
+        calendar = pair.calendar_b if direction is Direction.A_TO_B else pair.calendar_a
+        async with self.reader.db.read() as db:
+            if await links.is_written_by_others(db, calendar, pair.id):
+                return []
+            known = await links.linked_copies(db, calendar) | await links.load_kept(db, calendar)
+            entries = await index.load_entries(db, target, calendar, self.mark_keys)
+        return [
+            Link(direction, "", "", "", entry.mark.origin, calendar, entry.uid, 0, LinkState.LIVE)
+            for entry in entries.values()
+            if entry.mark is not None and entry.ours and entry.uid not in known
+        ]
 
     async def _clear(self, pair: PairRecord, target: str, mine: list[Link], ending: Ending) -> None:
         left = mine
@@ -143,6 +163,5 @@ class Remover:
 
     @staticmethod
     def _operation(link: Link, action: str, reason: str) -> Operation:
-        return Operation(
-            link.direction, link.source_resource, link.source_original, action, reason, link.copy_id
-        )
+        source = link.source_resource or link.copy_id
+        return Operation(link.direction, source, link.source_original, action, reason, link.copy_id)
