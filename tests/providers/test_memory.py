@@ -8,6 +8,7 @@ import pytest
 
 from tests.providers.caldav.helpers import event, retitled
 from tests.providers.contract import CalendarContract
+from tests.providers.contract_amend import AmendContract
 from tests.testbed.memory import MemoryCalendar, MemoryStore
 
 
@@ -46,3 +47,9 @@ class TestMemory(CalendarContract):
     @pytest.fixture
     def person(self, store: MemoryStore) -> MemoryPerson:
         return MemoryPerson(store)
+
+
+class TestMemoryAmends(AmendContract):
+    store = TestMemory.store
+    calendar = TestMemory.calendar
+    person = TestMemory.person

@@ -9,8 +9,10 @@ from calendarsync.providers.base import IdTaken
 from calendarsync.providers.caldav import CalDavCalendar
 from tests.providers.caldav.helpers import DavPerson, RadicalePerson, opened
 from tests.providers.contract import CalendarContract, Mirror, copy_of
+from tests.providers.contract_amend import AmendContract
 from tests.testbed.cyrus import CyrusServer
 from tests.testbed.dav import DavServer
+from tests.testbed.fixtures import SERVERS, server_named
 from tests.testbed.radicale import RadicaleServer
 from tests.testbed.xandikos import XandikosServer
 
@@ -92,3 +94,21 @@ class TestCyrus(_OnCalDav):
     @pytest.fixture
     def server(self, cyrus: CyrusServer) -> DavServer:
         return cyrus.newcomer()
+
+
+class TestCalDavAmends(AmendContract):
+    @pytest.fixture(params=SERVERS)
+    def server(self, request: pytest.FixtureRequest) -> DavServer:
+        return server_named(request, request.param)
+
+    @pytest.fixture
+    def url(self, server: DavServer) -> str:
+        return server.make_calendar()
+
+    @pytest.fixture
+    def calendar(self, client: HttpClient, server: DavServer, url: str) -> CalDavCalendar:
+        return opened(client, server, url)
+
+    @pytest.fixture
+    def person(self, server: DavServer, url: str) -> DavPerson:
+        return RadicalePerson(server, url) if isinstance(server, RadicaleServer) else DavPerson(server, url)

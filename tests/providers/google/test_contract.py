@@ -7,10 +7,15 @@ from typing import ClassVar, Literal
 import pytest
 
 from tests.providers.contract import CalendarContract
+from tests.providers.contract_amend import AmendContract
 from tests.testbed.google import Model
 
 
 class TestGoogle(CalendarContract):
+    holds_floating = False
+
+
+class TestGoogleAmends(AmendContract):
     holds_floating = False
 
 

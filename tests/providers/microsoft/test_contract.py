@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.providers.contract import CalendarContract
+from tests.providers.contract_amend import AmendContract
 from tests.testbed.microsoft import Model
 
 
@@ -15,6 +16,11 @@ class _OnGraph(CalendarContract):
 
 class TestMicrosoft(_OnGraph):
     pass
+
+
+class TestMicrosoftAmends(AmendContract):
+    holds_floating = False
+    holds_extra_dates = False
 
 
 class TestMicrosoftInShortPages(_OnGraph):

@@ -21,10 +21,15 @@ from calendarsync.providers.sandbox import Attendee, SandboxCalendar
 from calendarsync.store import sandbox as store
 from calendarsync.store.tenancy import Tenant
 from tests.providers.contract import COPY_ID, CalendarContract, Mirror, copy_of, series_of
+from tests.providers.contract_amend import AmendContract
 from tests.testbed.sandbox import SandboxPerson, meeting
 
 
 class TestSandbox(CalendarContract):
+    pass
+
+
+class TestSandboxAmends(AmendContract):
     pass
 
 
