@@ -8,7 +8,7 @@ from typing import Any
 
 from calendarsync.domain.link import Direction
 from calendarsync.domain.times import moment_key
-from calendarsync.sync.actions import Affected, Delete, FlowPlan
+from calendarsync.sync.actions import Affected, Delete, FlowPlan, Propagate
 
 MANY = 10
 """More than this many, and more than half of all, is more than a run does on the word of one reading."""
@@ -16,7 +16,8 @@ MANY = 10
 LOST_KEY = "copies_of_lost_key"
 VANISHED = "copies_vanished"
 EMPTIED_SOURCE = "source_emptied"
-_CODES = frozenset({LOST_KEY, VANISHED, EMPTIED_SOURCE})
+EDITED = "copies_edited"
+_CODES = frozenset({LOST_KEY, VANISHED, EMPTIED_SOURCE, EDITED})
 
 EXAMPLES = 5
 """So many copies are named to the person who is asked."""
@@ -119,7 +120,17 @@ def _attention(plan: FlowPlan, readings: Readings) -> Attention | None:
             EMPTIED_SOURCE,
             f"the source calendar read empty; {len(deletes)} of {plan.live_copies} copies would be deleted",
             plan,
-            [_to_be_deleted(delete) for delete in deletes],
+            [_of_copy(delete) for delete in deletes],
+        )
+    edits = [write for write in plan.writes if isinstance(write, Propagate)]
+    if _too_many(len(edits), plan.live_copies):
+        # A server that rewrites all that it holds is not to change what people wrote elsewhere.
+        return _ask(
+            EDITED,
+            f"{len(edits)} of {plan.live_copies} copies were edited at once; "
+            "confirm that their events are to be changed alike",
+            plan,
+            [_of_copy(edit) for edit in edits],
         )
     return None
 
@@ -129,11 +140,11 @@ def _ask(code: str, message: str, plan: FlowPlan, affected: Sequence[Affected]) 
     return Attention(code, message, plan.direction, len(affected), plan.live_copies, examples)
 
 
-def _to_be_deleted(delete: Delete) -> Affected:
-    first = next(iter(delete.copy.components), None)
+def _of_copy(write: Delete | Propagate) -> Affected:
+    first = next(iter(write.copy.components), None)
     # A copy's times have a zone of their own, or are dates: the zone that is given here is not used.
     start = None if first is None else moment_key(first.start, "UTC")
-    return Affected(delete.event_id, delete.original, delete.copy_id, start)
+    return Affected(write.event_id, write.original, write.copy_id, start)
 
 
 def confirmation(asked: str | None) -> frozenset[str]:
