@@ -12,7 +12,7 @@ from calendarsync.store import operations as store
 from calendarsync.store.database import Database
 from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.tables import accounts, operations, runs
-from tests.store.test_log_plans import OF_PAIR, START, TENANT, indexes_in, rows
+from tests.store.test_log_plans import OF_PAIR, START, TENANT, rows
 
 PRIMARY = {"pk_operations", "sqlite_autoindex_operations_1"}
 
@@ -59,8 +59,8 @@ async def test_no_table_is_read_whole(database: Database, statement: Select[tupl
         plan = "\n".join(str(row[-1]) for row in found)
     assert "Seq Scan" not in plan, plan
     assert "SCAN" not in plan, plan
-    assert OF_PAIR in indexes_in(plan), plan
-    assert indexes_in(plan) <= {OF_PAIR, *PRIMARY}, plan
+    assert OF_PAIR in plan, plan
+    assert any(name in plan for name in PRIMARY), plan
 
 
 async def test_the_newest_come_first_and_are_the_pairs_own(database: Database) -> None:

@@ -100,7 +100,7 @@ async def test_an_update_whose_answer_was_lost_and_whose_source_went_back(beside
     assert days(at) == [6]
     proxy.hook = _honest
     at.put_a("4", on(4))
-    assert done(await at.app.sync(pair)) == [("update", "unanswered")]
+    assert done(await at.app.sync(pair)) == [("update", "unanswered_write")]
     assert days(at) == [4]
     assert (await at.app.sync(pair)).operations == ()
 

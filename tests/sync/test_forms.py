@@ -100,7 +100,7 @@ async def test_rule_12_an_override_that_leaves_the_line_stands_alone_before_the_
         assert (await sync_now(at, pair)) == "partial"
         assert starts(at) == ON_ITS_DAY
     at.app.clock.advance(days=1, hours=1)
-    assert done(await sync_anew(at, pair)) == [("create", "unanswered"), ("update", "source_changed")]
+    assert done(await sync_anew(at, pair)) == [("create", "unanswered_write"), ("update", "source_changed")]
     assert starts(at) == PAST_THE_NEXT
     assert (await sync_anew(at, pair)).operations == ()
 

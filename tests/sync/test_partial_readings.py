@@ -265,7 +265,7 @@ async def test_rule_24_what_was_answered_of_a_group_is_done(at_memory: MemoryDes
     assert sorted(states) == ["live"] * 19 + ["pending"]
     calendar.refuses = lambda copy: None
     at.app.clock.advance(hours=1)
-    assert done(await at.app.sync(pair)) == [("create", "unanswered")]
+    assert done(await at.app.sync(pair)) == [("create", "unanswered_write")]
 
 
 async def test_rule_20_copies_are_taken_away_in_groups(
@@ -329,7 +329,7 @@ async def test_rule_17_a_mark_that_does_not_stick_is_written_twice_and_then_acce
     monkeypatch.setattr(MemoryCalendar, "update", as_draft)
     at.store("a").put("one.ics", event("one", "20260306T090000", "20260306T100000"))
     reports = [done(await sync_anew(at, pair)) for _ in range(6)]
-    assert reports == [[("update", "source_changed")], *[[("update", "unanswered")]] * 2, [], [], []]
+    assert reports == [[("update", "source_changed")], *[[("update", "unanswered_write")]] * 2, [], [], []]
 
 
 async def test_a_calendar_whose_pairs_went_meanwhile_is_opened_all_the_same(

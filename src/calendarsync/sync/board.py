@@ -121,6 +121,7 @@ class Board:
             return
         if isinstance(write, Update) and self._opens_hole(write):
             if write.event_id in self.held_back:
+                self.note(write.event_id, write.original, "none", "form_incomplete", write.copy_id)
                 return
             write = replace(write, after=write.event_id)
         self.result.writes.append(write)

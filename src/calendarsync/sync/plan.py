@@ -10,7 +10,7 @@ stands in the target, `written` and `as read` the link's two fingerprints:
     yes     none       ours     out of date                   update    adopted
     yes     none       another pair's                         skip      copied_already
     yes     none       another's, at our id                   skip      id_taken (rule 4: adopt, if confirmed)
-    yes     pending    none                                   create    unanswered
+    yes     pending    none                                   create    unanswered_write
     yes     live       none                                   respect   copy_deleted_by_person
     yes     live       none     on_copy_deleted: restore      create    copy_deleted_by_person
     yes     respected  none     times as they were            —
@@ -19,8 +19,8 @@ stands in the target, `written` and `as read` the link's two fingerprints:
     yes     respected  ours                                   as live   it came back
     yes     live       unreadable                             update    copy_unreadable (at most twice)
     yes     any        ours     written ≠ wanted              update    source_changed or rules_changed
-    yes     any        ours     written ≠ wanted, mark = it   adopt     unanswered (the write had arrived)
-    yes     live       ours     mark ≠ written = wanted       update    unanswered (at most twice in a row)
+    yes     any        ours     written ≠ wanted, mark = it   adopt     unanswered_write (it had arrived)
+    yes     live       ours     mark ≠ written = wanted       update    unanswered_write (at most twice)
     yes     live       ours     as read ≠ copy, instance out  update    instance_deleted_by_person
     yes     live       ours     as read ≠ copy                update    copy_edited (restored, at most twice)
     yes     live       ours     …, on_copy_edited: keep       skip      copy_edit_kept
@@ -108,7 +108,7 @@ def _place(board: Board, wanted: Wanted, respected: tuple[str, ...]) -> None:
         _place_unlinked(board, wanted, _new_link(board, wanted, respected), "new")
     elif link.state is LinkState.PENDING:
         # Before its first answered write an id proves nothing: only a verified mark does.
-        _place_unlinked(board, wanted, link, "unanswered")
+        _place_unlinked(board, wanted, link, "unanswered_write")
     else:
         _place_linked(board, wanted, link)
 

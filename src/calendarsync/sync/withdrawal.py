@@ -16,10 +16,10 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
     source_there = link.source_resource in flow.source
     if copy is None:
         if not source_there or link.state is not LinkState.RESPECTED:
-            board.forget(link)
+            _forget(board, link)
         return
     if link.copy_id in flow.other_links or (link.state is not LinkState.LIVE and not copy.ours):
-        board.forget(link)
+        _forget(board, link)
         return
     if source_there and link.source_resource in board.held_back:
         _leave(board, link, "form_incomplete")
@@ -48,6 +48,12 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
 def leave_unreadable(board: Board, link: Link) -> None:
     """The source cannot be read: nobody knows what the copy should be."""
     _leave(board, link, "source_unreadable")
+
+
+def _forget(board: Board, link: Link) -> None:
+    board.forget(link)
+    if link.source_resource not in board.flow.source:
+        board.note(link.source_resource, link.source_original, "forget", "source_deleted", None)
 
 
 def _leave(board: Board, link: Link, reason: str) -> None:
