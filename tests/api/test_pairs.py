@@ -54,6 +54,11 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
         "on_copy_edited": "restore",
         "on_copy_deleted": "respect",
         "relay": False,
+        "only_between": None,
+        "title_contains": [],
+        "title_excludes": [],
+        "categories": [],
+        "min_minutes": 0,
     }
     row = await stored(world, pair["id"])
     assert row["options"] == {"past_days": 7, "reminders": [10]}
@@ -61,6 +66,23 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
     assert world.runner.woken == 1
     assert (await client.get(URL)).json == {"pairs": [pair], "has_more": False}
     assert (await client.get(f"{URL}/{pair['id']}")).json == pair
+
+
+WRONG_HOURS: list[tuple[object, str]] = [
+    ("09:00-17:00", ""),
+    ({}, ""),
+    ({"timezone": "Europe/Berlin"}, ""),
+    ({"from": "09:00"}, ".to"),
+    ({"weekdays": ["MO"], "to": "17:00"}, ".to"),
+    ({"from": "09:00", "to": "09:00"}, ".to"),
+    ({"from": "9:00", "to": "17:00"}, ".from"),
+    ({"from": "09:00", "to": "24:00"}, ".to"),
+    ({"from": "09:00:00", "to": "17:00"}, ".from"),
+    ({"weekdays": []}, ".weekdays"),
+    ({"weekdays": ["mo"]}, ".weekdays.0"),
+    ({"weekdays": ["MO"], "timezone": "Berlin"}, ".timezone"),
+    ({"weekdays": ["MO"], "until": "17:00"}, ".until"),
+]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +111,29 @@ async def test_created_pair_is_due_at_once_and_shows_the_options_in_effect(
         ({"sync_mode": "full", "options": {"title": "{title} {location}"}}, "options.title"),
         ({"sync_mode": "full", "options": {"title": "{title!r}"}}, "options.title"),
         ({"options": {"private_events": "hide"}}, "options.private_events"),
+        ({"options": {"on_copy_edited": "propagate"}}, "options.on_copy_edited"),
         ({"options": {"color": "#ff0000"}}, "options.color"),
         ({"options": {"reminders": [1, 2, 3, 4, 5, 6]}}, "options.reminders"),
         ({"options": {"reminders": [40_321]}}, "options.reminders.0"),
         ({"options": {"timezone": "Berlin"}}, "options.timezone"),
         ({"options": {"timezone": "../../etc/passwd"}}, "options.timezone"),
         ({"options": []}, "options"),
+        *(
+            pytest.param(
+                {"options": {"only_between": value}}, f"options.only_between{field}", id=f"hours-{number}"
+            )
+            for number, (value, field) in enumerate(WRONG_HOURS)
+        ),
+        ({"options": {"title_contains": "lunch"}}, "options.title_contains"),
+        ({"options": {"title_contains": ["x"] * 21}}, "options.title_contains"),
+        ({"options": {"title_contains": ["x", ""]}}, "options.title_contains.1"),
+        ({"options": {"title_excludes": ["x" * 201]}}, "options.title_excludes.0"),
+        ({"options": {"title_excludes": [" "]}}, "options.title_excludes.0"),
+        ({"options": {"categories": ["a\nb"]}}, "options.categories.0"),
+        ({"options": {"categories": [7]}}, "options.categories.0"),
+        ({"options": {"min_minutes": -1}}, "options.min_minutes"),
+        ({"options": {"min_minutes": 1441}}, "options.min_minutes"),
+        ({"options": {"min_minutes": None}}, "options.min_minutes"),
     ],
 )
 async def test_what_is_wrong_is_named(
@@ -144,6 +183,11 @@ async def test_every_valid_option_is_taken(world: World, client: Client) -> None
         "on_copy_edited": "keep",
         "on_copy_deleted": "restore",
         "relay": True,
+        "only_between": {"weekdays": ["MO", "SU"], "from": "22:00", "to": "00:00", "timezone": "Asia/Tokyo"},
+        "title_contains": ["Straße"],
+        "title_excludes": ["x" * 200] * 20,
+        "categories": ["Work"],
+        "min_minutes": 1440,
     }
     a, b = await world.connection("a"), await world.connection("b")
     pair = await world.pair(client, a, b, sync_mode="full", options=options)
@@ -264,6 +308,33 @@ async def test_resume_at_must_make_sense(world: World, client: Client, changes: 
     assert (answer.status, answer.fields) == (422, {"resume_at"})
 
 
+@pytest.mark.rule(8)
+async def test_hours_are_shown_in_full_and_what_is_shown_is_taken(world: World, client: Client) -> None:
+    a, b = await world.connection("a"), await world.connection("b")
+    hours = {"weekdays": ["FR", "MO", "MO"], "from": "09:00", "to": "17:00"}
+    pair = await world.pair(client, a, b, options={"only_between": hours, "title_contains": ["x"]})
+    shown = pair["options"]["only_between"]
+    assert shown == {"weekdays": ["MO", "FR"], "from": "09:00", "to": "17:00", "timezone": None}
+    url = f"{URL}/{pair['id']}"
+    assert (await client.patch(url, {"options": pair["options"]})).json["options"] == pair["options"]
+    off = {"only_between": None, "title_contains": None, "title_excludes": [], "categories": None}
+    answer = await client.patch(url, {"options": off})
+    told = {"only_between": None, "title_contains": [], "title_excludes": [], "categories": []}
+    assert answer.json["options"] | told == answer.json["options"]
+    days = {"weekdays": ["SA", "SU"]}
+    shown = (await client.patch(url, {"options": {"only_between": days}})).json["options"]["only_between"]
+    assert shown == {"weekdays": ["SA", "SU"], "from": None, "to": None, "timezone": None}
+
+
+@pytest.mark.rule(8)
+async def test_what_is_wrong_with_a_filter_is_told_without_its_words(world: World, client: Client) -> None:
+    a, b = await world.connection("a"), await world.connection("b")
+    pair = await world.pair(client, a, b)
+    for value in ("secretword\n", "secretword" * 21):
+        answer = await client.patch(f"{URL}/{pair['id']}", {"options": {"title_contains": [value]}})
+        assert (answer.status, b"secretword" in answer.body) == (422, False)
+
+
 async def test_options_are_merged_and_null_gives_back_the_default(world: World, client: Client) -> None:
     a, b = await world.connection("a"), await world.connection("b")
     pair = await world.pair(client, a, b, options={"title": "Away", "past_days": 3})
@@ -283,6 +354,20 @@ async def test_a_title_must_fit_the_new_mode(world: World, client: Client) -> No
     assert (answer.status, answer.fields) == (422, {"options.title"})
     answer = await client.patch(url, {"sync_mode": "blocker", "options": {"title": None}})
     assert answer.json["options"]["title"] == "Busy"
+
+
+@pytest.mark.rule(17)
+async def test_rule_17_edits_travel_back_in_full_mode_alone(world: World, client: Client) -> None:
+    a, b = await world.connection("a"), await world.connection("b")
+    pair = await world.pair(client, a, b, sync_mode="full", options={"on_copy_edited": "propagate"})
+    assert pair["options"]["on_copy_edited"] == "propagate"
+    url = f"{URL}/{pair['id']}"
+    answer = await client.patch(url, {"sync_mode": "blocker"})
+    assert (answer.status, answer.fields) == (422, {"options.on_copy_edited"})
+    answer = await client.patch(url, {"sync_mode": "blocker", "options": {"on_copy_edited": "keep"}})
+    assert answer.json["options"]["on_copy_edited"] == "keep"
+    answer = await client.patch(url, {"options": {"on_copy_edited": "propagate"}})
+    assert (answer.status, answer.fields) == (422, {"options.on_copy_edited"})
 
 
 async def test_activating_takes_the_attention_away(world: World, client: Client) -> None:

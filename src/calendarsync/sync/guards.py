@@ -40,8 +40,8 @@ class ReadAgain:
 class Attention:
     """Stop the pair until a person has confirmed.
 
-    `copies` would be adopted, left away or deleted after a confirmation, `out_of` is how many the pair keeps in
-    this direction, and `examples` are some of them.
+    `copies` would be adopted, left away, deleted or followed after a confirmation, `out_of` is how many the pair
+    keeps in this direction, and `examples` are some of them.
     """
 
     code: str

@@ -15,7 +15,7 @@ from calendarsync.api.errors import conflict, invalid, not_found
 from calendarsync.api.services import Services
 from calendarsync.api.v1.one_pair import one_pair
 from calendarsync.api.v1.pair_models import NewPair, PairChanges, TriggerRequest, UndoRequest
-from calendarsync.api.v1.pair_options import title_problem
+from calendarsync.api.v1.pair_options import option_problems
 from calendarsync.api.v1.removal import remove_pairs
 from calendarsync.store import connections as connection_store
 from calendarsync.store import pairs as store
@@ -236,9 +236,9 @@ def check_ends(
     ]
     if read_only:
         raise invalid(*read_only)
-    wrong_title = title_problem(pair["sync_mode"], pair["options"].get("title"))
-    if wrong_title:
-        raise invalid(("options.title", wrong_title))
+    wrong = option_problems(pair["sync_mode"], pair["options"])
+    if wrong:
+        raise invalid(*wrong)
     return a, b
 
 
