@@ -51,6 +51,7 @@ SCHEMAS: dict[str, type[Model]] = {
     "Attention": models.Attention,
     "AttentionDetails": models.AttentionDetails,
     "UndoResult": models.UndoResult,
+    "OnlyBetweenOut": models.OnlyBetween,
     "OptionsOut": models.Options,
     "PairOut": models.SyncPair,
     "PairWithLatency": models.SyncPairWithLatency,
@@ -67,6 +68,7 @@ SCHEMAS: dict[str, type[Model]] = {
 }
 BODIES: dict[str, Any] = {
     "Options": models.PairOptions,
+    "OnlyBetween": models.HoursOfWeek,
     "NewPair": models.NewPair,
     "InstanceChanges": models.InstanceFields,
     "SandboxEventChanges": models.EventFields,

@@ -45,6 +45,16 @@ _OPTIONS: dict[str, Any] = {
     "on_copy_edited": "restore",
     "on_copy_deleted": "respect",
     "relay": False,
+    "only_between": {
+        "weekdays": ["MO", "TU", "WE", "TH", "FR"],
+        "from": "08:00",
+        "to": "18:00",
+        "timezone": "Europe/Berlin",
+    },
+    "title_contains": [],
+    "title_excludes": ["lunch"],
+    "categories": [],
+    "min_minutes": 0,
 }
 PAIR: dict[str, Any] = {
     "id": "pair_xyz789",
@@ -169,6 +179,17 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
             "sync_mode": "full",
             "direction": "a_to_b",
             "options": {"future_days": 90, "include_all_day": False},
+        },
+        "Only working hours, no lunch": _NEW_PAIR
+        | {
+            "options": {
+                "only_between": {
+                    "weekdays": ["MO", "TU", "WE", "TH", "FR"],
+                    "from": "08:00",
+                    "to": "18:00",
+                },
+                "title_excludes": ["lunch"],
+            },
         },
     },
     "create_pairs": {"Two": {"pairs": [_NEW_PAIR, _NEW_PAIR | {"connection_b_id": "conn_ghi789"}]}},

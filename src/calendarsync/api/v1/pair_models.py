@@ -10,7 +10,7 @@ from sqlalchemy import RowMapping
 
 from calendarsync.api.paging import Paged
 from calendarsync.api.v1.fields import Body, Problem, Text, Timestamp, omitted, problem
-from calendarsync.api.v1.pair_options import Options, options_out
+from calendarsync.api.v1.pair_options import Options, Weekday, options_out
 
 SyncMode = Literal["blocker", "full"]
 Direction = Literal["bidirectional", "a_to_b", "b_to_a"]
@@ -62,6 +62,13 @@ class UndoRequest(Body):
     )
 
 
+class OnlyBetweenOut(BaseModel):
+    weekdays: list[Weekday]
+    from_: str | None = Field(alias="from")
+    to: str | None
+    timezone: str | None
+
+
 class OptionsOut(BaseModel):
     """The options in effect, defaults included."""
 
@@ -80,6 +87,11 @@ class OptionsOut(BaseModel):
     on_copy_edited: Literal["restore", "keep", "propagate"]
     on_copy_deleted: Literal["respect", "restore"]
     relay: bool
+    only_between: OnlyBetweenOut | None
+    title_contains: list[str]
+    title_excludes: list[str]
+    categories: list[str]
+    min_minutes: int
 
 
 class AffectedCopy(BaseModel):

@@ -5,11 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, TypedDict
 
+from pydantic import Field
+
 from calendarsync.client.errors import Detail
 from calendarsync.client.models.base import Model, Problem
 
 SyncMode = Literal["blocker", "full"]
 Direction = Literal["bidirectional", "a_to_b", "b_to_a"]
+
+
+Weekday = Literal["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
+
+HoursOfWeek = TypedDict(
+    "HoursOfWeek",
+    {"weekdays": list[Weekday] | None, "from": str | None, "to": str | None, "timezone": str | None},
+    total=False,
+)
+"""Hours of some weekdays, such as `{"weekdays": ["MO", "TU"], "from": "09:00", "to": "17:00"}`."""
 
 
 class PairOptions(TypedDict, total=False):
@@ -30,6 +42,20 @@ class PairOptions(TypedDict, total=False):
     on_copy_edited: Literal["restore", "keep", "propagate"]
     on_copy_deleted: Literal["respect", "restore"]
     relay: bool
+    only_between: HoursOfWeek | None
+    title_contains: list[str] | None
+    title_excludes: list[str] | None
+    categories: list[str] | None
+    min_minutes: int
+
+
+class OnlyBetween(Model, frozen=True):
+    """Hours of some weekdays: whole days where `from_` and `to` are None."""
+
+    weekdays: tuple[str, ...]
+    from_: str | None = Field(alias="from")
+    to: str | None
+    timezone: str | None
 
 
 class Options(Model, frozen=True):
@@ -50,6 +76,11 @@ class Options(Model, frozen=True):
     on_copy_edited: str
     on_copy_deleted: str
     relay: bool
+    only_between: OnlyBetween | None
+    title_contains: tuple[str, ...]
+    title_excludes: tuple[str, ...]
+    categories: tuple[str, ...]
+    min_minutes: int
 
 
 class AffectedCopy(Model, frozen=True):
