@@ -93,7 +93,7 @@ def test_what_makes_no_sense_is_refused_and_a_violation(google_model: Model, giv
 
 def test_what_google_describes_is_no_violation(ann: Caller) -> None:
     event = ann.insert(recurrence=["RRULE:FREQ=DAILY"])
-    ann.patch(event["id"], {"recurrence": None, "start": {"timeZone": None, **at("2026-03-02 10:00", "UTC")}})
+    ann.patch(event["id"], {"recurrence": None, "start": {"timeZone": None, **at("2026-03-02 09:00", "UTC")}})
     ann.list(timeMin="2026-01-01T00:00:00.000Z", privateExtendedProperty=["a=b", "c=d"], maxResults=2500)
     assert ann.model.violations == []
 

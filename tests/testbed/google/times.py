@@ -113,13 +113,15 @@ def moved(time: Time, by: timedelta) -> Time:
 
 
 def length(start: Time, end: Time) -> timedelta:
-    """How long an event lasts. Raises 400 where it ends before it starts, or one is a date and the other is not."""
+    """How long an event lasts. Raises 400 where it does not end after its start, or they are of two kinds."""
     if is_date(start) != is_date(end):
         raise invalid("Invalid start time.")
     if is_date(start):
         lasts = date.fromisoformat(end["date"]) - date.fromisoformat(start["date"])
+        empty = lasts < timedelta(0)
     else:
         lasts = instant(end, "UTC") - instant(start, "UTC")
-    if lasts < timedelta(0):
+        empty = lasts <= timedelta(0)
+    if empty:
         raise ApiError(400, "timeRangeEmpty", "The specified time range is empty.", domain="calendar")
     return lasts

@@ -16,6 +16,7 @@ from calendarsync.providers.base import Refused
 from calendarsync.providers.icalendar.values import YEARS, UnusableError
 
 _DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
 
 
 def read_time(value: object, problem: Problem) -> EventTime:
@@ -96,10 +97,18 @@ def original_suffix(original: EventTime) -> str:
 
 
 def end_of(component: CopyComponent) -> EventTime:
-    """The end of a component whose length may be given as a duration (RFC 5545 section 3.3.6)."""
-    if component.end is not None:
-        return component.end
-    start, length = component.start, component.duration or Duration()
+    """The end of a component whose length may be given as a duration (RFC 5545 section 3.3.6).
+
+    An event without length gets a minute: Google answers `timeRangeEmpty` to one that does not end after its start.
+    """
+    end = component.end or _end_of_duration(component.start, component.duration or Duration())
+    start = component.start
+    if start.all_day or end.all_day or end.instant("UTC") > start.instant("UTC"):
+        return end
+    return at(start.instant("UTC") + _MINUTE, start.zone) if start.zone else end
+
+
+def _end_of_duration(start: EventTime, length: Duration) -> EventTime:
     if start.all_day:
         days = max(length.days - (-length.seconds // 86_400), 1)
         return EventTime((start.local + days * _DAY).date())
