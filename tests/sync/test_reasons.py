@@ -42,7 +42,7 @@ def reasons(tree: ast.AST) -> Iterator[str]:
             arguments = [one.value if isinstance(one, ast.Constant) else None for one in node.args]
             if "skip" in arguments[:-1]:
                 yield from strings(node.args[arguments.index("skip") + 1])
-        elif isinstance(node, ast.FunctionDef) and node.name in {"why_not", "reason"}:
+        elif isinstance(node, ast.FunctionDef) and node.name.startswith(("why_not", "reason")):
             yield from (text for one in node.body[1:] or node.body for text in strings(one))
         elif isinstance(node, ast.FunctionDef) and node.name == "_choose":
             assignments = (one for one in ast.walk(node) if isinstance(one, ast.Assign))
