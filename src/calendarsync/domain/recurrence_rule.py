@@ -199,8 +199,8 @@ def occurrences(
     """The rule's local times from about `after` to `before`, ascending; UNTIL is left to the caller.
 
     `start` is DTSTART's local reading. It takes one of COUNT's instances also where it does not match the
-    rule (`counts_start`), but is given only where it does. Raises ValueError where dateutil refuses a rule, and
-    TooManyGiven where it gives too many: a COUNT is counted from the start, whatever `after` is.
+    rule (`counts_start`), but is given only where it does. Raises TooManyGiven where it gives too many: a COUNT is
+    counted from the start, whatever `after` is.
     """
     keywords: dict[str, Any] = _filled(rule, start)
     if _never(rule, keywords, start):
@@ -280,7 +280,10 @@ def _times(rule: Rule, by: dict[str, Any], begin: datetime, before: datetime) ->
         # dateutil counts them in what is left of the week that it begins in: that has to be all of it.
         begin -= timedelta(days=(begin.weekday() - rule.wkst) % 7)
     freq = cast("Literal[0, 1, 2, 3, 4, 5, 6]", rule.freq)
-    return iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **by))
+    try:
+        return iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **by))
+    except ValueError:
+        return iter(())  # its steps never meet the hours, minutes or seconds that it names
 
 
 def _by_weeks(

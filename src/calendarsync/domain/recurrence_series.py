@@ -112,6 +112,7 @@ class Series:
     master: Component | None = None
     overrides: list[Component] = field(default_factory=list)
     originals: dict[datetime, Component] = field(default_factory=dict)
+    skipped: set[datetime] = field(default_factory=set)
     turns: list[_Turn] = field(default_factory=list)
     dates: list[tuple[datetime, RecurrenceDate | None]] = field(default_factory=list)
     excluded: set[datetime] = field(default_factory=set)
@@ -136,7 +137,7 @@ class Series:
         for component in self.overrides:
             assert component.recurrence_id is not None
             local = self.localised(component.recurrence_id)
-            instant = self.utc(local)
+            instant = self._named(local)
             self.originals[instant] = component
             if component.this_and_future:
                 self.turns.append(_Turn(instant, component, component.start.local - local))
@@ -157,7 +158,17 @@ class Series:
             if excluded.all_day and not start.all_day:
                 self.excluded_days.add(excluded.local.date())
             else:
-                self.excluded.add(self.utc(self.localised(excluded)))
+                self.excluded.add(self._named(self.localised(excluded)))
+
+    def _named(self, local: datetime) -> datetime:
+        """The instant of an instance that is named so; noted in `skipped` where no clock shows that local time."""
+        instant = self.utc(local)
+        if self._shown(instant) != local:
+            self.skipped.add(instant)
+        return instant
+
+    def _shown(self, instant: datetime) -> datetime:
+        return instant.astimezone(self.zone).replace(tzinfo=None)
 
     def utc(self, local: datetime) -> datetime:
         return local.replace(tzinfo=self.zone).astimezone(UTC)
@@ -184,7 +195,7 @@ class Series:
             if number > MAX_GIVEN:  # one that is long makes the window wide for many that are short
                 raise RecurrenceError(Problem.TOO_MANY_INSTANCES)
             instant = self.utc(local)
-            if instant in seen or instant in self.originals or instant in self.excluded:
+            if instant in seen or self._is_named(instant, local):
                 continue
             if (self.excluded_days and local.date() in self.excluded_days) or is_hole(local):
                 continue
@@ -195,6 +206,15 @@ class Series:
             start, end, start_time, end_time, component = placed
             original = None if single else self._time(local)
             yield start, end, Instance(component, original, start_time, end_time)
+
+    def _is_named(self, instant: datetime, local: datetime) -> bool:
+        """Whether an override or an EXDATE names this instance.
+
+        Where clocks leave out a day, two days have one instant: the name of the first is not one of the second.
+        """
+        if instant not in self.originals and instant not in self.excluded:
+            return False
+        return instant not in self.skipped or self._shown(instant) != local
 
     def _original(self, component: Component) -> EventTime:
         assert component.recurrence_id is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 
 from calendarsync.domain.event import EventTime
@@ -42,8 +42,20 @@ def in_form_of(time: EventTime, model: EventTime, floating: str) -> EventTime:
     mistaken = model.zone is None and time.zone == "UTC" and local.time() == model.local.time()
     if time.zone is None or time.zone == model.zone or mistaken:
         return EventTime(local, model.zone)
-    zone = zone_info(model.zone or floating)
-    return EventTime(time.instant(floating).astimezone(zone).replace(tzinfo=None), model.zone)
+    return EventTime(_on_the_clock(time.instant(floating), model, floating), model.zone)
+
+
+def _on_the_clock(moment: datetime, model: EventTime, floating: str) -> datetime:
+    """The local time of `model`'s instance at this moment, also where no clock shows it.
+
+    On the day on which clocks go from 02:00 to 03:00, a series at 02:30 has its instance at 02:30, too.
+    """
+    shown = moment.astimezone(zone_info(model.zone or floating)).replace(tzinfo=None)
+    for days in (0, 1) if shown.time() != model.local.time() else ():
+        skipped = datetime.combine(shown.date() - timedelta(days=days), model.local.time())
+        if EventTime(skipped, model.zone).instant(floating) == moment:
+            return skipped
+    return shown
 
 
 def zoned_rule(rule: str, start: EventTime, floating: str) -> str:
