@@ -18,13 +18,13 @@ from calendarsync.sync.actions import Edited, Propagate
 from calendarsync.sync.board import Board
 from calendarsync.sync.edits import NotCarriedError, Reader
 from calendarsync.sync.fields import TEXTS, Fields, Known, remembered
-from calendarsync.sync.render import people_in_description, shown_texts
+from calendarsync.sync.render import needs_contents, people_in_description, shown_texts
 from calendarsync.sync.shape import Wanted
 
 
 def edits_of(board: Board, wanted: Wanted, link: Link, copy: Entry) -> tuple[Edited, ...]:
     """What of a copy's edit travels; nothing where no field of ours was edited. Raises NotCarriedError."""
-    reason = _barred(board, wanted.entry, link)
+    reason = _barred(board, wanted, link)
     if reason is not None:
         raise NotCarriedError(reason)
     flow = board.flow
@@ -33,9 +33,9 @@ def edits_of(board: Board, wanted: Wanted, link: Link, copy: Entry) -> tuple[Edi
     return Reader(wanted, link, copy, known, flow.scene, fields, flow.target_floating).edits()
 
 
-def _barred(board: Board, source: Entry, link: Link) -> str | None:
+def _barred(board: Board, wanted: Wanted, link: Link) -> str | None:
     """Why nothing may be written into this source, whatever was edited."""
-    flow = board.flow
+    flow, source = board.flow, wanted.entry
     if not flow.amendable:
         return "source_read_only"
     if source.mark is not None or (source.uid in flow.source_copies and source.uid not in flow.kept):
@@ -44,6 +44,8 @@ def _barred(board: Board, source: Entry, link: Link) -> str | None:
         return "source_has_attendees"
     if any(component.organized_by_owner is not True for component in source.components):
         return "not_organizer"
+    if not needs_contents(wanted):
+        return "shown_as_block"
     return None if link.copy_fields else "fields_unknown"
 
 
