@@ -96,7 +96,7 @@ async def test_rules_1_and_2_copies_do_not_count(world: World, client: Client) -
     pair = await world.pair(client, a, b)
 
     def copy(number: int, key: bytes | None) -> tuple[str, str]:
-        origin = origin_of("key-a", f"{number}.ics", "")
+        origin = origin_of("key-a", f"{number}.ics")
         mark = f"{MARK_PROPERTY}:{write_mark(key, origin, 0, '0' * 32, 'key-b')}" if key else ""
         uid = copy_id(origin, "key-b", 0)
         return uid, event(uid, f"2026030{number}T090000", f"2026030{number}T100000", extra=mark)

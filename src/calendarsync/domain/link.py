@@ -31,7 +31,8 @@ class Link:
     `respected` names instances that a person deleted in the copied series, as `original>start` in keys: one that
     the source moves elsewhere has another start, and comes back. `copy_fields` are keyed fingerprints of single
     fields of the copy, by component, as they were written and first read back (`sync.fields`). `propagating` is the
-    copy whose edits are being carried into the source, as `copy_hash` would note it.
+    copy whose edits are being carried into the source, as `copy_hash` would note it. `hops` is over how many pairs
+    the event came, this one included.
     """
 
     direction: Direction
@@ -52,6 +53,7 @@ class Link:
     respected: tuple[str, ...] = ()
     copy_fields: Mapping[str, str] | None = None
     propagating: str | None = None
+    hops: int = 1
     id: int | None = None
 
     @property

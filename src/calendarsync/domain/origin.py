@@ -43,9 +43,17 @@ class Mark:
     fingerprint: str
 
 
-def origin_of(calendar_key: str, resource_id: str, original: str) -> str:
-    """The origin of an event, or of one instance of it, in 40 hexadecimal digits."""
-    return sha256("\x1f".join((calendar_key, resource_id, original)).encode()).hexdigest()[:40]
+def origin_of(calendar_key: str, resource_id: str) -> str:
+    """The origin of an event, in 40 hexadecimal digits."""
+    return sha256("\x1f".join((calendar_key, resource_id)).encode()).hexdigest()[:40]
+
+
+def instance_origin(origin: str, key: str) -> str:
+    """The origin of one instance of the event `origin`; `key` is the `moment_key` of its original start.
+
+    So it is the same whichever copy of the series it was taken from.
+    """
+    return sha256(f"instance\x1f{origin}\x1f{key}".encode()).hexdigest()[:40]
 
 
 def copy_id(origin: str, target_calendar: str, generation: int) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, bindparam, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.link import Direction, Link, LinkState
+from calendarsync.domain.origin import read_mark
+from calendarsync.domain.relay import Upstream
 from calendarsync.store.dialects import upsert
-from calendarsync.store.tables import failures, kept_copies, links, pairs
+from calendarsync.store.tables import failures, index, kept_copies, links, pairs
 
+_CHUNK = 500
 _STORED = [field.name for field in fields(Link) if field.name != "id"]
 
 
@@ -71,9 +74,11 @@ class OtherCopy:
     """A copy that another pair's link names, in any account. `older`: that pair is older than ours."""
 
     copy_id: str
+    origin: str
     source_uid: str
     source_original: str
     state: LinkState
+    hops: int
     older: bool
 
 
@@ -82,19 +87,12 @@ async def copies_of_others(db: AsyncConnection, target_calendar: str, pair_id: s
     mine = select(pairs.c.created_at).where(pairs.c.id == pair_id).scalar_subquery()
     older = (pairs.c.created_at < mine) | ((pairs.c.created_at == mine) & (pairs.c.id < pair_id))
     rows = await db.execute(
-        select(
-            links.c.copy_id,
-            links.c.source_uid,
-            links.c.source_original,
-            links.c.state,
-            older.label("older"),
-        )
+        select(*(links.c[name] for name in _TOLD), older.label("older"))
         .join(pairs, pairs.c.id == links.c.pair_id)
         .where(links.c.target_calendar == target_calendar, links.c.pair_id != pair_id)
     )
     return [
-        OtherCopy(row.copy_id, row.source_uid, row.source_original, LinkState(row.state), bool(row.older))
-        for row in rows
+        OtherCopy(**row._asdict() | {"state": LinkState(row.state), "older": bool(row.older)}) for row in rows
     ]
 
 
@@ -106,6 +104,69 @@ async def is_written_by_others(db: AsyncConnection, calendar_key: str, pair_id: 
     )
     others = await db.execute(select(pairs.c.id).where(into, pairs.c.id != pair_id).limit(1))
     return others.first() is not None
+
+
+_TOLD = [field.name for field in fields(OtherCopy) if field.name != "older"]
+
+_forth = links.c.direction == Direction.A_TO_B.value
+_source_connection = case((_forth, pairs.c.connection_a_id), else_=pairs.c.connection_b_id)
+_source_calendar = case((_forth, pairs.c.calendar_a), else_=pairs.c.calendar_b)
+_UPSTREAMS = (
+    select(
+        links.c.id,
+        links.c.copy_id,
+        links.c.origin,
+        links.c.source_original,
+        _source_calendar.label("source_calendar"),
+        index.c.resource_id,
+        index.c.uid,
+        index.c.mark,
+        kept_copies.c.copy_id.label("kept"),
+    )
+    .distinct()
+    .join(pairs, pairs.c.id == links.c.pair_id)
+    .outerjoin(
+        index,
+        and_(index.c.connection_id == _source_connection, index.c.resource_id == links.c.source_resource),
+    )
+    .outerjoin(
+        kept_copies,
+        and_(kept_copies.c.calendar_key == _source_calendar, kept_copies.c.copy_id == index.c.uid),
+    )
+    .where(links.c.target_calendar == bindparam("calendar_key"), links.c.state == LinkState.LIVE.value)
+    .order_by(links.c.id)
+)
+_UPSTREAMS_OF = _UPSTREAMS.where(links.c.copy_id.in_(bindparam("copy_ids", expanding=True)))
+
+
+async def upstreams(
+    db: AsyncConnection, calendar_key: str, mark_keys: Sequence[bytes], ids: Collection[str] | None = None
+) -> list[Upstream]:
+    """Where the copies in a calendar come from, in any account: all that live links hold, or those of `ids`."""
+    rows: list[Row[Any]] = []
+    if ids is None:
+        rows += await db.execute(_UPSTREAMS, {"calendar_key": calendar_key})
+    else:
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = {"calendar_key": calendar_key, "copy_ids": wanted[start : start + _CHUNK]}
+            rows += await db.execute(_UPSTREAMS_OF, chunk)
+    return [_upstream(calendar_key, row, mark_keys) for row in rows]
+
+
+def _upstream(calendar_key: str, row: Row[Any], mark_keys: Sequence[bytes]) -> Upstream:
+    # Where a UID cannot be read, a copy is known by its name.
+    uid = None if row.resource_id is None else row.uid or row.resource_id.removesuffix(".ics")
+    return Upstream(
+        calendar=calendar_key,
+        copy_id=row.copy_id,
+        origin=row.origin,
+        source_calendar=row.source_calendar,
+        source_original=row.source_original,
+        source_id=uid,
+        marked=uid is not None and read_mark(row.mark, uid, row.source_calendar, mark_keys) is not None,
+        kept=row.kept is not None,
+    )
 
 
 async def linked_copies(db: AsyncConnection, calendar_key: str) -> set[str]:

@@ -295,6 +295,8 @@ links = Table(
     Column("copy_fields", JSON),
     # The copy, as copy_hash would note it, whose edits are being carried into the source.
     Column("propagating", String(64)),
+    # Over how many pairs the event came, this one included.
+    Column("hops", Integer, nullable=False, server_default="1"),
     UniqueConstraint("pair_id", "direction", "source_resource", "source_original"),
     Index("ix_links_target_calendar_copy_id", "target_calendar", "copy_id"),
 )

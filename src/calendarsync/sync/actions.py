@@ -11,6 +11,7 @@ from calendarsync.domain.amendment import Times
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import EventTime
 from calendarsync.domain.link import Direction, Link
+from calendarsync.domain.relay import NotRelayed
 from calendarsync.sync.shape import Scene, Wanted
 from calendarsync.sync.wanted import Skipped
 
@@ -158,11 +159,12 @@ class Failure:
 class FlowInput:
     """One direction of a pair, as the database shows it.
 
-    `other_links`: copy ids in the target calendar that belong to other pairs. `source_copies`: ids in the
-    source calendar that links hold or that are derived from the target's events: copies, though their mark may
-    be stripped. `kept`: ids in the source calendar that a removed pair left as ordinary events (rule 20).
-    `withdrawn`: the pair does not go in this direction any more. `amendable`: what is in the source calendar can be
-    changed.
+    `other_links`: copy ids in the target calendar that belong to other pairs, and `other_origins` what those stand
+    for. `source_copies`: ids in the source calendar that links hold or that are derived from the target's events:
+    copies, though their mark may be stripped. `kept`: ids in the source calendar that a removed pair left as
+    ordinary events (rule 20). `withdrawn`: the pair does not go in this direction any more. `amendable`: what is in
+    the source calendar can be changed. `not_relayed` are the copies in the source calendar that do not travel on,
+    with the reason; those that do are the scene's `roots`.
     """
 
     direction: Direction
@@ -182,6 +184,8 @@ class FlowInput:
     adopt_foreign: bool = False
     withdrawn: bool = False
     amendable: bool = False
+    other_origins: frozenset[str] = frozenset()
+    not_relayed: Mapping[str, NotRelayed] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -189,8 +193,9 @@ class FlowPlan:
     """`processed` are the source resources that changed, or that something is done for.
 
     `vanished` are copies that are there no more, `foreign` those that could be adopted after a confirmation
-    (rule 4). `again`: what was noted here asks for
-    another plan. `cases` holds every decision, that nothing is to be done as well.
+    (rule 4). `again`: what was noted here asks for another plan. `cases` holds every decision, that nothing is
+    to be done as well. `waiting`: for what a copy in the source calendar stands for, which may be found without a
+    change in either calendar.
     """
 
     direction: Direction
@@ -203,6 +208,7 @@ class FlowPlan:
     vanished: list[Affected] = field(default_factory=list)
     foreign: list[Affected] = field(default_factory=list)
     again: bool = False
+    waiting: bool = False
     cases: list[Case] = field(default_factory=list)
 
     @property

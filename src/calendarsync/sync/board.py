@@ -91,6 +91,7 @@ class Board:
             source_uid=wanted.entry.uid,
             copy_fields=None,
             propagating=None,
+            hops=wanted.hops,
         )
 
     def surviving_twin(self, wanted: Wanted, linked_id: str | None) -> Entry | None:

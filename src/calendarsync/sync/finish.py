@@ -61,6 +61,7 @@ class Ending:
     skipped: list[Operation] = field(default_factory=list)
     failures: int = 0
     again: bool = False
+    waiting: bool = False
     attention: Attention | None = None
     error: RunError | None = None
     transient: bool = False
@@ -71,6 +72,7 @@ class Ending:
     def add_plans(self, plans: Sequence[FlowPlan]) -> None:
         """Take over what was planned; a later plan of the same run replaces what an earlier one skipped."""
         self.planned = True
+        self.waiting = any(plan.waiting for plan in plans)
         self.failures = sum(skip.failed for plan in plans for skip in plan.skipped)
         self.processed |= {(plan.direction, event_id) for plan in plans for event_id in plan.processed}
         self.skipped = [
@@ -251,7 +253,8 @@ class Finisher:
         b = await load_connection(db, pair.connection_b_id)
         looked = Looked(a.index_version, b.index_version, self.tools.setting(pair), self.tools.program)
         # Who moved the clock meanwhile wants to see what that brings into the window.
-        still = ending.status is RunStatus.SUCCESS and ending.ahead == await ahead_of(db, pair)
+        still = ending.status is RunStatus.SUCCESS and not ending.waiting
+        still = still and ending.ahead == await ahead_of(db, pair)
         return {
             "quiet_state": str(looked),
             "quiet_until": self.reader.now() + QUIET if still else None,

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.entry import Entry, by_copy_id, ordinary
-from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.holding import Holder
 from calendarsync.domain.link import Direction, LinkState
 from calendarsync.domain.origin import copy_id, looks_derived, origin_of
+from calendarsync.domain.relay import NotRelayed, Root
 from calendarsync.domain.rules import Rules
 from calendarsync.store import index, links
 from calendarsync.store.links import OtherCopy
 from calendarsync.store.schedule import ConnectionRecord, PairRecord
 from calendarsync.sync.actions import Failure, FlowInput
+from calendarsync.sync.chains import trace
 from calendarsync.sync.meetings import Meetings, Standing
 from calendarsync.sync.shape import Scene
 
@@ -73,6 +74,11 @@ class _Calendar:
         """Its events that are nobody's copies."""
         return ordinary(self.entries.values(), self.linked, self.kept)
 
+    def copies(self) -> Iterable[Entry]:
+        """The others."""
+        own = {entry.id for entry in self.own_events()}
+        return (entry for entry in self.entries.values() if entry.id not in own)
+
 
 def directions(pair: PairRecord) -> list[Direction]:
     if pair.direction == "bidirectional":
@@ -102,26 +108,34 @@ async def load_flows(
         if direction not in asked and not mine:
             continue
         source, target = (a, b) if direction is Direction.A_TO_B else (b, a)
-        others = await links.copies_of_others(db, target.record.calendar_key, pair.id)
+        source_key, target_key = source.record.calendar_key, target.record.calendar_key
+        others = await links.copies_of_others(db, target_key, pair.id)
+        traced: dict[str, Root | NotRelayed] = {}
+        if rules.relay and direction in asked:
+            traced = await trace(db, source_key, source.copies(), target_key, tools.mark_keys)
+        roots = {each: end for each, end in traced.items() if isinstance(end, Root)}
+        belonging = _belonging(target, others)
         scene = Scene(
-            source_calendar=source.record.calendar_key,
+            source_calendar=source_key,
             rules=rules,
             window=rules.window(now),
             floating=source.floating,
             fingerprinter=tools.fingerprinter,
-            meetings=_meetings(target, others),
+            meetings=_meetings(target, others, relays=bool(roots)),
             holder=Holder.of(target.record.provider),
+            roots=roots,
         )
         flows.append(
             FlowInput(
                 direction=direction,
                 scene=scene,
-                target_calendar=target.record.calendar_key,
+                target_calendar=target_key,
                 target_floating=target.floating,
-                source=source.entries,
+                source={**source.entries, **_as_events(source, roots)},
                 target=target.entries,
                 links=mine,
-                other_links=_belonging(target, others),
+                other_links=frozenset(other.copy_id for other in belonging),
+                other_origins=frozenset(other.origin for other in belonging),
                 source_copies=frozenset(source.linked | _stripped(source, target)),
                 kept=source.kept,
                 failures=_failures(failed, direction),
@@ -131,6 +145,7 @@ async def load_flows(
                 adopt_foreign=adopt_foreign,
                 withdrawn=direction not in asked,
                 amendable=source.record.provider != "ics" and not source.record.read_only,
+                not_relayed={each: end for each, end in traced.items() if isinstance(end, NotRelayed)},
             )
         )
     return flows
@@ -148,24 +163,38 @@ async def _load_calendar(
     )
 
 
-def _belonging(target: _Calendar, others: Iterable[OtherCopy]) -> frozenset[str]:
-    """Ids that are another pair's: one that it only meant to write is not, unless something stands there."""
+def _as_events(source: _Calendar, roots: Mapping[str, Root]) -> dict[str, Entry]:
+    """Copies that travel on, with the UID of the meeting that they stand for (rule 5)."""
+    return {each: replace(source.entries[each], uid=root.uid) for each, root in roots.items()}
+
+
+def _belonging(target: _Calendar, others: Iterable[OtherCopy]) -> list[OtherCopy]:
+    """What is another pair's: a copy that it only meant to write is not, unless something stands there."""
     standing = by_copy_id(target.entries.values())
-    return frozenset(
-        other.copy_id for other in others if other.state is not LinkState.PENDING or other.copy_id in standing
-    )
+    return [other for other in others if other.state is not LinkState.PENDING or other.copy_id in standing]
 
 
-def _meetings(target: _Calendar, others: Iterable[OtherCopy]) -> Meetings:
-    """The target's own events, and the copies that older pairs keep there, by the meeting's UID (rule 5)."""
+def _meetings(target: _Calendar, others: Iterable[OtherCopy], *, relays: bool) -> Meetings:
+    """The target's own events, and the copies that other pairs keep there, by the meeting's UID (rule 5).
+
+    Without `relays`, those of newer pairs give way whatever they are.
+    """
     by_uid = {entry.uid: entry for entry in target.entries.values()}
     own = [Standing(entry.uid, entry) for entry in target.own_events()]
-    older = [
-        Standing(other.source_uid, by_uid[other.copy_id], other.source_original, copied=True)
+    copied = [
+        Standing(
+            other.source_uid,
+            by_uid[other.copy_id],
+            other.source_original,
+            copied=True,
+            origin=other.origin,
+            hops=other.hops,
+            older=other.older,
+        )
         for other in others
-        if other.older and other.copy_id in by_uid
+        if other.copy_id in by_uid and (relays or (other.older and other.hops == 1))
     ]
-    return Meetings([*own, *older], target.floating)
+    return Meetings([*own, *copied], target.floating, relayed=relays)
 
 
 def _stripped(source: _Calendar, target: _Calendar) -> set[str]:
@@ -176,9 +205,7 @@ def _stripped(source: _Calendar, target: _Calendar) -> set[str]:
     suspects = {entry.uid for entry in source.own_events() if looks_derived(entry.uid)} - source.kept
     if not suspects:
         return set()
-    origins = [
-        origin_of(target.record.calendar_key, entry.id, ORIGINAL_OF_MASTER) for entry in target.own_events()
-    ]
+    origins = [origin_of(target.record.calendar_key, entry.id) for entry in target.own_events()]
     return suspects.intersection(
         copy_id(origin, source.record.calendar_key, generation)
         for origin in origins

@@ -39,7 +39,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from calendarsync.domain.entry import Entry, ordinary
+from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.origin import MarkKind, copy_id
@@ -47,9 +47,10 @@ from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Affected, Create, FlowInput, FlowPlan, Update
 from calendarsync.sync.board import Board
 from calendarsync.sync.drift import adopt_or_update, bring_in_line, mend
+from calendarsync.sync.relay import for_this_origin, hold, links_of_root, move_links, one_of_each, sources
 from calendarsync.sync.shape import Wanted
 from calendarsync.sync.wanted import Skipped
-from calendarsync.sync.withdrawal import leave_unreadable, withdraw
+from calendarsync.sync.withdrawal import leave, withdraw
 
 
 def plan(flow: FlowInput) -> FlowPlan:
@@ -61,29 +62,34 @@ def plan(flow: FlowInput) -> FlowPlan:
     for link in flow.links:
         links_of[link.source_resource].append(link)
     unreadable: set[str] = set()
-    wanted_keys: set[tuple[str, str]] = set()
-    why_not: dict[tuple[str, str], str] = {}
-    sources = () if flow.withdrawn else flow.source.values()
-    for entry in ordinary(sources, flow.source_copies, flow.kept):
-        respected = _respected(links_of[entry.id]) if board.rules.respects_deletions else ()
+    found: list[Wanted] = []
+    stay_away: dict[str, tuple[str, ...]] = {}
+    held = hold(board)
+    why_not = {(each, ORIGINAL_OF_MASTER): str(reason) for each, reason in flow.not_relayed.items()}
+    for entry in sources(flow):
+        mine = links_of[entry.id] or links_of_root(flow, entry)
+        respected = stay_away[entry.id] = _respected(mine) if board.rules.respects_deletions else ()
         decision = board.decide(entry, respected)
         if entry.changed_in > flow.looked_at_version:
             result.processed.add(entry.id)
         unreadable.update(skip.event_id for skip in decision.skipped if skip.failed)
         why_not.update(((skip.event_id, skip.original), skip.reason) for skip in decision.skipped)
         _tell_skips(board, entry, decision.skipped)
-        for wanted in decision.wanted:
-            wanted_keys.add((entry.id, wanted.original))
-            if wanted.original:
-                board.single.add(entry.id)
-            else:
-                board.whole[entry.id] = wanted
-            _place(board, wanted, respected)
-    for link in flow.links:
-        if link.key in wanted_keys:
-            continue
+        found += decision.wanted
+    found = one_of_each(board, found)
+    move_links(board, found, held | unreadable)
+    for wanted in found:
+        if wanted.original:
+            board.single.add(wanted.entry.id)
+        else:
+            board.whole[wanted.entry.id] = wanted
+        _place(board, wanted, stay_away[wanted.entry.id])
+    wanted_keys = {(wanted.entry.id, wanted.original) for wanted in found}
+    for link in [link for key, link in board.links.items() if key not in wanted_keys]:
         if link.source_resource in unreadable:
-            leave_unreadable(board, link)
+            leave(board, link, "source_unreadable")
+        elif link.source_resource in held:
+            leave(board, link, why_not[link.source_resource, ORIGINAL_OF_MASTER])
         else:
             reason = why_not.get(link.key) or why_not.get((link.source_resource, ORIGINAL_OF_MASTER))
             withdraw(board, link, reason)
@@ -103,10 +109,14 @@ _NO_NEWS = frozenset({"outside_window", "copy_deleted_by_person"})
 
 
 def _place(board: Board, wanted: Wanted, respected: tuple[str, ...]) -> None:
-    link = board.links.get((wanted.entry.id, wanted.original))
-    if link is None:
+    known = board.links.get((wanted.entry.id, wanted.original))
+    if known is None:
         _place_unlinked(board, wanted, _new_link(board, wanted, respected), "new")
-    elif link.state is LinkState.PENDING:
+        return
+    link = for_this_origin(board, wanted, known)
+    if link is None:
+        return
+    if link.state is LinkState.PENDING:
         # Before its first answered write an id proves nothing: only a verified mark does.
         _place_unlinked(board, wanted, link, "unanswered_write")
     else:
@@ -120,7 +130,7 @@ def _place_linked(board: Board, wanted: Wanted, link: Link) -> None:
     elif copy is not None:
         # Its id and its generation belong together: a mark that names another one makes no copy.
         generation = copy.mark.generation if copy.mark is not None and copy.ours else link.generation
-        found = replace(link, copy_id=copy.uid, generation=generation, state=LinkState.LIVE)
+        found = replace(link, copy_id=copy.uid, generation=generation, state=LinkState.LIVE, hops=wanted.hops)
         bring_in_line(board, wanted, found, copy)
     else:
         _miss(board, wanted, link)
@@ -156,6 +166,7 @@ def _new_link(board: Board, wanted: Wanted, respected: tuple[str, ...]) -> Link:
         generation=0,
         state=LinkState.PENDING,
         respected=() if wanted.original else respected,
+        hops=wanted.hops,
     )
 
 
@@ -181,7 +192,7 @@ def _leave_to_others(board: Board, wanted: Wanted, link: Link) -> None:
 
 def _create_at_free_id(board: Board, wanted: Wanted, link: Link, reason: str) -> None:
     taken = board.copies.get(link.copy_id)
-    if link.copy_id in board.flow.other_links:
+    if link.copy_id in board.flow.other_links or wanted.origin in board.flow.other_origins:
         _leave_to_others(board, wanted, link)
     elif taken is None:
         board.write(Create(wanted, board.as_written(link, wanted), reason))

@@ -38,7 +38,8 @@ def _barred(board: Board, wanted: Wanted, link: Link) -> str | None:
     flow, source = board.flow, wanted.entry
     if not flow.amendable:
         return "source_read_only"
-    if source.mark is not None or (source.uid in flow.source_copies and source.uid not in flow.kept):
+    is_copy = source.uid in flow.source_copies and source.uid not in flow.kept
+    if source.mark is not None or is_copy or source.id in flow.scene.roots:
         return "source_is_copy"
     if any(component.has_attendees for component in source.components):
         return "source_has_attendees"
@@ -97,7 +98,7 @@ def amendment_of(
         return Amendment(reason="both_changed")
     if changes:
         return Amendment(tuple(changes), title_lost=title_lost)
-    reason = "unanswered" if write.resumes else "title_not_undone" if title_lost else "copy_edited"
+    reason = "unanswered_write" if write.resumes else "title_not_undone" if title_lost else "copy_edited"
     return Amendment(reason=reason, title_lost=title_lost)
 
 

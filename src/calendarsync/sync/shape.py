@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from calendarsync.domain.copy import CopyComponent
@@ -18,8 +18,9 @@ from calendarsync.domain.event import (
 )
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.holding import Holder
-from calendarsync.domain.origin import origin_of
+from calendarsync.domain.origin import instance_origin, origin_of
 from calendarsync.domain.recurrence import Instance
+from calendarsync.domain.relay import Root
 from calendarsync.domain.rules import Detail, Rules, Window
 from calendarsync.domain.times import in_form_of, moment_key, zoned, zoned_rule
 from calendarsync.sync.meetings import Meetings
@@ -51,6 +52,7 @@ class Wanted:
     parts: tuple[Part, ...]
     written_hash: str
     times_hash: str
+    hops: int
     holes: tuple[str, ...] = ()
     instance_key: str = ""
 
@@ -59,7 +61,8 @@ class Wanted:
 class Scene:
     """What all events of one flow have in common.
 
-    `floating` is the zone of the source's floating times, `holder` whose calendar the target is.
+    `floating` is the zone of the source's floating times, `holder` whose calendar the target is. `roots` are what
+    the copies stand for that travel on, by resource id.
     """
 
     source_calendar: str
@@ -69,6 +72,11 @@ class Scene:
     fingerprinter: Fingerprinter
     meetings: Meetings = field(default_factory=Meetings)
     holder: Holder = Holder.ICALENDAR
+    roots: Mapping[str, Root] = field(default_factory=dict)
+
+    def root(self, entry: Entry) -> Root:
+        """What a source stands for: itself, unless it is a copy."""
+        return self.roots.get(entry.id) or Root(origin_of(self.source_calendar, entry.id), entry.uid)
 
 
 def override_key(component: Component, scene: Scene) -> str | None:
@@ -180,15 +188,20 @@ def _wanted(entry: Entry, original: str, parts: tuple[Part, ...], scene: Scene) 
                 texts += entry.people_hashes.get(part.original, "")
         signature += [_shape(part.skeleton), part.detail.value, texts]
     recurrence = parts[0].skeleton.recurrence or Recurrence()
+    root = scene.root(entry)
+    origin = root.origin
+    if original:
+        origin = instance_origin(origin, moment_key(EventTime.parse(original), scene.floating))
     return Wanted(
         entry=entry,
         original=original,
-        origin=origin_of(scene.source_calendar, entry.id, original),
+        origin=origin,
         parts=parts,
         written_hash=scene.fingerprinter.of("copy", *signature),
         times_hash=(
             scene.fingerprinter.of("times", _times(parts[0].skeleton)) if original else times_of(entry, scene)
         ),
+        hops=root.hops + 1,
         holes=tuple(moment_key(exdate, scene.floating) for exdate in recurrence.exdates),
     )
 

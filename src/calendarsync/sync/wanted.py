@@ -81,7 +81,7 @@ def _single(entry: Entry, component: Component, scene: Scene) -> Decision:
         return _nothing(entry, "outside_window")
     if reason := Judge(entry, scene).why_not_instance(instances[0]):
         return _nothing(entry, reason)
-    coverage = scene.meetings.coverage(entry, instances, scene.floating, scene.window)
+    coverage = scene.meetings.coverage(entry, scene.root(entry), instances, scene.floating, scene.window)
     for key in coverage.keys:
         return _nothing(entry, coverage.reason(key))
     return Decision(wanted=(single_copy(entry, component, scene),))
@@ -90,14 +90,14 @@ def _single(entry: Entry, component: Component, scene: Scene) -> Decision:
 def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decision:
     master = entry.master
     judge = Judge(entry, scene)
-    plain = len(entry.components) == 1 and not respected and not scene.meetings.knows(entry)
+    plain = len(entry.components) == 1 and not respected and not scene.meetings.knows(scene.root(entry))
     if master is not None and plain and not scene.rules.filters_times:
         decision = _all_alike(judge, master)
         if decision is not None:
             return decision
 
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
-    coverage = scene.meetings.coverage(entry, instances, scene.floating, scene.window)
+    coverage = scene.meetings.coverage(entry, scene.root(entry), instances, scene.floating, scene.window)
     away = coverage.keys | _still_respected(entry, respected, scene)
     chosen, skipped = _choose(judge, instances, away, coverage)
     if not chosen:
@@ -108,7 +108,7 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
         master is not None
         and judge.why_not(master) is None
         and not (coverage.endless and coverage.keys)
-        and judge.takes_whole_series()
+        and judge.takes_whole_series(instances)
     ):
         wanted = _in_series(judge, master, chosen, away)
         if wanted:

@@ -22,10 +22,10 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
         _forget(board, link)
         return
     if source_there and link.source_resource in board.held_back:
-        _leave(board, link, "form_incomplete")
+        leave(board, link, "form_incomplete")
         return
     if source_there and _is_history(board, copy):
-        _leave(board, link, "history")
+        leave(board, link, "history")
         return
     form_changed = _form_changed(board, link)
     reason = "source_deleted" if not source_there else "form_changed" if form_changed else why_not
@@ -45,18 +45,8 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
     )
 
 
-def leave_unreadable(board: Board, link: Link) -> None:
-    """The source cannot be read: nobody knows what the copy should be."""
-    _leave(board, link, "source_unreadable")
-
-
-def _forget(board: Board, link: Link) -> None:
-    board.forget(link)
-    if link.source_resource not in board.flow.source:
-        board.note(link.source_resource, link.source_original, "forget", "source_deleted", None)
-
-
-def _leave(board: Board, link: Link, reason: str) -> None:
+def leave(board: Board, link: Link, reason: str) -> None:
+    """Do nothing about a copy."""
     board.note(link.source_resource, link.source_original, "none", reason, link.copy_id)
 
 
@@ -66,6 +56,12 @@ def _form_changed(board: Board, link: Link) -> bool:
         return link.source_resource in board.single
     series = board.whole.get(link.source_resource)
     return series is not None and board.key(link.source_original) not in series.holes
+
+
+def _forget(board: Board, link: Link) -> None:
+    board.forget(link)
+    if link.source_resource not in board.flow.source:
+        board.note(link.source_resource, link.source_original, "forget", "source_deleted", None)
 
 
 def _is_history(board: Board, copy: Entry) -> bool:
