@@ -70,14 +70,17 @@ class Hours:
         if last - first >= _SURE:
             return True
         zone = zone_info(self.timezone or floating)
-        day = first.astimezone(zone).date() - _DAY
-        while day <= last.astimezone(zone).date():
+        start, end = first.astimezone(zone), last.astimezone(zone)
+        changes = start.utcoffset() != end.utcoffset()
+        begin, over = start.replace(tzinfo=None), end.replace(tzinfo=None)
+        day = begin.date() - _DAY
+        while day <= over.date():
             if WEEKDAYS[day.weekday()] in self.weekdays:
                 opens, closes = self._on(day)
-                begin = opens.replace(tzinfo=zone).astimezone(UTC)
-                # Where the clocks show the end twice, the later one counts.
-                over = closes.replace(tzinfo=zone, fold=0 if _is_in_gap(closes, zone) else 1).astimezone(UTC)
-                if begin < over and first < over and (last > begin or first == last == begin):
+                if changes:
+                    if first < _instant(closes, zone, fold=1) and last > _instant(opens, zone, fold=0):
+                        return True
+                elif begin < closes and (over > opens or begin == over == opens):
                     return True
             day += _DAY
         return False
@@ -95,9 +98,12 @@ class Hours:
         )
 
 
-def _is_in_gap(local: datetime, zone: ZoneInfo) -> bool:
-    """Whether the clocks of a zone leave this reading out."""
-    return local.replace(tzinfo=zone).astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local
+def _instant(local: datetime, zone: ZoneInfo, *, fold: int) -> datetime:
+    """When the clocks show this: with fold=1 the second time, if they do so twice."""
+    instant = local.replace(tzinfo=zone).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) != local:
+        return instant
+    return local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
 
 
 def is_shorter(start: EventTime, end: EventTime, minutes: int, floating: str) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import Component
 from calendarsync.domain.filters import TextFilter
-from calendarsync.domain.recurrence import Instance, RecurrenceError, expand
+from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, span
 from calendarsync.domain.recurrence_series import Series
 from calendarsync.sync.shape import Scene
 
-_AROUND = timedelta(days=400)
-"""Clock changes come round within a year: what they do to a series shows this far beside the window."""
+_YEAR = timedelta(days=400)
+"""What changes of the clocks do to a series, and most of what its rule does, shows within a year."""
 
 
 class TextsUnknown(Exception):  # noqa: N818 - it says what is missing
@@ -57,19 +58,30 @@ class Judge:
         *_, start, end = Series([component], scene.floating).placed(component, component.start)
         return scene.rules.why_not_times(start, end, scene.floating)
 
-    def takes_whole_series(self) -> bool:
-        """Whether no instance of the master is kept out by its own times.
+    def takes_whole_series(self, instances: Sequence[Instance]) -> bool:
+        """Whether no instance of the master is kept out by its own times. `instances` are those in the window.
 
-        Those in the window and beside it are looked at, so that the answer stays the same as the window slides.
+        So many beside it are looked at that the answer stays the same as the window slides.
         """
         scene = self.scene
         if not scene.rules.filters_times:
             return True
-        first, last = scene.window.first - _AROUND, scene.window.last + _AROUND
+        if not self._all_pass(instances):
+            return False
+        window, components = scene.window, self.entry.components
         try:
-            instances = expand(self.entry.components, first, last, scene.floating)
+            _, end = span(components, scene.floating)
+            last = window.first + _YEAR if end is None else min(end, window.first + _YEAR)
+            beside = ((last - _YEAR, window.first), (window.last, last))
+            return all(
+                self._all_pass(expand(components, begin, over, scene.floating))
+                for begin, over in beside
+                if begin < over
+            )
         except RecurrenceError:
             return False
+
+    def _all_pass(self, instances: Sequence[Instance]) -> bool:
         return not any(
             self._why_not_times(each) for each in instances if each.component.recurrence_id is None
         )
