@@ -44,7 +44,10 @@ class Route:
         return f"{self.method} {self.path}"
 
 
-QUERIES = {f"{PREFIX}/availability": "?from=2026-03-28T00:00:00Z&to=2026-03-29T00:00:00Z"}
+QUERIES = {
+    f"{PREFIX}/availability": "?from=2026-03-28T00:00:00Z&to=2026-03-29T00:00:00Z",
+    f"{PREFIX}/sync-pairs/{{pair_id}}/explain": "?event_id=event",
+}
 """Parameters that a route does not go without."""
 
 NO_IDS = {"original_start": "2026-04-01T09:00:00Z"}

@@ -151,7 +151,7 @@ def test_examples_are_of_operations_that_exist() -> None:
 
 
 def test_an_example_that_does_not_fit_is_found() -> None:
-    schema = {"$ref": "#/components/schemas/PairOut"}
+    schema = {"$ref": "#/components/schemas/PairWithLatency"}
     pair = ANSWERS["get_pair"][200]
     assert mistakes(schema, pair) == []
     assert mistakes(schema, pair | {"status": "asleep"})

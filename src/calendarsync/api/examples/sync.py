@@ -123,6 +123,35 @@ _SKIPPED: dict[str, Any] = _OPERATION | {
     "copy_id": None,
     "latency_ms": None,
 }
+_EXPLAINED: dict[str, Any] = {
+    "explanations": [
+        {
+            "event_id": "lunch@example.com",
+            "role": "source",
+            "decision": "skip",
+            "rule": 6,
+            "reason": "free",
+            "explanation": "It is shown as free.",
+            "remedy": "Show it as busy, or set the pair's `include_free`.",
+            "connection_id": "conn_abc123",
+            "direction": "a_to_b",
+            "original_start": "",
+            "starts_at": "2026-03-30T10:00:00Z",
+            "copy_id": None,
+            "source_id": None,
+            "since": "2026-03-22T07:13:00Z",
+            "retry_at": None,
+        }
+    ],
+    "has_more": False,
+    "problems": [],
+    "calendars": [
+        {"connection_id": "conn_abc123", "status": "active", "last_synced_at": AT, "known": True},
+        {"connection_id": "conn_def456", "status": "active", "last_synced_at": AT, "known": True},
+    ],
+    "window": {"first": "2026-03-21", "last": "2026-09-24"},
+    "operations": [_SKIPPED | {"sync_id": "sync_run_123", "created_at": AT}],
+}
 _RESULT: dict[str, Any] = {
     "success": True,
     "sync_id": "sync_run_123",
@@ -253,7 +282,8 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
     "pause_pairs": {200: _SWITCHED},
     "resume_pairs": {200: _SWITCHED},
     "get_pair": {
-        200: PAIR | {"latency": {"p50_ms": 2140, "p95_ms": 63900, "changes": 41, "since": "2026-03-22T07:13:00Z"}}
+        200: PAIR
+        | {"latency": {"p50_ms": 2140, "p95_ms": 63900, "changes": 41, "since": "2026-03-22T07:13:00Z"}}
     },
     "change_pair": {200: PAIR | {"status": "paused", "resume_at": "2026-04-01T06:00:00Z"}},
     "delete_pair": {202: PAIR | {"removal": "pending"}},
@@ -291,5 +321,6 @@ ANSWERS: Mapping[str, Mapping[int, Any]] = {
             ],
         }
     },
+    "explain_pair": {200: _EXPLAINED},
     "get_log": {200: LOG | {"operations": [_OPERATION, _SKIPPED]}},
 }

@@ -11,6 +11,7 @@ from calendarsync.api.v1 import (
     bulk,
     connections,
     delegations,
+    explain,
     logs,
     pairs,
     sandbox,
@@ -20,7 +21,7 @@ from calendarsync.api.v1 import (
 PREFIX = "/api/v1"
 
 _RESOURCES = (
-    *(connections, delegations, pairs, bulk, logs, availability, webhooks, account, api_keys),
+    *(connections, delegations, pairs, bulk, explain, logs, availability, webhooks, account, api_keys),
     sandbox,
 )
 

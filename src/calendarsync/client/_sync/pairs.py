@@ -16,6 +16,7 @@ from calendarsync.client.models import (
     Direction,
     Log,
     NewPair,
+    PairExplained,
     PairOptions,
     SwitchResults,
     SyncMode,
@@ -93,6 +94,16 @@ class SyncPairs:
 
     def get(self, pair_id: str) -> SyncPairWithLatency:
         return self._transport.one(SyncPairWithLatency, get(f"/sync-pairs/{part(pair_id)}"))
+
+    def explain(
+        self, pair_id: str, *, event_id: str | None = None, at: datetime | None = None
+    ) -> PairExplained:
+        """Why an event is, or is not, where it was expected; or all that covers a moment. Give one of the two.
+
+        `event_id` is an event's or a copy's id or UID. The key needs the scope `logs:read`.
+        """
+        call = get(f"/sync-pairs/{part(pair_id)}/explain", event_id=event_id, at=at)
+        return self._transport.one(PairExplained, call)
 
     def update(
         self,

@@ -26,6 +26,14 @@ from calendarsync.client.models.connections import (
     Connection,
     Delegation,
 )
+from calendarsync.client.models.explained import (
+    CalendarRead,
+    Explanation,
+    PairExplained,
+    PairProblem,
+    PastOperation,
+    Span,
+)
 from calendarsync.client.models.logs import Log, LogWithOperations, result_of_log
 from calendarsync.client.models.pairs import (
     AffectedCopy,
@@ -90,6 +98,7 @@ __all__ = [
     "BulkResults",
     "BusyInterval",
     "CalendarFound",
+    "CalendarRead",
     "CalendarsFound",
     "Clock",
     "Connection",
@@ -100,6 +109,7 @@ __all__ = [
     "Direction",
     "EventFields",
     "EventName",
+    "Explanation",
     "Fault",
     "FaultKind",
     "Faults",
@@ -118,11 +128,15 @@ __all__ = [
     "OnlyBetween",
     "Operation",
     "Options",
+    "PairExplained",
     "PairOptions",
+    "PairProblem",
+    "PastOperation",
     "Problem",
     "SandboxCalendar",
     "SandboxEvent",
     "SandboxInstance",
+    "Span",
     "SwitchResults",
     "Switched",
     "SyncMode",
