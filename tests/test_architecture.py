@@ -49,7 +49,8 @@ PURE_STDLIB = {
 }
 CLOCKS_AND_DICE = frozenset({"now", "utcnow", "today", "time", "monotonic", "perf_counter", "uuid1", "uuid4"})
 PURE_IN_SYNC = (
-    *("actions", "board", "drift", "edits", "eligible", "explain", "fields", "guards", "meetings"),
+    *("actions", "board", "drift", "edits", "eligible", "explain", "explain_instances", "fields"),
+    *("guards", "meetings"),
     *("plan", "propagation", "reasons", "relay", "render", "shape", "undo", "unjudged", "wanted", "withdrawal"),
 )
 IMPURE = ("os", "socket", "time", "random", "logging", "asyncio", "pathlib", "sqlite3", "aiohttp")

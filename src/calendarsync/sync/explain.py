@@ -10,19 +10,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from calendarsync.domain.entry import Entry
-from calendarsync.domain.event import ORIGINAL_OF_MASTER, EventTime, Problem
+from calendarsync.domain.event import ORIGINAL_OF_MASTER, Problem
 from calendarsync.domain.link import Direction, Link
-from calendarsync.domain.origin import MarkKind
-from calendarsync.domain.recurrence import Instance, RecurrenceError, expand
-from calendarsync.domain.rules import Window
-from calendarsync.domain.times import moment_key
+from calendarsync.domain.origin import MarkKind, copy_id
+from calendarsync.domain.recurrence import Instance
 from calendarsync.sync.actions import Case, FlowInput, FlowPlan
+from calendarsync.sync.explain_instances import cases_of_instance, instance_at, key_of, overlapping
 from calendarsync.sync.reasons import REASONS, Reason
-from calendarsync.sync.wanted import decide
 
 _INSTANCE = re.compile(r"(.+)_(\d{8})(T\d{6}Z)?", re.DOTALL)
 _MOMENT = timedelta(microseconds=1)
-_SECOND = timedelta(seconds=1)
 _BACK = {Direction.A_TO_B: Direction.B_TO_A, Direction.B_TO_A: Direction.A_TO_B}
 _NEXT_RUN = {
     "create": "The next run writes the copy.",
@@ -101,7 +98,8 @@ class _Calendar:
                 if case.copy_id is not None:
                     self.cases_of_copy[case.copy_id].append(case)
         if out is not None:
-            self.entries, self.floating = out.flow.source, out.flow.scene.floating
+            if into is None:
+                self.entries, self.floating = _as_they_stand(out.flow), out.flow.scene.floating
             self.copies |= out.flow.source_copies
             self.kept = out.flow.kept
             for case in out.plan.cases:
@@ -139,7 +137,7 @@ class _Calendar:
         if self.out is not None:
             cases: Sequence[Case] = self.cases[entry.id]
             if instance is not None and not self.out.flow.withdrawn:
-                cases = _cases_of_instance(self.out.flow, cases, entry, instance)
+                cases = cases_of_instance(self.out.flow, cases, entry, instance)
             found += [_decided(case, self.out, base, keep_original=instance is not None) for case in cases]
         return found
 
@@ -152,20 +150,26 @@ class _Calendar:
         if into is not None and cases:
             found = [_decided(case, into, base, keep_original=bool(base.original)) for case in cases]
             found = [replace(each, event_id=entry.id, source_id=each.event_id) for each in found]
-        elif self._is_anothers(entry):
-            return [replace(base, reason="another_pairs_copy")]
+        elif link is None and entry.uid in self.copies:
+            found = [replace(base, reason="another_pairs_copy")]
         else:
             found = [replace(base, reason="copy_without_pair")]
         onward = self.cases[entry.id]
         if self.out is not None and onward:
             found += [_decided(case, self.out, base, keep_original=False) for case in onward]
-        elif self.out is not None and not self.out.flow.withdrawn:
+        elif self.out is not None and not self.out.flow.withdrawn and found[0].reason != "another_pairs_copy":
             found.append(replace(base, decision="skip", reason="copy_is_no_source", direction=self.out_of))
         return found
 
-    def _is_anothers(self, entry: Entry) -> bool:
-        mine = {link.copy_id for link in self.into.flow.links} if self.into is not None else set()
-        return entry.uid in self.copies and entry.uid not in mine
+
+def _as_they_stand(flow: FlowInput) -> Mapping[str, Entry]:
+    """The source's entries; copies that travel on have the UID of their event in a flow."""
+    own = {
+        each: replace(entry, uid=copy_id(mark.origin, flow.scene.source_calendar, mark.generation))
+        for each in flow.scene.roots
+        if (mark := (entry := flow.source[each]).mark) is not None
+    }
+    return {**flow.source, **own}
 
 
 class Picture:
@@ -196,7 +200,7 @@ class Picture:
             for entry in calendar.entries.values():
                 if entry.problem is Problem.NO_EVENT:
                     continue
-                instances = _overlapping(entry, moment, moment + _MOMENT, calendar.floating)
+                instances = overlapping(entry, moment, moment + _MOMENT, calendar.floating)
                 if instances is None or entry.problem is not None:
                     unreadable += calendar.explain(entry)
                     continue
@@ -212,9 +216,9 @@ class Picture:
         parts = _INSTANCE.fullmatch(event_id)
         if parts is None:
             return
-        key = _key(parts[2], parts[3])
+        key = key_of(parts[2], parts[3])
         for calendar, entry in self._named(lambda entry: _has_name(entry, parts[1])):
-            instance = None if key is None else _instance_at(entry, key, calendar.floating)
+            instance = None if key is None else instance_at(entry, key, calendar.floating)
             if instance is not None:
                 yield from calendar.explain(entry, instance)
             elif key is not None:
@@ -258,73 +262,6 @@ def _decided(case: Case, planned: Planned, base: Explanation, *, keep_original: 
         copy_id=case.copy_id or base.copy_id,
         retry_at=failure.retry_at if failure is not None and held_back else None,
     )
-
-
-def _cases_of_instance(
-    flow: FlowInput, cases: Sequence[Case], entry: Entry, instance: Instance
-) -> Sequence[Case]:
-    """What was decided of one instance: of itself, or of the series that shows it."""
-    floating = flow.scene.floating
-    if instance.original is None:
-        return cases
-    key = moment_key(instance.original, floating)
-    whole = [case for case in cases if not case.original]
-    own = [
-        case
-        for case in cases
-        if case.original and moment_key(EventTime.parse(case.original), floating) == key
-    ]
-    if own:
-        return own
-    if reason := _why_not(flow, entry, instance):
-        return [Case(entry.id, instance.component.original, "skip", reason, None)]
-    shown = [case for case in whole if case.decision != "skip"] or whole
-    return shown or [Case(entry.id, instance.component.original, "skip", "outside_window", None)]
-
-
-def _why_not(flow: FlowInput, entry: Entry, instance: Instance) -> str | None:
-    """Why one instance is not copied, as if there were no others beside it; None where it is."""
-    links = [link for link in flow.links if link.source_resource == entry.id]
-    respected = tuple(text for link in links for text in link.respected)
-    first = instance.start.instant(flow.scene.floating)
-    last = max(instance.end.instant(flow.scene.floating), first + _SECOND)
-    scene = replace(flow.scene, window=Window(first, last))
-    decision = decide(entry, scene, respected if scene.rules.respects_deletions else ())
-    if decision.wanted or not decision.skipped:
-        return None
-    own = [skip for skip in decision.skipped if skip.original == instance.component.original]
-    return (own or decision.skipped)[0].reason
-
-
-def _overlapping(entry: Entry, first: datetime, last: datetime, floating: str) -> list[Instance] | None:
-    """None where its times cannot be told."""
-    if entry.problem is not None or not entry.components:
-        return None
-    try:
-        return expand(entry.components, first, last, floating)
-    except (RecurrenceError, ValueError, OverflowError):
-        return None
-
-
-def _instance_at(entry: Entry, key: str, floating: str) -> Instance | None:
-    """The instance whose original start has this key, wherever it was moved."""
-    named = [each for each in entry.components if each.recurrence_id is not None]
-    moved = [each for each in named if each.recurrence_id and moment_key(each.recurrence_id, floating) == key]
-    time = moved[0].start if moved else EventTime.parse(key)
-    first = time.instant(floating)
-    for instance in _overlapping(entry, first, first + _SECOND, floating) or ():
-        if instance.original is not None and moment_key(instance.original, floating) == key:
-            return instance
-    return None
-
-
-def _key(date: str, time: str | None) -> str | None:
-    """As `moment_key` writes it; None where there is no such time."""
-    try:
-        moment = datetime.fromisoformat(f"{date}{time or ''}")
-    except ValueError:
-        return None
-    return str(EventTime(moment.replace(tzinfo=None), "UTC") if time else EventTime(moment.date()))
 
 
 def _has_name(entry: Entry, name: str) -> bool:
