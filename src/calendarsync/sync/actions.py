@@ -105,11 +105,15 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A change of our records alone; `action` and `reason` are logged where `reason` is given."""
+    """A change of our records alone; `action` and `reason` are logged where `reason` is given.
+
+    `taken`: the copy is taken as it stands, for what is wanted, so that what it shows is to be remembered.
+    """
 
     link: Link
     action: str = ""
     reason: str = ""
+    taken: tuple[Wanted, Entry] | None = None
 
 
 @dataclass(frozen=True, slots=True)

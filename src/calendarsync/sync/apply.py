@@ -99,6 +99,9 @@ class Applier:
         self._mark_keys = mark_keys
         self._now = now
         self._outcome = Outcome()
+        self._propagator = Propagator(
+            fingerprinter, hold, flow, source=source, target=target, outcome=self._outcome
+        )
         self._incomplete: set[str] = set()
         self._waiting: deque[Write] = deque()
         self._ready: deque[_Ready] = deque()
@@ -124,7 +127,7 @@ class Applier:
     async def _note_intentions(self, plan: FlowPlan) -> None:
         """Links stand before their copies are written, so that no crash leaves a copy that nobody knows."""
         pending = [_pending(write.link) for write in plan.writes if type(write) is Create]
-        kept = [keep.link for keep in plan.keeps]
+        kept = await self._propagator.kept(plan.keeps)
         forgotten = [forget.link for forget in plan.forgets]
         if not (pending or kept or forgotten):
             return
@@ -140,15 +143,7 @@ class Applier:
         edited = [write for write in writes if isinstance(write, Propagate)]
         if not edited:
             return writes
-        propagator = Propagator(
-            self._fingerprinter,
-            self._hold,
-            self._flow,
-            source=self._source,
-            target=self._target,
-            outcome=self._outcome,
-        )
-        instead = await propagator.carry(edited)
+        instead = await self._propagator.carry(edited)
         return [*instead, *(write for write in writes if not isinstance(write, Propagate))]
 
     async def _write_all(self, writes: Sequence[Write]) -> None:
@@ -281,7 +276,8 @@ class Applier:
         """A block says nothing that could travel back into its source."""
         if not needs_contents(write.wanted):
             return write
-        noted = Fields(self._fingerprinter, self._flow.target_floating).noted(copy, written)
+        fields = Fields(self._fingerprinter, self._flow.target_floating)
+        noted = fields.noted((copy.master, *copy.overrides), written.components, written.contents)
         return replace(write, link=replace(write.link, copy_fields=noted))
 
     async def _create(self, copy: Copy) -> Resource:

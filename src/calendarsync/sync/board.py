@@ -69,9 +69,11 @@ class Board:
         self.result.skipped.append(Skipped(wanted.entry.id, wanted.original, reason, failed))
         self.note(wanted.entry.id, wanted.original, "skip", reason, None)
 
-    def keep(self, link: Link, action: str = "", reason: str = "") -> None:
+    def keep(
+        self, link: Link, action: str = "", reason: str = "", taken: tuple[Wanted, Entry] | None = None
+    ) -> None:
         """Change our records alone; it is told of where `reason` is given."""
-        self.result.keeps.append(Keep(link, action, reason))
+        self.result.keeps.append(Keep(link, action, reason, taken))
         if reason:
             self.result.processed.add(link.source_resource)
             self.note(link.source_resource, link.source_original, action, reason, link.copy_id)

@@ -58,7 +58,8 @@ def mend(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
 def adopt_or_update(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
     if copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash:
         current = copy.meaning(board.fingerprinter)
-        board.keep(replace(board.as_written(link, wanted), copy_hash=current), "adopt", reason)
+        adopted = replace(board.as_written(link, wanted), copy_hash=current)
+        board.keep(adopted, "adopt", reason, (wanted, copy))
     else:
         board.write(Update(wanted, board.as_written(link, wanted), reason, copy))
 
@@ -119,7 +120,7 @@ def _propagate(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
 def _restore(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
     if link.restores >= MAX_RESTORES:
         accepted = replace(link, copy_hash=copy.meaning(board.fingerprinter), copy_fields=None)
-        board.keep(accepted, "skip", "rewritten_by_provider")
+        board.keep(accepted, "skip", "rewritten_by_provider", (wanted, copy))
     else:
         restored = replace(board.as_written(link, wanted), restores=link.restores + 1)
         board.write(Update(wanted, restored, reason, copy))

@@ -7,13 +7,13 @@ and as it was read back, which tells whether somebody has edited it: some provid
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from calendarsync.domain.copy import Copy, CopyComponent
-from calendarsync.domain.event import Component, Content, EventTime, Recurrence, Resource
+from calendarsync.domain.copy import CopyComponent
+from calendarsync.domain.event import Component, Content, EventTime, Recurrence
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.times import moment_key
 from calendarsync.domain.timezones import zone_info
@@ -69,16 +69,22 @@ class Fields:
         """The name of a component in a link: its original start, whichever way it is written."""
         return "" if recurrence_id is None else moment_key(recurrence_id, self._floating)
 
-    def noted(self, copy: Copy, resource: Resource) -> dict[str, str]:
-        """What is to be remembered of a copy that was written so, and read back so."""
-        written = {self.key(part.recurrence_id): part for part in (copy.master, *copy.overrides)}
+    def noted(
+        self,
+        written: Sequence[CopyComponent],
+        components: Sequence[Component],
+        contents: Mapping[str, Content],
+    ) -> dict[str, str]:
+        """What is to be remembered of a copy that was written so, its master first, and reads so."""
+        parts = {self.key(part.recurrence_id): part for part in written}
         return {
-            self.key(component.recurrence_id): self._known(component, resource, written).dump()
-            for component in resource.components
+            self.key(each.recurrence_id): self._known(each, contents, parts).dump() for each in components
         }
 
-    def _known(self, component: Component, resource: Resource, written: Mapping[str, CopyComponent]) -> Known:
-        content = resource.contents.get(component.original, Content())
+    def _known(
+        self, component: Component, contents: Mapping[str, Content], written: Mapping[str, CopyComponent]
+    ) -> Known:
+        content = contents.get(component.original, Content())
         part = written.get(self.key(component.recurrence_id), written[""])
         return Known(
             self.times(part),

@@ -16,14 +16,17 @@ import structlog
 from calendarsync.domain.amendment import Change
 from calendarsync.domain.event import Content, Resource
 from calendarsync.domain.fingerprint import Fingerprinter
+from calendarsync.domain.link import Link
+from calendarsync.domain.rules import OnCopyEdited
 from calendarsync.providers.base import Changed, ProviderError, Refused, ResourceGone, Unavailable
 from calendarsync.store import index, links
 from calendarsync.store.schedule import load_uses
-from calendarsync.sync.actions import FlowInput, Propagate, Update
+from calendarsync.sync.actions import FlowInput, Keep, Propagate, Update
 from calendarsync.sync.board import DEFECT, tried_hash
 from calendarsync.sync.fields import Fields
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.propagation import Amendment, amendment_of, standing
+from calendarsync.sync.render import needs_contents, render_parts
 from calendarsync.sync.report import Operation
 
 if TYPE_CHECKING:
@@ -62,6 +65,29 @@ class Propagator:
         self._source = source
         self._target = target
         self._outcome = outcome
+
+    async def kept(self, keeps: Sequence[Keep]) -> list[Link]:
+        """The links; of copies that are taken as they stand, with what they show where an edit of it may travel.
+
+        What cannot be read is not remembered, and an edit of it is put right once.
+        """
+        taken = [keep.taken for keep in keeps if keep.taken is not None and needs_contents(keep.taken[0])]
+        if not taken or self._flow.scene.rules.on_copy_edited is not OnCopyEdited.PROPAGATE:
+            return [keep.link for keep in keeps]
+        sources = await self._texts(self._source, {each.entry.id: each.entry.version for each, _ in taken})
+        copies = await self._texts(self._target, {copy.id: copy.version for _, copy in taken})
+        return [self._with_fields(keep, sources, copies) for keep in keeps]
+
+    def _with_fields(self, keep: Keep, sources: Texts, copies: Texts) -> Link:
+        if keep.taken is None:
+            return keep.link
+        wanted, copy = keep.taken
+        source, shown = sources.get(wanted.entry.id), copies.get(copy.id)
+        if source is None or shown is None:
+            return keep.link
+        written = render_parts(wanted, self._flow.scene.rules, source)
+        fields = Fields(self._fingerprinter, self._flow.target_floating)
+        return replace(keep.link, copy_fields=fields.noted(written, copy.components, shown))
 
     async def carry(self, writes: Sequence[Propagate]) -> list[Update]:
         """Amend the sources; the copies that are to be put right instead are returned."""

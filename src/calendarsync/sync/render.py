@@ -21,7 +21,7 @@ def render(
     wanted: Wanted, link: Link, rules: Rules, contents: Mapping[str, Content], mark_key: bytes
 ) -> Copy:
     """The copy to write. `contents` are the source's, by component, and may be empty for a block."""
-    master, *overrides = (_component(part, rules, contents) for part in wanted.parts)
+    master, *overrides = render_parts(wanted, rules, contents)
     mark, draft = (
         write_mark(mark_key, link.origin, link.generation, fingerprint, link.target_calendar)
         for fingerprint in (wanted.written_hash, UNFINISHED)
@@ -35,6 +35,11 @@ def render(
         reminders=rules.reminders if wanted.parts[0].detail is Detail.FULL else (),
         color=rules.color,
     )
+
+
+def render_parts(wanted: Wanted, rules: Rules, contents: Mapping[str, Content]) -> list[CopyComponent]:
+    """The components of the copy, its master first."""
+    return [_component(part, rules, contents) for part in wanted.parts]
 
 
 def _component(part: Part, rules: Rules, contents: Mapping[str, Content]) -> CopyComponent:
