@@ -27,6 +27,7 @@ from calendarsync.domain.recurrence import (
     span,
     validate,
 )
+from calendarsync.domain.times import in_form_of
 
 BERLIN = "Europe/Berlin"
 HOUR = Duration(seconds=3600)
@@ -86,6 +87,11 @@ RULES = [
     ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;COUNT=3", "0105 0229 0229"),
     ("FREQ=YEARLY;BYWEEKNO=20;COUNT=3", "0105 0511 0517"),
     ("FREQ=YEARLY;BYYEARDAY=1,-1;COUNT=3", "0105 1231 0101"),
+    # Three that dateutil has otherwise: weeks that lie in two years, and the rest of a week.
+    ("FREQ=YEARLY;BYWEEKNO=-53;COUNT=3", "0105 1229 1229"),
+    ("FREQ=YEARLY;BYWEEKNO=53;BYDAY=SA;COUNT=5", "0105 0102 0101 0102 0102"),
+    ("FREQ=WEEKLY;BYDAY=SU,TH;BYSETPOS=1;WKST=SU;COUNT=3", "0105 0111 0118"),
+    ("FREQ=MINUTELY;INTERVAL=90;BYMINUTE=1;COUNT=3", "0105"),
     ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "0105"),
     ("FREQ=WEEKLY;BYDAY=TU;COUNT=2", "0105 0106"),
     ("FREQ=WEEKLY;BYDAY=TU;UNTIL=20260101", "0105"),
@@ -135,6 +141,33 @@ def test_gaps_and_overlaps_of_the_clock() -> None:
     assert expand([series], utc("2026-01-01"), utc("2027-01-01"), "UTC")[1].start.instant("UTC") == utc(
         "2026-10-25T00:30"
     )
+
+
+IN_GAP = f"2026-03-29T02:30:00[{BERLIN}]"
+APIA = "Pacific/Apia"
+
+
+@pytest.mark.rule(13)
+@pytest.mark.parametrize("name", [IN_GAP, f"2026-03-29T03:30:00[{BERLIN}]", "2026-03-29T01:30:00Z"])
+def test_an_instance_in_a_gap_is_named_by_what_no_clock_shows_and_by_what_one_does(name: str) -> None:
+    daily = f"2026-03-28T02:30:00[{BERLIN}]", "FREQ=DAILY;COUNT=3"
+    assert days(event(*daily, exdates=(at(name),))) == "0328 0330"
+    moved = override(name, "2026-04-02T10:00:00Z")
+    found = expand([event(*daily), moved], utc("2026-01-01"), utc("2027-01-01"), "UTC")
+    assert [str(one.start)[5:10] for one in found] == ["03-28", "03-30", "04-02"]
+    assert in_form_of(at("2026-03-29T01:30:00Z"), at(daily[0]), "UTC") == at(IN_GAP)
+
+
+@pytest.mark.rule(13)
+def test_the_day_that_samoa_left_out_is_not_the_next() -> None:
+    """Noon of 30 December 2011 and noon of the 31st are one instant: which of them is named makes a difference."""
+    daily = f"2011-12-28T12:00:00[{APIA}]", "FREQ=DAILY;COUNT=5"
+    assert days(event(*daily)) == "1228 1229 1230 0101", "the same instant counts once"
+    left_out = event(*daily, exdates=(at(f"2011-12-30T12:00:00[{APIA}]"),))
+    assert days(left_out) == "1228 1229 1231 0101"
+    moved = override(f"2011-12-30T12:00:00[{APIA}]", "2012-02-01T12:00:00Z")
+    assert days(event(*daily), moved) == "1228 1229 1231 0101 0201"
+    assert days(event(*daily, exdates=(at(f"2011-12-31T12:00:00[{APIA}]"),))) == "1228 1229 0101"
 
 
 @pytest.mark.parametrize(
