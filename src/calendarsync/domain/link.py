@@ -32,7 +32,8 @@ class Link:
     the source moves elsewhere has another start, and comes back. `copy_fields` are keyed fingerprints of single
     fields of the copy, by component, as they were written and first read back (`sync.fields`). `propagating` is the
     copy whose edits are being carried into the source, as `copy_hash` would note it. `hops` is over how many pairs
-    the event came, this one included.
+    the event came, this one included. `accepted` is the reason for which a copy stays that differs from what was
+    written.
     """
 
     direction: Direction
@@ -54,6 +55,7 @@ class Link:
     copy_fields: Mapping[str, str] | None = None
     propagating: str | None = None
     hops: int = 1
+    accepted: str | None = None
     id: int | None = None
 
     @property

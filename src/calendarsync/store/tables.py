@@ -297,6 +297,8 @@ links = Table(
     Column("propagating", String(64)),
     # Over how many pairs the event came, this one included.
     Column("hops", Integer, nullable=False, server_default="1"),
+    # Why a copy stays that differs from what was written.
+    Column("accepted", String(50)),
     UniqueConstraint("pair_id", "direction", "source_resource", "source_original"),
     Index("ix_links_target_calendar_copy_id", "target_calendar", "copy_id"),
 )

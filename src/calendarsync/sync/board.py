@@ -93,6 +93,7 @@ class Board:
             source_uid=wanted.entry.uid,
             copy_fields=None,
             propagating=None,
+            accepted=None,
             hops=wanted.hops,
         )
 

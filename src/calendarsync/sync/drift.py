@@ -67,7 +67,7 @@ def adopt_or_update(board: Board, wanted: Wanted, link: Link, copy: Entry, reaso
 def _settle(board: Board, wanted: Wanted, settled: Link) -> None:
     if settled != board.links[settled.key]:
         board.keep(settled)
-    board.note(wanted.entry.id, wanted.original, "none", "in_step", settled.copy_id)
+    board.note(wanted.entry.id, wanted.original, "none", settled.accepted or "in_step", settled.copy_id)
 
 
 def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]) -> None:
@@ -92,7 +92,9 @@ def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lo
 def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
     """A person, or the provider, changed the copy (rule 17)."""
     if board.rules.on_copy_edited is OnCopyEdited.KEEP:
-        board.keep(replace(link, copy_hash=copy.meaning(board.fingerprinter)), "skip", "copy_edit_kept")
+        current = copy.meaning(board.fingerprinter)
+        kept = replace(link, copy_hash=current, accepted="copy_edit_kept")
+        board.keep(kept, "skip", "copy_edit_kept")
     elif _propagates(board) and link.restores < MAX_RESTORES:
         _propagate(board, wanted, link, copy)
     else:
@@ -119,8 +121,10 @@ def _propagate(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
 
 def _restore(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
     if link.restores >= MAX_RESTORES:
-        accepted = replace(link, copy_hash=copy.meaning(board.fingerprinter), copy_fields=None)
-        board.keep(accepted, "skip", "rewritten_by_provider", (wanted, copy))
+        reason = "rewritten_by_provider"
+        current = copy.meaning(board.fingerprinter)
+        accepted = replace(link, copy_hash=current, copy_fields=None, accepted=reason)
+        board.keep(accepted, "skip", reason, (wanted, copy))
     else:
         restored = replace(board.as_written(link, wanted), restores=link.restores + 1)
         board.write(Update(wanted, restored, reason, copy))

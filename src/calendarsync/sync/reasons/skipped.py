@@ -136,7 +136,7 @@ BY_RULE = (
         "copy_edit_kept",
         17,
         "Somebody edited the copy, and the pair's option `on_copy_edited` is `keep`.",
-        "The copy is written anew when its source changes, or with `on_copy_edited` set to `restore`.",
+        "The copy is written anew when its source changes.",
     ),
     Reason(
         "copy_deleted_by_person",
