@@ -320,6 +320,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "keys.insert_key": [{"values": _KEY | {"id": "key_new", "key_hash": "new"}}],
     "keys.update_key": [{"values": {"revoked_at": NOW}}],
     "limits.count": [{}, {"subject": "spent"}],
+    "links.upstreams": [{"ids": None}, {}],
     "links.replace_failures": [{"failed": {("event", ""): ("refused", "hash", NOW)}}],
     "logs.list_logs": [
         {"after": None},

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.rule(1, 2, 3, 4, 5)
 
 NAMES = "abcdefgh"
 FIRST, LAST = utc("2026-03-01T06:00"), utc("2026-06-10T06:00")
-WINDOW = {"past_days": 1, "future_days": 100}
+WINDOW: dict[str, Any] = {"past_days": 1, "future_days": 100}
 _MARK = re.compile(re.escape(MARK_PROPERTY.encode()) + rb"[^:]*:1;([0-9a-f]{40});")
 _MOST_ROUNDS = 30
 

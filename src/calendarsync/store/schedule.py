@@ -5,7 +5,7 @@ These functions serve the engine, which works for all accounts; each takes the i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -218,6 +218,46 @@ async def load_claimed(
     ids = {end for pair in found.values() for end in (pair.connection_a_id, pair.connection_b_id)}
     rows = await db.execute(_CONNECTIONS, {"connection_ids": sorted(ids)}) if ids else ()
     return found, {row.id: _connection(row) for row in rows}
+
+
+_reading = select(connections.c.id).where(
+    connections.c.calendar_key.in_(bindparam("calendar_keys", expanding=True))
+)
+_RELAYING = select(
+    pairs.c.id, pairs.c.options, pairs.c.direction, pairs.c.calendar_a, pairs.c.calendar_b
+).where(
+    or_(pairs.c.connection_a_id.in_(_reading), pairs.c.connection_b_id.in_(_reading)),
+    pairs.c.status == "active",
+    pairs.c.removal.is_(None),
+    pairs.c.id != bindparam("pair_id"),
+)
+
+
+async def relaying(db: AsyncConnection, pair_id: str, calendar_keys: Collection[str]) -> list[str]:
+    """The pairs, in any account, in which what another pair wrote into these calendars travels on."""
+    if not calendar_keys:
+        return []
+    rows = await db.execute(_RELAYING, {"pair_id": pair_id, "calendar_keys": sorted(calendar_keys)})
+    found = []
+    for row in rows:
+        sources = {
+            "a_to_b": {row.calendar_a},
+            "b_to_a": {row.calendar_b},
+            "bidirectional": {row.calendar_a, row.calendar_b},
+        }[row.direction]
+        if row.options.get("relay") and sources.intersection(calendar_keys):
+            found.append(row.id)
+    return found
+
+
+def are(pair_ids: Collection[str]) -> ColumnElement[bool]:
+    """Just these pairs."""
+    return pairs.c.id.in_(sorted(pair_ids))
+
+
+async def make_due(db: AsyncConnection, pair_ids: Collection[str], at: datetime) -> None:
+    """They are due at that time, where they were due later. The caller has locked the pairs that `are` these."""
+    await db.execute(update(pairs).where(are(pair_ids), pairs.c.due_at > at).values(due_at=at))
 
 
 def beside(pair: PairRecord) -> ColumnElement[bool]:

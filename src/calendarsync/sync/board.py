@@ -33,9 +33,13 @@ class Board:
         self.copies = by_copy_id(flow.target.values())
         self.links = {link.key: link for link in flow.links}
         self.by_origin: defaultdict[str, list[Entry]] = defaultdict(list)
+        # Those whose mark does not verify.
+        self.foreign: dict[str, Entry] = {}
         for entry in flow.target.values():
             if entry.mark is not None and entry.ours:
                 self.by_origin[entry.mark.origin].append(entry)
+            elif entry.mark is not None:
+                self.foreign[entry.mark.origin] = entry
         self.whole: dict[str, Wanted] = {}
         self.single: set[str] = set()
         self.held_back: set[str] = set()

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.domain.link import Direction
 from calendarsync.providers.base import IdTaken, Refused
 from calendarsync.store import links, orders
 from calendarsync.store.claims import settle
@@ -17,7 +18,16 @@ from calendarsync.store.ids import new_id
 from calendarsync.store.outbox import emit
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.runs import save_run
-from calendarsync.store.schedule import PairRecord, ahead_of, beside, delete_pair, load_connection
+from calendarsync.store.schedule import (
+    PairRecord,
+    ahead_of,
+    are,
+    beside,
+    delete_pair,
+    load_connection,
+    make_due,
+    relaying,
+)
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
@@ -32,6 +42,7 @@ QUIET = timedelta(minutes=15)
 """How long an unchanged pair is not planned anew. Longer, and what time brings into the window comes late."""
 
 RETRY_AFTER = timedelta(days=1)
+_WRITTEN = frozenset({"create", "update", "delete"})
 _HELD_BACK = frozenset({Refused.code, IdTaken.code})
 _LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
 _NOTED = [field.name for field in fields(Operation)]
@@ -179,7 +190,9 @@ class Finisher:
             end = QuietEnd(hold.claim, next_due_at, log_of(pair, order, report), told)
             await self.quiet_ends.write(end)
             return report
-        async with hold.write(beside=beside(pair) if ending.removed else None) as db:
+        onward = await self._onward(pair, ending)
+        touched = beside(pair) if ending.removed else are(onward) if onward else None
+        async with hold.write(beside=touched) as db:
             now = self.reader.now()
             emitted = await write_log(db, pair, order, report, now)
             if order.placed:
@@ -190,9 +203,23 @@ class Finisher:
                 await delete_pair(db, pair)
             else:
                 await self._settle(db, pair, ending, hold, now, release=release)
+            if onward:
+                await make_due(db, onward, now)
         if emitted:
             self.reader.on_events()
         return report
+
+    async def _onward(self, pair: PairRecord, ending: Ending) -> list[str]:
+        """The pairs in which what was written travels on: they need not wait for their next poll (rule 2)."""
+        written = {
+            pair.calendar_b if operation.direction == Direction.A_TO_B else pair.calendar_a
+            for operation in ending.operations
+            if operation.action in _WRITTEN
+        }
+        if not written:
+            return []
+        async with self.reader.db.read() as db:
+            return await relaying(db, pair.id, written)
 
     async def _settle(
         self,

@@ -191,7 +191,7 @@ def _leave_to_others(board: Board, wanted: Wanted, link: Link) -> None:
 
 
 def _create_at_free_id(board: Board, wanted: Wanted, link: Link, reason: str) -> None:
-    taken = board.copies.get(link.copy_id)
+    taken = board.copies.get(link.copy_id) or board.foreign.get(wanted.origin)
     if link.copy_id in board.flow.other_links or wanted.origin in board.flow.other_origins:
         _leave_to_others(board, wanted, link)
     elif taken is None:
@@ -205,8 +205,9 @@ def _create_at_free_id(board: Board, wanted: Wanted, link: Link, reason: str) ->
 def _meet_foreign(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
     """A copy of this very source whose mark does not verify: the installation's key may be lost (rule 4)."""
     if _same_times(wanted, copy, board.flow.target_floating):
-        if board.flow.adopt_foreign:
-            board.write(Update(wanted, board.as_written(link, wanted), "adopted", copy))
+        if board.flow.adopt_foreign and copy.mark is not None:
+            found = replace(link, copy_id=copy.uid, generation=copy.mark.generation)
+            board.write(Update(wanted, board.as_written(found, wanted), "adopted", copy))
             return
         board.result.foreign.append(_affected(board, wanted, copy.uid))
     board.skip(wanted, "id_taken")

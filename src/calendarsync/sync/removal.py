@@ -75,7 +75,7 @@ class Remover:
             (connection,) = await self.round_.admit(target)
             side = await self.round_.read(connection, self.hold, again=attempt > 0)
             standing = await self._standing(pair, side, left)
-            await self._forget(pair, [link for link in left if link.copy_id not in standing])
+            await self._forget(pair, [link for link in left if link.copy_id not in standing], side)
             here = [link for link in left if link.copy_id in standing]
             left = await self._take_away(pair, side, here, standing, ending)
         ending.failures += len(left)
@@ -117,7 +117,8 @@ class Remover:
                 group = groups.popleft()
                 ends = await self._together(pair, side, [(link, standing[link.copy_id]) for link in group])
                 gone = [link for link, end in zip(group, ends, strict=True) if end is None]
-                await self._forget(pair, gone)
+                deleted = [standing[link.copy_id].id for link in gone] if action == "delete" else []
+                await self._forget(pair, gone, side, deleted)
                 ending.operations.extend(self._operation(link, action, "pair_deleted") for link in gone)
                 for link, end in zip(group, ends, strict=True):
                     if isinstance(end, Changed | Refused):
@@ -156,9 +157,15 @@ class Remover:
 
         return await asyncio.gather(*(one(copy) for _, copy in group), return_exceptions=True)
 
-    async def _forget(self, pair: PairRecord, gone: Sequence[Link]) -> None:
+    async def _forget(
+        self, pair: PairRecord, gone: Sequence[Link], side: Side, deleted: Sequence[str] = ()
+    ) -> None:
+        """What we deleted leaves the index with its link: who copied it on must not wonder where it went."""
         if gone:
             async with self.hold.write() as db:
+                if deleted:
+                    await index.next_version(db, side.connection.id)
+                    await index.remove_resources(db, side.connection.id, deleted)
                 await links.delete_links(db, pair.id, gone)
 
     @staticmethod
