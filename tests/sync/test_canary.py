@@ -48,6 +48,12 @@ ZONE = (
 )
 
 
+FILTERS = {"title_contains": ["IXTITL", "fxfilter"], "title_excludes": ["exdescriptio"]}
+"""Words of filters are the owner's settings, and stand in the pair alone: these are parts of canaries, and one more."""
+
+OTHER_FILTERS = {"categories": ["axcategor", "fxfilter"], "title_excludes": ["xtitl"]}
+
+
 def found_words(haystack: bytes) -> list[str]:
     lowered = haystack.lower()
     return [word for word in CANARIES if word.encode() in lowered]
@@ -93,20 +99,27 @@ async def test_canary_words_are_found_nowhere(
         own_zone = event("zoned", zone="txtzid", title="tixtitle", extra=RICH)
         at.put_a("zoned", own_zone.replace("BEGIN:VEVENT", ZONE + "BEGIN:VEVENT", 1))
         at.put_b("broken", event("broken", title="tixtitle", extra=RICH, zone="txtzid-unknown"))
-        pair = await at.pair(sync_mode=sync_mode, attendees_in_description=sync_mode == "full")
+        pair = await at.pair(sync_mode=sync_mode, attendees_in_description=sync_mode == "full", **FILTERS)
         await at.app.run(pair)
         at.put_a("one", event("one", "20260305T090000", "20260305T100000", title="tixtitle", extra=RICH))
         await at.app.run(pair)
+        assert len(at.copies_b()) == 3
         assert found_words("\n".join(at.copies_b()).encode()) or sync_mode == "blocker", (
             "the copies were written"
         )
+        at.app.clock.advance(days=1)
+        await at.app.change_pair(pair, options=OTHER_FILTERS)
+        assert (await at.app.run(pair)).events_deleted == 3
         dump = await _dump(at.app)
         assert b"CREATE TABLE event_index" in dump
         assert found_words(dump) == []
+        mentioned = [line for line in dump.splitlines() if b"fxfilter" in line]
+        assert [line.split(b"(")[0] for line in mentioned] == [b'INSERT INTO "pairs" VALUES']
         assert found_words(files(folder)) == []
     assert found_words(files(folder)) == []
     logged = logs.readouterr()
     assert found_words((logged.out + logged.err).encode()) == []
+    assert "fxfilter" not in logged.out + logged.err
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
@@ -174,7 +187,7 @@ async def test_nor_of_events_at_google_and_microsoft(
     keepers = (google, microsoft) if there == "microsoft" else (microsoft, google)
     async with desk(keepers[0], folder, keepers[1], secret=b"c" * 32) as at:
         google_calendar, microsoft_calendar = (at.a, at.b) if there == "microsoft" else (at.b, at.a)
-        pair = await at.pair(sync_mode=sync_mode, attendees_in_description=sync_mode == "full")
+        pair = await at.pair(sync_mode=sync_mode, attendees_in_description=sync_mode == "full", **FILTERS)
         _at_google(google_model, google_calendar)
         _at_microsoft(microsoft_model, microsoft_calendar)
         google_model.fail(400, method="events.insert")
@@ -185,6 +198,8 @@ async def test_nor_of_events_at_google_and_microsoft(
             "the copies were written"
         )
         assert at.copies_a()
+        await at.app.change_pair(pair, options=OTHER_FILTERS)
+        assert (await at.app.run(pair)).events_deleted
         assert found_words(await _dump(at.app)) == []
         assert found_words(files(folder)) == []
     assert found_words(files(folder)) == []
