@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from calendarsync.store import tables
 from calendarsync.sync.report import LATEST, RunReport
-from tests.sync.helpers import WEEKLY, done, fill, only, starts, sync_anew
+from tests.sync.helpers import WEEKLY, done, empty_unnamed, fill, only, starts, sync_anew
 from tests.testbed.events import event
 from tests.testbed.memory_desk import MemoryDesk
 
@@ -174,6 +174,8 @@ async def test_a_pair_that_was_resumed_meanwhile_is_not_undone(at_memory: Memory
     assert report.error is not None
     assert report.error.code == "conflict"
     assert len(at.store("b").resources) == 1
+    row = await at.app.row(tables.pairs, pair)
+    assert (row.status, row.attention_code) == ("active", None), "it goes on as before"
 
 
 async def test_an_undo_that_a_fault_broke_off_is_finished_by_the_next(at_memory: MemoryDesk) -> None:
@@ -187,3 +189,54 @@ async def test_an_undo_that_a_fault_broke_off_is_finished_by_the_next(at_memory:
     faults.before, faults.after = set(), set()
     assert (await _undo(at, pair)).status == "success"
     assert at.store("b").resources == {}
+
+
+async def test_an_undo_judges_nothing_so_the_guards_still_stand_when_the_pair_is_resumed(
+    at_memory: MemoryDesk,
+) -> None:
+    """A source that reads empty while a run is taken back is asked about afterwards."""
+    at = at_memory
+    fill(at, 12)
+    pair = await at.pair(direction="a_to_b")
+    await _sync(at, pair)
+    at.store("a").put("late.ics", event("late", "20260306T140000", "20260306T150000"))
+    await _sync(at, pair)
+    empty_unnamed(at, "a")
+    await _undo(at, pair, dry_run=True)
+    await _undo(at, pair)
+    assert len(at.store("b").resources) == 12
+    at.app.clock.advance(seconds=60)
+    await at.app.change_pair(pair, status="active")
+    report = await at.app.run(pair)
+    assert report.error is not None
+    assert report.error.code == "needs_attention"
+    assert len(at.store("b").resources) == 12
+
+
+async def test_an_undo_leaves_a_pair_that_is_to_be_planned_anew(at_memory: MemoryDesk) -> None:
+    """Also where nobody but the clock resumes it."""
+    at = at_memory
+    fill(at, 3)
+    pair = await at.pair(direction="a_to_b")
+    await _sync(at, pair)
+    seen = (await at.app.row(tables.pairs, pair)).last_synced_at
+    report = await _undo(at, pair)
+    assert report.events_deleted == 3
+    row = await at.app.row(tables.pairs, pair)
+    assert (row.quiet_state, row.quiet_until, row.last_synced_at) == (None, None, seen)
+
+
+async def test_a_change_of_rules_is_still_the_owners_after_an_undo(at_memory: MemoryDesk) -> None:
+    """Rule 21: what goes for it is no loss to be guarded, though a run was taken back in between."""
+    at = at_memory
+    fill(at, 3)
+    pair = await at.pair(direction="a_to_b")
+    await _sync(at, pair)
+    at.store("a").put("late.ics", event("late", "20260306T140000", "20260306T150000"))
+    await _sync(at, pair)
+    async with at.app.db.read() as db:
+        before = set((await db.execute(select(tables.links.c.rules_version))).scalars())
+    await at.app.change_pair(pair, options={"include_all_day": False})
+    await _undo(at, pair)
+    async with at.app.db.read() as db:
+        assert set((await db.execute(select(tables.links.c.rules_version))).scalars()) == before

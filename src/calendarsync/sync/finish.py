@@ -52,6 +52,7 @@ _NO_ATTENTION: dict[str, Any] = {
     "attention_details": None,
 }
 _IN_ORDER: dict[str, Any] = {"status": "active", **_NO_ATTENTION}
+_TO_BE_PLANNED: dict[str, Any] = {"quiet_state": None, "quiet_until": None}
 
 
 @dataclass(slots=True)
@@ -202,7 +203,7 @@ class Finisher:
                 await orders.finish_all(db, pair.id, refused(order, PAIR_GONE).to_json(), now)
                 await delete_pair(db, pair)
             else:
-                await self._settle(db, pair, ending, hold, now, release=release)
+                await self._settle(db, pair, ending, hold, now, release=release, undo=order.undo is not None)
             if onward:
                 await make_due(db, onward, now)
         if emitted:
@@ -230,12 +231,17 @@ class Finisher:
         now: datetime,
         *,
         release: bool,
+        undo: bool,
     ) -> None:
         # What did not come to its end is not left to a notice: there may be none.
         watched_until = ending.watched_until if ending.status is RunStatus.SUCCESS else None
         next_due_at = pair.resume_at if pair.status == "paused" else self.reader.next_due(watched_until)
         values: dict[str, Any] = {"next_due_at": next_due_at} if release else {}
-        if ending.status is RunStatus.FAILED:
+        status: dict[str, Any] = {}
+        if undo:
+            # It judged nothing by the pair's rules or guards: that is still to be done when the pair is resumed.
+            values |= _TO_BE_PLANNED if ending.planned else {}
+        elif ending.status is RunStatus.FAILED:
             status = self._stopped(ending)
             values["quiet_until"] = None
         else:
