@@ -11,7 +11,8 @@ from typing import Any, get_type_hints
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.domain.event import Problem, Resource
+from calendarsync.domain.event import Component, Duration, EventTime, Problem, Resource
+from calendarsync.domain.filters import TextField, TextFilter
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.domain.rules import Window
@@ -234,6 +235,12 @@ _BY_KIND: Mapping[Any, Any] = {
     Fingerprinter: Fingerprinter(b"k" * 32),
     Window: Window(NOW, LATER),
 }
+_EVENT_AT_PROVIDER = Resource(
+    "event",
+    "1",
+    "uid",
+    (Component("uid", EventTime.parse("2026-03-02T09:00:00Z"), duration=Duration(0, 60)),),
+)
 _BY_NAME: Mapping[str, Any] = {
     "authorization_id": "auth_a",
     "grant_id": "grant_a",
@@ -258,6 +265,7 @@ _BY_NAME: Mapping[str, Any] = {
     "report": {},
     "trial_ends_at": None,
     "claims": [_HELD],
+    "filters": [TextFilter.of(TextField.TITLE, ("lunch",))],
     "delivery": _SENT,
     "claimed": [_SENT],
     "end": End(delivered=True, attempt={}, response_encrypted=None, next_attempt_at=None),
@@ -316,6 +324,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "grants.renew_grant": [{"values": {"scopes": ["openid"]}}],
     "idempotency.take": [{"values": _TAKEN}, {"values": _TAKEN | {"key_hash": "free"}}],
     "idempotency.change": [{"values": {"status": 200}}],
+    "index.store_verdicts": [{"resources": [_EVENT_AT_PROVIDER]}],
     "index.store_resources": [{"resources": [Resource("event", "1", "uid", (), problem=Problem.UNREADABLE)]}],
     "keys.insert_key": [{"values": _KEY | {"id": "key_new", "key_hash": "new"}}],
     "keys.update_key": [{"values": {"revoked_at": NOW}}],
