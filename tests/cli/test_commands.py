@@ -39,6 +39,7 @@ COMMANDS = (
     ("migrate",),
     ("demo",),
     ("doctor",),
+    ("explain",),
     ("accounts",),
     ("accounts", "create"),
     ("accounts", "list"),

@@ -83,6 +83,22 @@ def test_monitoring(tmp_path: Path) -> None:
     assert {line.split()[0] for line in alarm.splitlines() if line} >= {"webhook.test", "connection.expired"}
 
 
+def test_explain(tmp_path: Path) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    start, end = (f"{tomorrow:%Y-%m-%d}T{hour}:00:00Z" for hour in ("09", "10"))
+    with serving(tmp_path) as reader:
+        staged = pair_two(reader) | {"WHEN": f"{tomorrow:%Y-%m-%d}T09:30Z"}
+        with client_of(staged) as client:
+            lunch = client.sandbox.create_event(
+                staged["WORK"], title="Lunch", start=start, end=end, transparency="transparent"
+            )
+            assert client.sync_pairs.trigger(staged["PAIR"]).success
+        answered, printed = run(guide("explain.md"), tmp_path, staged)
+    assert answered.startswith(f"source {lunch.id}: skip, free. It is shown as free.")
+    assert f"source {lunch.id} from {tomorrow:%Y-%m-%d} 09:00Z in " in printed
+    assert "free (rule 6): It is shown as free." in printed
+
+
 def test_maintenance(tmp_path: Path) -> None:
     with serving(tmp_path) as reader:
         staged = pair_two(reader)

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from calendarsync import __version__
-from calendarsync.cli import accounts, demo, doctor, keys, migrate, onboard, secrets, serve, webhooks, worker
+from calendarsync.cli import (
+    accounts,
+    demo,
+    doctor,
+    explain,
+    keys,
+    migrate,
+    onboard,
+    secrets,
+    serve,
+    webhooks,
+    worker,
+)
 
 app = typer.Typer(
     help="Keeps several calendars in step: self-hosted, private by design, with a REST API.",
@@ -39,6 +51,7 @@ app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
+app.command("explain")(explain.explain)
 app.command("onboard")(onboard.onboard)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import typer
@@ -54,6 +55,14 @@ def with_database(work: Callable[[Database, Settings], Awaitable[Result]]) -> Re
 
     with readable_failures():
         return asyncio.run(run())
+
+
+def read_key(file: Path | None) -> str | None:
+    """The API key in a file; None where the environment has it."""
+    try:
+        return None if file is None else file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"the key cannot be read: {getattr(error, 'strerror', None) or 'not text in UTF-8'}", USAGE)
 
 
 async def find_account(database: Database, email_or_id: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calendarsync.cli.common import FAILED, USAGE, fail
+from calendarsync.cli.common import FAILED, USAGE, fail, read_key
 
 if TYPE_CHECKING:
     from calendarsync.cli.onboarding.people import People
@@ -72,7 +72,7 @@ def onboard(
         kept = Results(results or file.with_suffix(f".results{file.suffix or '.csv'}"), people)
     except UnusableFile as error:
         fail("\n".join(f"{file}: {problem}" for problem in error.problems), USAGE)
-    _onboard(people, kept, key=_key(key_file), url=url, concurrency=concurrency)
+    _onboard(people, kept, key=read_key(key_file), url=url, concurrency=concurrency)
 
 
 def _onboard(people: People, results: Results, *, key: str | None, url: str | None, concurrency: int) -> None:
@@ -119,16 +119,6 @@ def _tell(people: People, results: Results) -> None:
     typer.echo(f"Results: {results.path}")
     if failed:
         raise typer.Exit(FAILED)
-
-
-def _key(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        fail(f"{file} cannot be read: {reason}", USAGE)
 
 
 def _warn_of_readers(file: Path, people: People) -> None:

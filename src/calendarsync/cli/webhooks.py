@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from calendarsync.cli.common import USAGE, fail, listen_on
+from calendarsync.cli.common import USAGE, fail, listen_on, read_key
 
 if TYPE_CHECKING:
     from calendarsync.cli.listening import Receiver
@@ -87,7 +87,7 @@ def listen(
             if address is None and host in _EVERYWHERE:
                 fail(f"name what the server is to deliver to with --address: {host} is no address", USAGE)
             wanted = _Wanted(address or here, _names(events), only_changed)
-            work = _register_and_listen(receiver, listener, wanted, url, _key(key_file))
+            work = _register_and_listen(receiver, listener, wanted, url, read_key(key_file))
         asyncio.run(work)
 
 
@@ -209,14 +209,6 @@ def _names(events: str | None) -> Sequence[EventName] | None:
         if name not in known:
             fail(f"there is no event {name!r}; there are {', '.join(known)}", USAGE)
     return [name for name in known if name in given]
-
-
-def _key(file: Path | None) -> str | None:
-    """None where the environment has it."""
-    try:
-        return None if file is None else file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"the key cannot be read: {getattr(error, 'strerror', None) or 'not text in UTF-8'}", USAGE)
 
 
 def _checked(secret: str) -> str:
