@@ -410,3 +410,16 @@ async def test_an_instance_is_renamed_in_its_copy_alone(holder: Holder, quick_fo
         assert (data.count(b"SUMMARY:Planning"), data.count(b"SUMMARY:Retrospective")) == (1, 1)
         assert_busy_alike(at, "renamed")
         assert (await sync_anew(at, pair)).operations == ()
+
+
+@pytest.mark.rule(13)
+async def test_a_hole_in_the_gap_of_the_clocks_is_written_as_its_series_has_it(
+    holder: Holder, quick_folder: Path
+) -> None:
+    """Not every program matches instances by the moment: who reads 02:30 daily looks for a hole at 02:30."""
+    daily = master("RRULE:FREQ=DAILY;COUNT=60", "20260304T023000")
+    async with memory_desk(quick_folder) as at:
+        take(at, series(daily, instance("20260329T023000", extra="STATUS:CANCELLED")))
+        await at.app.sync(await at.pair(direction="a_to_b"))
+        ((_, data),) = at.store("b").resources.values()
+        assert b"EXDATE;TZID=Europe/Berlin:20260329T023000" in data

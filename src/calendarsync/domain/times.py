@@ -40,22 +40,25 @@ def in_form_of(time: EventTime, model: EventTime, floating: str) -> EventTime:
         return EventTime(datetime.combine(local.date(), model.local.time()), model.zone)
     # Beside a floating time, a time in UTC with the very same reading of the clock got its Z by mistake.
     mistaken = model.zone is None and time.zone == "UTC" and local.time() == model.local.time()
-    if time.zone is None or time.zone == model.zone or mistaken:
-        return EventTime(local, model.zone)
-    return EventTime(_on_the_clock(time.instant(floating), model, floating), model.zone)
+    if time.zone is None or mistaken:
+        time = EventTime(local, model.zone)
+    moment = time.instant(floating)
+    shown = moment.astimezone(zone_info(model.zone or floating)).replace(tzinfo=None)
+    if shown.time() != model.local.time() and (skipped := _in_gap(moment, shown, model, floating)):
+        return skipped
+    return time if time.zone == model.zone else EventTime(shown, model.zone)
 
 
-def _on_the_clock(moment: datetime, model: EventTime, floating: str) -> datetime:
-    """The local time of `model`'s instance at this moment, also where no clock shows it.
+def _in_gap(moment: datetime, shown: datetime, model: EventTime, floating: str) -> EventTime | None:
+    """The time of `model`'s instance at this moment where no clock shows it, but `shown`; else None.
 
     On the day on which clocks go from 02:00 to 03:00, a series at 02:30 has its instance at 02:30, too.
     """
-    shown = moment.astimezone(zone_info(model.zone or floating)).replace(tzinfo=None)
-    for days in (0, 1) if shown.time() != model.local.time() else ():
-        skipped = datetime.combine(shown.date() - timedelta(days=days), model.local.time())
-        if EventTime(skipped, model.zone).instant(floating) == moment:
+    for day in (shown.date(), shown.date() - timedelta(days=1)):
+        skipped = EventTime(datetime.combine(day, model.local.time()), model.zone)
+        if skipped.instant(floating) == moment:
             return skipped
-    return shown
+    return None
 
 
 def zoned_rule(rule: str, start: EventTime, floating: str) -> str:

@@ -20,7 +20,6 @@ from calendarsync.providers.microsoft.places import Places
 from calendarsync.providers.microsoft.stored import Json, Stored, original_of, series_start
 from calendarsync.providers.microsoft.times import as_read, read_time, write_time
 
-_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
 
@@ -70,8 +69,8 @@ class Amender:
             return None
         start = as_read(usual.start)
         moment = start.instant("UTC")
-        margin = _DAY if start.all_day else _MINUTE
-        path = self._places.instances(event_id, moment - margin, moment + margin)
+        # Outlook's instance in a gap of the clocks may end before it starts: it overlaps no shorter span.
+        path = self._places.instances(event_id, moment - _DAY, moment + _DAY)
         answer = await self._batcher.send(Request("GET", path))
         for row in answer.data.get("value") or ():
             if read_time(row.get("start"), "UTC", all_day=start.all_day).instant("UTC") == moment:

@@ -38,7 +38,6 @@ from calendarsync.providers.microsoft.stored import (
 )
 from calendarsync.providers.microsoft.times import as_read, read_time
 
-_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 _ATTEMPTS = 3
 _USED_TRANSACTION = "ErrorDuplicateTransactionId"
@@ -218,8 +217,8 @@ class EventWriter:
             return str(there[day]["id"])
         start = as_read(writing.start_on(day, copy.master))
         moment = start.instant("UTC")
-        margin = _DAY if start.all_day else _MINUTE
-        path = self._places.instances(str(stored.event["id"]), moment - margin, moment + margin)
+        # Outlook's instance in a gap of the clocks may end before it starts: it overlaps no shorter span.
+        path = self._places.instances(str(stored.event["id"]), moment - _DAY, moment + _DAY)
         answer = await self._batcher.send(Request("GET", path))
         for row in answer.data.get("value") or ():
             read = read_time(row.get("start"), "UTC", all_day=start.all_day)
