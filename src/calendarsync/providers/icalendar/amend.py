@@ -165,7 +165,7 @@ class _Resource:
     def _instance(self, change: Change, now: datetime) -> list[bytes]:
         """A component for an instance: all that the series says of it, and where it is."""
         master = next((event for event in self.events if event.name is None), None)
-        if master is None or change.original is None or change.usual is None:
+        if master is None or change.original is None or change.usual is None or not _recurs(master.node):
             raise NotAmendable
         event = replace(master, lines=list(master.lines))
         event.take_out(_OF_SERIES)
