@@ -1,37 +1,51 @@
 """What one flow of a pair has to do: index rows and links in, actions out. Pure.
 
 The table of cases; `wanted` is a copy that the rules ask for, `link` our record of it, `copy` the event that
-stands in the target, `written` and `as read` the link's two fingerprints:
+stands in the target, `written` and `as read` the link's two fingerprints (tests/sync/test_cases.py plans each row):
 
-    wanted  link       copy     fingerprints                  action    reason
-    ──────  ─────────  ───────  ────────────────────────────  ────────  ─────────────────────────────────────
-    yes     none       none                                   create    new
-    yes     none       ours     current                       adopt     adopted
-    yes     none       ours     out of date                   update    adopted
-    yes     none       another pair's                         skip      copied_already
-    yes     none       another's, at our id                   skip      id_taken (rule 4: adopt, if confirmed)
-    yes     pending    none                                   create    unanswered_write
-    yes     live       none                                   respect   copy_deleted_by_person
-    yes     live       none     on_copy_deleted: restore      create    copy_deleted_by_person
-    yes     respected  none     times as they were            —
-    yes     respected  none     times changed                 create    source_moved
-    yes     respected  none     on_copy_deleted: restore      create    copy_deleted_by_person
-    yes     respected  ours                                   as live   it came back
-    yes     live       unreadable                             update    copy_unreadable (at most twice)
-    yes     any        ours     written ≠ wanted              update    source_changed or rules_changed
-    yes     any        ours     written ≠ wanted, mark = it   adopt     unanswered_write (it had arrived)
-    yes     live       ours     mark ≠ written = wanted       update    unanswered_write (at most twice)
-    yes     live       ours     as read ≠ copy, instance out  update    instance_deleted_by_person
-    yes     live       ours     as read ≠ copy                update    copy_edited (restored, at most twice)
-    yes     live       ours     …, on_copy_edited: keep       skip      copy_edit_kept
-    yes     live       ours     all equal                     —
-    no      any        none                                   forget    —
-    no      any        another pair's, or not verified        forget    —
-    no      any        ours     source unreadable             —         left as it is
-    no      any        ours     its new form is not complete  —         left as it is
-    no      any        ours     wholly behind the window      —         left as history, unless its source is gone
-    no      any        ours                                   delete    source_deleted, form_changed or why not
-    —       —          twin     a higher id of one origin     delete    twin
+    wanted  link       copy       fingerprints, options           action     reason
+    ──────  ─────────  ─────────  ──────────────────────────────  ─────────  ─────────────────────────────────
+    yes     none       none                                       create     new
+    yes     none       ours       current                         adopt      adopted
+    yes     none       ours       out of date                     update     adopted
+    yes     none       others'                                    skip       copied_already
+    yes     none       foreign                                    skip       id_taken
+    yes     none       foreign    confirmed (rule 4)              update     adopted
+    yes     none       unmarked   at our id                       skip       id_taken
+    yes     pending    none                                       create     unanswered_write
+    yes     pending    ours       current                         adopt      unanswered_write
+    yes     live       none                                       skip       copy_deleted_by_person
+    yes     live       none       on_copy_deleted: restore        create     copy_deleted_by_person
+    yes     respected  none       times as they were              skip       copy_deleted_by_person
+    yes     respected  none       times changed                   create     source_moved
+    yes     respected  none       given up for another form       create     wanted_again
+    yes     respected  none       on_copy_deleted: restore        create     copy_deleted_by_person
+    yes     respected  ours       all equal                       none       in_step
+    yes     live       broken                                     update     copy_unreadable
+    yes     live       broken     restored twice                  skip       copy_unreadable
+    yes     live       ours       all equal                       none       in_step
+    yes     live       ours       written ≠ wanted                update     source_changed
+    yes     live       ours       written ≠ wanted, other rules   update     rules_changed
+    yes     live       ours       written ≠ wanted = mark         adopt      source_changed
+    yes     live       ours       written = wanted ≠ mark         update     unanswered_write
+    yes     live       ours       as read ≠ copy                  update     copy_edited
+    yes     live       ours       as read ≠ copy, instance out    update     instance_deleted_by_person
+    yes     live       ours       as read ≠ copy, restored twice  skip       rewritten_by_provider
+    yes     live       ours       as read ≠ copy, keep            skip       copy_edit_kept
+    yes     live       ours       as read ≠ copy, propagate       propagate  copy_edited
+    yes     live       ours       both changed, propagate         update     both_changed
+    yes     live       ours       another event at its source id  delete     origin_changed
+    yes     any        two ours   of one origin: the higher id    delete     twin
+    no      live       none                                       forget     source_deleted
+    no      live       others'                                    forget
+    no      pending    unmarked                                   forget
+    no      live       ours       source gone                     delete     source_deleted
+    no      live       ours       source not copied               delete     free
+    no      live       ours       copied in another form now      delete     form_changed
+    no      live       ours       its new form is held back       none       form_incomplete
+    no      live       ours       the pair goes the other way     delete     direction_changed
+    no      live       ours       source unreadable               none       source_unreadable
+    no      live       ours       wholly behind the window        none       history
 """
 
 from __future__ import annotations
@@ -42,7 +56,7 @@ from dataclasses import replace
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import ORIGINAL_OF_MASTER
 from calendarsync.domain.link import Link, LinkState
-from calendarsync.domain.origin import MarkKind, copy_id
+from calendarsync.domain.origin import MarkKind
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Affected, Create, FlowInput, FlowPlan, Update
 from calendarsync.sync.board import Board
@@ -111,7 +125,7 @@ _NO_NEWS = frozenset({"outside_window", "copy_deleted_by_person"})
 def _place(board: Board, wanted: Wanted, respected: tuple[str, ...]) -> None:
     known = board.links.get((wanted.entry.id, wanted.original))
     if known is None:
-        _place_unlinked(board, wanted, _new_link(board, wanted, respected), "new")
+        _place_unlinked(board, wanted, board.new_link(wanted, respected), "new")
         return
     link = for_this_origin(board, wanted, known)
     if link is None:
@@ -151,23 +165,6 @@ def _miss(board: Board, wanted: Wanted, link: Link) -> None:
         _create_at_free_id(board, wanted, anew, reason)
     else:
         board.note(wanted.entry.id, wanted.original, "skip", "copy_deleted_by_person", None)
-
-
-def _new_link(board: Board, wanted: Wanted, respected: tuple[str, ...]) -> Link:
-    target = board.flow.target_calendar
-    return Link(
-        direction=board.flow.direction,
-        source_resource=wanted.entry.id,
-        source_original=wanted.original,
-        source_uid=wanted.entry.uid,
-        origin=wanted.origin,
-        target_calendar=target,
-        copy_id=copy_id(wanted.origin, target, 0),
-        generation=0,
-        state=LinkState.PENDING,
-        respected=() if wanted.original else respected,
-        hops=wanted.hops,
-    )
 
 
 def _place_unlinked(board: Board, wanted: Wanted, link: Link, reason: str) -> None:
