@@ -217,3 +217,32 @@ async def test_nor_in_postgresql(radicale: RadicaleServer, postgresql_database: 
         kept = await stored(at.app.db, postgresql_database)
         assert pair.encode() in kept
         assert found_words(kept) == []
+
+
+@pytest.mark.rule(17)
+@pytest.mark.parametrize("refused", [False, True], ids=["carried", "refused"])
+async def test_nor_of_edits_of_copies_that_are_carried_back(
+    google_model: GoogleModel,
+    radicale: RadicaleServer,
+    tmp_path: Path,
+    logs: pytest.CaptureFixture[str],
+    refused: bool,
+) -> None:
+    folder = tmp_path / "installation"
+    async with desk(GoogleKeeper(google_model), folder, radicale, secret=b"c" * 32) as at:
+        at.put_a("one", event("one", title="tixtitle"))
+        pair = await at.pair(sync_mode="full", direction="a_to_b", on_copy_edited="propagate")
+        await at.app.sync(pair)
+        ((name, text),) = at.copies(at.b).items()
+        edited = text.replace(
+            "SUMMARY:tixtitle", "LOCATION:loxlocation\nDESCRIPTION:dexdescription\nSUMMARY:nxname"
+        )
+        at.put(at.b, name, edited)
+        if refused:
+            google_model.fail(400, method="events.patch")
+        await at.app.run(pair)
+        assert ("loxlocation" in "".join(at.read(at.a).values())) is not refused
+        assert found_words(await _dump(at.app)) == []
+        assert found_words(files(folder)) == []
+    logged = logs.readouterr()
+    assert found_words((logged.out + logged.err).encode()) == []
