@@ -81,6 +81,15 @@ async def test_two_way_pairs_carry_no_copy_back(at_memory: MemoryDesk) -> None:
     assert done(await sync_anew(at, pairs[0])) == []
 
 
+async def test_an_event_that_blocks_no_time_comes_back_to_its_calendar_neither(at_memory: MemoryDesk) -> None:
+    """Rule 5 would let it pass."""
+    at = at_memory
+    at.store("a").put("one.ics", event("one", extra="TRANSP:TRANSPARENT"))
+    pairs = await chain(at, "abca", direction="bidirectional", include_free=True)
+    await rounds(at, pairs)
+    assert sizes(at, "abc") == [1, 1, 1]
+
+
 @pytest.mark.rule(3)
 @pytest.mark.parametrize("turned", [False, True], ids=["in order", "against it"])
 async def test_a_triangle_holds_one_copy_each_and_keeps_none_alive(
