@@ -463,3 +463,23 @@ async def test_both_directions_are_filtered(at_memory: MemoryDesk) -> None:
     await at.app.sync(pair)
     assert (starts(at, "b"), starts(at, "a")) == (["03-04 08:00"], ["03-05 08:00"])
     await nothing_is_left_to_do(at, pair)
+
+
+@pytest.mark.rule(2)
+async def test_a_copy_that_travels_on_is_judged_by_what_it_shows(at_memory: MemoryDesk) -> None:
+    at = at_memory
+    await at.add("c")
+    put(at, "one", "Stand-up")
+    put(at, "two", "Lunch", "20260305T090000")
+    to_b = await at.pair("a", "b", direction="a_to_b", sync_mode="full", title="[A] {title}")
+    to_c = await at.pair("b", "c", direction="a_to_b", relay=True, title_contains=["[a] stand"])
+    await at.app.sync(to_b)
+    await at.app.sync(to_c)
+    assert starts(at, "c") == ["03-04 08:00"]
+    await at.app.change_pair(to_c, options={"relay": True, "title_contains": ["lunch"]})
+    await at.app.sync(to_c)
+    assert starts(at, "c") == ["03-05 08:00"]
+    put(at, "two", "Dinner", "20260305T090000")
+    await at.app.sync(to_b)
+    await at.app.sync(to_c)
+    assert starts(at, "c") == []
