@@ -17,8 +17,9 @@ Told = tuple[str, str, int, str]
 async def ask(at: MemoryDesk, pair: str, question: str | datetime) -> Answer:
     """Every explanation has words, and says what would change it."""
     tools = Tools(at.app.keyring.mark_keys, at.app.fingerprinter, at.app.program)
-    since = at.app.clock() - timedelta(days=30)
-    answer = await explain(at.app.db, pair, tools, question, logs_since=since)
+    now = at.app.clock()
+    since = now - timedelta(days=30)
+    answer = await explain(at.app.db, pair, tools, question, now=now, logs_since=since)
     assert answer is not None
     assert answer.explanations
     for each in answer.explanations:

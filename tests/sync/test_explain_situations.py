@@ -152,6 +152,7 @@ async def not_in_the_index(at: MemoryDesk, _: pytest.MonkeyPatch) -> None:
 async def deleted_at_the_source(at: MemoryDesk, _: pytest.MonkeyPatch) -> None:
     pair = await _synced(at)
     copy = only(at)[0].removesuffix(".ics")
+    at.app.clock.advance(seconds=1)
     at.store("a").delete("one.ics")
     await at.app.sync(pair)
     answer = await ask(at, pair, "one.ics")

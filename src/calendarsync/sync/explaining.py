@@ -47,11 +47,11 @@ class Answer:
 
 
 async def explain(
-    db: Database, pair_id: str, tools: Tools, question: str | datetime, *, logs_since: datetime
+    db: Database, pair_id: str, tools: Tools, question: str | datetime, *, now: datetime, logs_since: datetime
 ) -> Answer | None:
     """About an event, by its id, or about a moment; None where the pair is gone.
 
-    The caller has seen to it that whoever asks may see the pair.
+    The caller has seen to it that whoever asks may see the pair. `now` is by the clock that all accounts share.
     """
     operations: Sequence[RowMapping] = ()
     async with db.read() as connection:
@@ -61,8 +61,7 @@ async def explain(
         a = await load_connection(connection, pair.connection_a_id)
         b = await load_connection(connection, pair.connection_b_id)
         ahead = await ahead_of(connection, pair)
-        now = db.now() + ahead
-        flows = await load_flows(connection, pair, (a, b), tools, now=now, adopt_foreign=False)
+        flows = await load_flows(connection, pair, (a, b), tools, now=now + ahead, adopt_foreign=False)
         if isinstance(question, str):
             tenant = Tenant(pair.account_id, pair.mode)
             operations = await operations_about(
@@ -77,7 +76,7 @@ async def explain(
     found = await asyncio.to_thread(answer)
     if isinstance(question, str) and not found:
         found = [_unknown(question, (a, b), operations)]
-    return Answer(found, list(_troubles(pair, (a, b), db.now(), ahead)), flows[0].scene.window, operations)
+    return Answer(found, list(_troubles(pair, (a, b), now, ahead)), flows[0].scene.window, operations)
 
 
 def _unknown(
