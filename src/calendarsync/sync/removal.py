@@ -6,12 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from calendarsync.domain.entry import Entry, by_copy_id
+from calendarsync.domain.event import Resource
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
-from calendarsync.store.schedule import PairRecord
+from calendarsync.store.schedule import PairRecord, load_uses
 from calendarsync.sync.apply import GROUPS_IN_FLIGHT, Side
 from calendarsync.sync.finish import Ending
 from calendarsync.sync.hold import Hold
@@ -116,16 +118,16 @@ class Remover:
             while groups and not errors:
                 group = groups.popleft()
                 ends = await self._together(pair, side, [(link, standing[link.copy_id]) for link in group])
-                gone = [link for link, end in zip(group, ends, strict=True) if end is None]
+                gone = [link for link, end in zip(group, ends, strict=True) if end is None or _is_left(end)]
                 deleted = [standing[link.copy_id].id for link in gone] if action == "delete" else []
-                await self._forget(pair, gone, side, deleted)
+                await self._forget(pair, gone, side, deleted, list(filter(_is_left, ends)))
                 ending.operations.extend(self._operation(link, action, "pair_deleted") for link in gone)
                 for link, end in zip(group, ends, strict=True):
                     if isinstance(end, Changed | Refused):
                         remaining.append(link)
                     elif isinstance(end, ProviderError):
                         errors.append(end)
-                    elif end is not None:
+                    elif isinstance(end, BaseException):
                         raise end
 
         try:
@@ -142,8 +144,8 @@ class Remover:
 
     async def _together(
         self, pair: PairRecord, side: Side, group: Sequence[tuple[Link, Entry]]
-    ) -> list[BaseException | None]:
-        """Delete or unmark these at the same moment; for each None, or why not."""
+    ) -> list[Resource | BaseException | None]:
+        """Delete or unmark these at the same moment; for each what is left of it, or why not."""
         keep = pair.removal == "keep"
         if keep:
             # Remembered first: from the moment that its mark is gone, the event has to count as a person's.
@@ -151,24 +153,49 @@ class Remover:
                 for link, _ in group:
                     await links.keep_copy(db, link.target_calendar, link.copy_id)
 
-        async def one(copy: Entry) -> None:
-            write = side.calendar.unmark if keep else side.calendar.delete
-            await write(copy.id, copy.version)
+        async def one(copy: Entry) -> Resource | None:
+            if keep:
+                return await side.calendar.unmark(copy.id, copy.version)
+            await side.calendar.delete(copy.id, copy.version)
+            return None
 
         return await asyncio.gather(*(one(copy) for _, copy in group), return_exceptions=True)
 
     async def _forget(
-        self, pair: PairRecord, gone: Sequence[Link], side: Side, deleted: Sequence[str] = ()
+        self,
+        pair: PairRecord,
+        gone: Sequence[Link],
+        side: Side,
+        deleted: Sequence[str] = (),
+        left: Sequence[Resource] = (),
     ) -> None:
-        """What we deleted leaves the index with its link: who copied it on must not wonder where it went."""
+        """What we deleted leaves the index with its link: who copied it on must not wonder where it went.
+
+        What is left without its mark stands there so at once: a pair that is made before the calendar tells of that
+        would take it for a copy.
+        """
         if gone:
             async with self.hold.write() as db:
-                if deleted:
-                    await index.next_version(db, side.connection.id)
-                    await index.remove_resources(db, side.connection.id, deleted)
+                if deleted or left:
+                    target = side.connection.id
+                    version = await index.next_version(db, target)
+                    await index.remove_resources(db, target, deleted)
+                    await index.store_resources(
+                        db,
+                        target,
+                        left,
+                        self.reader.refresher.fingerprinter,
+                        version,
+                        now=self.hold.db.now(),
+                        filters=(await load_uses(db, target)).filters,
+                    )
                 await links.delete_links(db, pair.id, gone)
 
     @staticmethod
     def _operation(link: Link, action: str, reason: str) -> Operation:
         source = link.source_resource or link.copy_id
         return Operation(link.direction, source, link.source_original, action, reason, link.copy_id)
+
+
+def _is_left(end: Resource | BaseException | None) -> TypeGuard[Resource]:
+    return isinstance(end, Resource)
