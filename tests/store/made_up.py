@@ -338,7 +338,8 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "orders.place_on": [{}, {"now": LATER}],
     "orders.place": [{"values": _ORDER | {"sync_id": "sync_2"}}],
     "orders.place_undo": [{"values": _ORDER | {"sync_id": "sync_3", "undo": "latest"}}],
-    "runs.last_that_wrote": [{"pair": {"id": "pair_held", **TENANT.values()}}],
+    "runs.last_that_wrote": [{"tenant": TENANT, "pair_id": "pair_held"}],
+    "runs.operations_of": [{"run_id": "log_0"}],
     "paging.read_page": [
         {
             "query": select(tables.pairs).where(owned(tables.pairs)),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.tables import operations, runs
+from calendarsync.store.dialects import prefer_indexes
+from calendarsync.store.run_tables import operations, runs, wrote
+from calendarsync.store.tenancy import Tenant, owned
 
 
 async def save_run(db: AsyncConnection, run: Mapping[str, Any], done: Sequence[Mapping[str, Any]]) -> None:
@@ -19,24 +21,22 @@ async def save_run(db: AsyncConnection, run: Mapping[str, Any], done: Sequence[M
         await db.execute(insert(operations), rows)
 
 
-_WROTE = runs.c.events_created + runs.c.events_updated + runs.c.events_deleted > 0
+# The whole condition of the index: so it is used whatever stands in the table's statistics.
+_LAST_THAT_WROTE = (
+    select(runs.c.id, runs.c.sync_id)
+    .where(owned(runs), runs.c.pair_id == bindparam("of_pair"), wrote)
+    .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    .limit(1)
+)
+_OF_RUN = select(operations).where(operations.c.run_id == bindparam("of_run")).order_by(operations.c.position)
 
 
-async def last_that_wrote(db: AsyncConnection, pair: Mapping[str, str]) -> tuple[Any, Sequence[Any]] | None:
-    """The pair's newest run that wrote something, and is no undoing, with its operations; None where none is kept.
+async def last_that_wrote(db: AsyncConnection, tenant: Tenant, pair_id: str) -> Any | None:
+    """`id` and `sync_id` of the newest run that wrote, and is no undoing; None where none is kept."""
+    await prefer_indexes(db)
+    return (await db.execute(_LAST_THAT_WROTE, {**tenant.parameters(), "of_pair": pair_id})).first()
 
-    `pair` holds `id`, `account_id` and `mode`.
-    """
-    of_pair = (
-        runs.c.account_id == pair["account_id"],
-        runs.c.mode == pair["mode"],
-        runs.c.pair_id == pair["id"],
-        runs.c.undid.is_(None),
-    )
-    newest = select(runs.c.id, runs.c.sync_id).where(*of_pair, _WROTE)
-    newest = newest.order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(1)
-    run = (await db.execute(newest)).first()
-    if run is None:
-        return None
-    of_run = select(operations).where(operations.c.run_id == run.id).order_by(operations.c.position)
-    return run, (await db.execute(of_run)).all()
+
+async def operations_of(db: AsyncConnection, run_id: str) -> Sequence[Any]:
+    """What a run did and left undone, in its order."""
+    return (await db.execute(_OF_RUN, {"of_run": run_id})).all()

@@ -17,6 +17,7 @@ from sqlalchemy import (
 from calendarsync.store.columns import UtcDateTime, metadata
 from calendarsync.store.columns import references as _references
 from calendarsync.store.grant_tables import authorizations, channels, delegations, grants
+from calendarsync.store.run_tables import operations, runs
 
 __all__ = [
     "UtcDateTime",
@@ -321,52 +322,6 @@ failures = Table(
     # The event, pair and program that it failed with: a change of any is a reason to try again (rule 22).
     Column("tried_hash", String(32), nullable=False),
     Column("retry_at", UtcDateTime, nullable=False),
-)
-
-runs = Table(
-    "runs",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("sync_id", String(40), nullable=False, unique=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    # Not a foreign key: logs outlive their pair.
-    Column("pair_id", String(40), nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("trigger", String(20), nullable=False),
-    Column("events_processed", Integer, nullable=False),
-    Column("events_created", Integer, nullable=False),
-    Column("events_updated", Integer, nullable=False),
-    Column("events_deleted", Integer, nullable=False),
-    Column("events_skipped", Integer, nullable=False),
-    Column("provider_requests", Integer, nullable=False),
-    Column("duration_ms", Integer, nullable=False),
-    Column("error_code", String(50)),
-    Column("error_message", String(500)),
-    # The run that this one undid, by its sync id.
-    Column("undid", String(40)),
-    Column("created_at", UtcDateTime, nullable=False),
-    # One range for each status: whatever is asked for, it is read in its order and nothing beside it.
-    Index("ix_runs_account_id_mode_status_created_at_id", "account_id", "mode", "status", "created_at", "id"),
-    Index(
-        "ix_runs_account_id_mode_pair_id_status_created_at_id",
-        *("account_id", "mode", "pair_id", "status", "created_at", "id"),
-    ),
-)
-
-operations = Table(
-    "operations",
-    metadata,
-    Column("run_id", _references("runs"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("direction", String(10), nullable=False),
-    Column("event_id", String(1000), nullable=False),
-    Column("original_start", String(100), nullable=False),
-    Column("action", String(20), nullable=False),
-    Column("reason", String(50), nullable=False),
-    Column("copy_id", String(100)),
-    # From the source's own modification stamp to the confirmation of its copy.
-    Column("latency_ms", Integer),
 )
 
 idempotency = Table(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from calendarsync.domain.entry import Entry, by_copy_id
 from calendarsync.domain.event import ORIGINAL_OF_MASTER, EventTime
 from calendarsync.domain.link import Link, LinkState
+from calendarsync.domain.origin import copy_id
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Case, Create, Delete, FlowInput, FlowPlan, Forget, Keep, Update, Write
 from calendarsync.sync.shape import Wanted, times_of
@@ -84,6 +85,23 @@ class Board:
 
     def forget(self, link: Link) -> None:
         self.result.forgets.append(Forget(link))
+
+    def new_link(self, wanted: Wanted, respected: tuple[str, ...]) -> Link:
+        """Of a copy that nothing is known of. `respected` are instances that stay away, as `Link` names them."""
+        target = self.flow.target_calendar
+        return Link(
+            direction=self.flow.direction,
+            source_resource=wanted.entry.id,
+            source_original=wanted.original,
+            source_uid=wanted.entry.uid,
+            origin=wanted.origin,
+            target_calendar=target,
+            copy_id=copy_id(wanted.origin, target, 0),
+            generation=0,
+            state=LinkState.PENDING,
+            respected=() if wanted.original else respected,
+            hops=wanted.hops,
+        )
 
     def as_written(self, link: Link, wanted: Wanted) -> Link:
         """The link once the copy is written."""

@@ -23,7 +23,7 @@ def bring_in_line(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None
     current = copy.meaning(board.fingerprinter)
     written_since = copy.ours and copy.mark is not None and copy.mark.fingerprint != link.written_hash
     edited = link.copy_hash != current and not written_since
-    lost = _lost_instances(board, link, copy) if edited and board.rules.respects_deletions else ()
+    lost = lost_instances(board, link, copy) if edited and board.rules.respects_deletions else ()
     if lost:
         _respect_instances(board, wanted, link, copy, lost)
     elif link.written_hash != wanted.written_hash:
@@ -70,15 +70,20 @@ def _settle(board: Board, wanted: Wanted, settled: Link) -> None:
     board.note(wanted.entry.id, wanted.original, "none", settled.accepted or "in_step", settled.copy_id)
 
 
-def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]) -> None:
-    """A person took instances out of the copied series: they stay away (rule 17)."""
+def with_respected(board: Board, entry: Entry, link: Link, lost: tuple[str, ...]) -> Link:
+    """With instances that a person took out of the copied series, by their keys."""
     floating = board.flow.scene.floating
     starts = {key: key for key in lost}
-    for component in wanted.entry.components:
+    for component in entry.components:
         if component.recurrence_id is not None:
             starts[moment_key(component.recurrence_id, floating)] = moment_key(component.start, floating)
     noted = tuple(f"{key}>{starts[key]}" for key in lost)
-    respecting = replace(link, respected=tuple(dict.fromkeys((*link.respected, *noted))))
+    return replace(link, respected=tuple(dict.fromkeys((*link.respected, *noted))))
+
+
+def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]) -> None:
+    """A person took instances out of the copied series: they stay away (rule 17)."""
+    respecting = with_respected(board, wanted.entry, link, lost)
     again = board.decide(wanted.entry, respecting.respected).wanted
     same_form = next((other for other in again if other.original == wanted.original), None)
     if same_form is None:
@@ -130,7 +135,7 @@ def _restore(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str)
         board.write(Update(wanted, restored, reason, copy))
 
 
-def _lost_instances(board: Board, link: Link, copy: Entry) -> tuple[str, ...]:
+def lost_instances(board: Board, link: Link, copy: Entry) -> tuple[str, ...]:
     """Keys of instances that the copy leaves out, and that we did not leave out when we wrote it."""
     master = copy.master
     if link.source_original or master is None or master.recurrence is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -94,8 +94,9 @@ async def load_flows(
     *,
     now: datetime,
     adopt_foreign: bool,
+    beside: Collection[Direction] = (),
 ) -> list[FlowInput]:
-    """The flows of a pair as the database shows them now."""
+    """The flows of a pair as the database shows them now. `beside`: directions that it need not go in any more."""
     rules = Rules.from_options(pair.sync_mode, pair.options)
     a, b = [await _load_calendar(db, record, rules, tools) for record in sides]
     looked = Looked.parse(pair.quiet_state)
@@ -105,13 +106,13 @@ async def load_flows(
     asked = directions(pair)
     for direction in Direction:
         mine = tuple(link for link in pair_links if link.direction is direction)
-        if direction not in asked and not mine:
+        if direction not in asked and direction not in beside and not mine:
             continue
         source, target = (a, b) if direction is Direction.A_TO_B else (b, a)
         source_key, target_key = source.record.calendar_key, target.record.calendar_key
         others = await links.copies_of_others(db, target_key, pair.id)
         traced: dict[str, Root | NotRelayed] = {}
-        if rules.relay and direction in asked:
+        if rules.relay and (direction in asked or direction in beside):
             traced = await trace(db, source_key, source.copies(), target_key, tools.mark_keys)
         roots = {each: end for each, end in traced.items() if isinstance(end, Root)}
         belonging = _belonging(target, others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,11 +14,13 @@ from weakref import WeakValueDictionary
 import structlog
 from sqlalchemy import Row
 
+from calendarsync.domain.link import Direction
+from calendarsync.providers.opening import BY_ACCOUNTS_CLOCK
 from calendarsync.store.claims import ClaimLost
 from calendarsync.store.database import DatabaseUnavailable
-from calendarsync.store.runs import last_that_wrote
-from calendarsync.store.sandbox import PROVIDER as SANDBOX
+from calendarsync.store.runs import last_that_wrote, operations_of
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, ahead_of, load_pair
+from calendarsync.store.tenancy import Tenant
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier, Outcome, Side
@@ -221,17 +223,17 @@ class Engine:
     async def _undo(self, pair: PairRecord, order: Order, hold: Hold, round_: Round, ending: Ending) -> None:
         """Take back what the pair's last run did. The pair is paused: else the next run would do it all again."""
         async with self._reader.db.read() as db:
-            last = await last_that_wrote(
-                db, {"id": pair.id, "account_id": pair.account_id, "mode": pair.mode}
-            )
-        ending.error = _not_to_be_undone(pair, order, last[0].sync_id if last else None)
+            last = await last_that_wrote(db, Tenant(pair.account_id, pair.mode), pair.id)
+            steps = [] if last is None else await operations_of(db, last.id)
+        ending.error = _not_to_be_undone(pair, order, last.sync_id if last else None)
         if last is None or ending.error is not None:
             return
-        ending.undid = last[0].sync_id
+        ending.undid = last.sync_id
+        went = {Direction(step.direction) for step in steps}
         for attempt in range(MAX_ATTEMPTS):
             sides = await self._read(pair, hold, round_, again=attempt > 0, full=False)
-            flows = await self._load_flows(pair, sides, ending, adopt_foreign=False)
-            plans = [await asyncio.to_thread(plan_undo, flow, _done(last[1], flow)) for flow in flows]
+            flows = await self._load_flows(pair, sides, ending, beside=went)
+            plans = [await asyncio.to_thread(plan_undo, flow, _done(steps, flow)) for flow in flows]
             ending.add_plans(plans)
             if order.dry_run:
                 ending.add_intentions(plans)
@@ -278,13 +280,21 @@ class Engine:
         )
 
     async def _load_flows(
-        self, pair: PairRecord, sides: tuple[Side, Side], ending: Ending, *, adopt_foreign: bool
+        self,
+        pair: PairRecord,
+        sides: tuple[Side, Side],
+        ending: Ending,
+        *,
+        adopt_foreign: bool = False,
+        beside: Collection[Direction] = (),
     ) -> list[FlowInput]:
         records = (sides[0].connection, sides[1].connection)
         async with self._reader.db.read() as db:
             ending.ahead = await ahead_of(db, pair)
             now = self._reader.now() + ending.ahead
-            return await load_flows(db, pair, records, self._tools, now=now, adopt_foreign=adopt_foreign)
+            return await load_flows(
+                db, pair, records, self._tools, now=now, adopt_foreign=adopt_foreign, beside=beside
+            )
 
     async def _apply(
         self,
@@ -316,8 +326,8 @@ class Engine:
         return outcomes
 
     def _clock_of(self, side: Side, ahead: timedelta) -> Callable[[], datetime]:
-        """The sandbox goes by the account's clock; all others go by the time."""
-        of_account = ahead if side.connection.provider == SANDBOX else timedelta()
+        """By which the side's calendar stamps its events."""
+        of_account = ahead if side.connection.provider in BY_ACCOUNTS_CLOCK else timedelta()
         return lambda: self._reader.now() + of_account
 
     async def _raise_for(self, outcomes: Sequence[Outcome], hold: Hold) -> None:

@@ -98,7 +98,7 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
 
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
     coverage = scene.meetings.coverage(entry, scene.root(entry), instances, scene.floating, scene.window)
-    away = coverage.keys | _still_respected(entry, respected, scene)
+    away = coverage.keys | still_respected(entry, respected, scene)
     chosen, skipped = _choose(judge, instances, away, coverage)
     if not chosen:
         return Decision(skipped=skipped or (Skipped(entry.id, ORIGINAL_OF_MASTER, "outside_window"),))
@@ -196,7 +196,7 @@ def _choose(
     return chosen, tuple(skipped.values())
 
 
-def _still_respected(entry: Entry, respected: Collection[str], scene: Scene) -> frozenset[str]:
+def still_respected(entry: Entry, respected: Collection[str], scene: Scene) -> frozenset[str]:
     """The keys of instances that a person deleted, less those that the source has moved since."""
     starts = {
         moment_key(component.recurrence_id, scene.floating): moment_key(component.start, scene.floating)
