@@ -6,8 +6,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
+from calendarsync.domain.origin import copy_id, write_mark
 from calendarsync.providers.icalendar import MARK_PROPERTY, without_mark
+from calendarsync.store.tables import links
 from calendarsync.store.tables import pairs as pair_table
 from tests.sync.helpers import WEEKLY, delete_instance, done, empty_unnamed, fill, only, starts, sync_anew
 from tests.sync.test_relay import THERE, chain, rounds, sizes
@@ -35,6 +38,23 @@ async def test_a_copy_that_a_person_deletes_takes_along_what_was_copied_of_it(at
     at.store("a").put("one.ics", event("one", *THERE))
     await rounds(at, [*onward, *first, *beside])
     assert [starts(at, name) for name in "bcd"] == [["03-05 10:00"]] * 3
+
+
+@pytest.mark.rule(17)
+async def test_nor_does_it_come_back_under_another_generation_of_its_id(at_memory: MemoryDesk) -> None:
+    """As at Google, which never frees the id of what was deleted."""
+    at = at_memory
+    at.store("a").put("one.ics", event("one"))
+    first, *onward = [*await chain(at, "ab"), *await chain(at, "acb")]
+    await rounds(at, [first, *onward])
+    at.store("b").delete(only(at, "b")[0])
+    await at.app.sync(first)
+    async with at.app.db.write() as db:
+        mine = links.c.pair_id == first
+        ((origin, target),) = await db.execute(select(links.c.origin, links.c.target_calendar).where(mine))
+        await db.execute(update(links).where(mine).values(generation=1, copy_id=copy_id(origin, target, 1)))
+    await rounds(at, [*onward, first])
+    assert sizes(at, "bc") == [0, 1]
 
 
 @pytest.mark.rule(17)
@@ -198,6 +218,38 @@ async def test_two_installations_hand_no_copy_to_each_other(tmp_path: Path) -> N
         for pair in others:
             await theirs.app.run(pair)
         assert sizes(mine, "abc") == [0, 0, 0]
+
+
+@pytest.mark.rule(3)
+async def test_another_installations_copy_counts_whatever_its_generation(at_memory: MemoryDesk) -> None:
+    """Google never frees a deleted id, so the other one may stand at a later one."""
+    at = at_memory
+    at.store("a").put("one.ics", event("one"))
+    (pair,) = await chain(at, "ab")
+    await at.app.sync(pair)
+    async with at.app.db.read() as db:
+        ((origin, target),) = await db.execute(select(links.c.origin, links.c.target_calendar))
+    name, data = only(at, "b")
+    mark = write_mark(b"another installation's key", origin, 1, "f" * 32, target)
+    unfolded = data.replace(b"\r\n ", b"").split(b"\r\n")
+    marked = [
+        f"{MARK_PROPERTY}:{mark}".replace(";", "\\;").encode()
+        if line.startswith(MARK_PROPERTY.encode())
+        else line
+        for line in unfolded
+    ]
+    theirs = b"\r\n".join(marked).replace(
+        name.removesuffix(".ics").encode(), copy_id(origin, target, 1).encode()
+    )
+    await at.app.change_pair(pair, removal="remove")
+    await at.app.sync(pair)
+    at.store("b").put("theirs.ics", theirs)
+    (pair,) = await chain(at, "ab")
+    report = await at.app.run(pair)
+    assert (report.error is not None, report.events_created) == (True, 0), (
+        "the key may be lost: a person is asked"
+    )
+    assert sizes(at, "b") == [1]
 
 
 @pytest.mark.rule(1)
