@@ -120,7 +120,7 @@ def _found(rule: str, start: datetime, zone: str, after: timedelta, before: time
 
 @pytest.mark.rule(14)
 @given(st.data(), _STARTS, st.sampled_from(ZONES))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_every_rule_is_read_as_rfc_5545_says(data: st.DataObject, start: datetime, zone: str) -> None:
     rule = data.draw(rules(start))
     span = _span(rule)
@@ -184,7 +184,7 @@ def usual_rules(draw: st.DrawFn) -> str:
 
 @pytest.mark.rule(14)
 @given(usual_rules(), _STARTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_usual_rules_are_read_as_libical_reads_them(rule: str, start: datetime) -> None:
     """From a start that the rule gives: with another one, the set is undefined (section 3.8.5.3)."""
     begin = next(iter(_by_libical(rule, start)), None)

@@ -10,7 +10,7 @@ import re
 from calendar import isleap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import count as count_up
 from itertools import dropwhile, product
@@ -290,13 +290,14 @@ def _by_weeks(
     rule: Rule, by: Mapping[str, tuple[Any, ...]], begin: datetime, before: datetime
 ) -> Iterator[datetime]:
     """A yearly rule with BYWEEKNO: dateutil mistakes the weeks that lie in two years."""
+    parts = [sorted(by[part]) for part in ("byhour", "byminute", "bysecond")]
     times = [
-        time(*each) for each in product(*(sorted(by[part]) for part in ("byhour", "byminute", "bysecond")))
+        timedelta(hours=hour, minutes=minute, seconds=second) for hour, minute, second in product(*parts)
     ]
     for year in range(begin.year, before.year + 1, rule.interval):
-        first = date(year, 1, 1)
+        first = datetime(year, 1, 1)  # noqa: DTZ001 - local time
         days = (first + timedelta(days=number) for number in range(365 + isleap(year)))
-        found = [datetime.combine(day, each) for day in days if _leaves(day, rule, by) for each in times]
+        found = [day + each for day in days if _leaves(day.date(), rule, by) for each in times]
         places = {place - (place > 0) for place in by.get("bysetpos", ())}
         if "bysetpos" in by:
             size = len(found)
