@@ -33,19 +33,23 @@ async def at(quick_folder: Path) -> AsyncIterator[MemoryDesk]:
 
 
 @pytest.mark.rule(2)
-async def test_ogcs_1418_a_deletion_behind_a_shared_calendar_makes_nothing_anew(at: MemoryDesk) -> None:
+@pytest.mark.parametrize("relay", [False, True], ids=["copies stay", "copies travel on"])
+async def test_ogcs_1418_a_deletion_behind_a_shared_calendar_makes_nothing_anew(
+    at: MemoryDesk, relay: bool
+) -> None:
     """OutlookGoogleCalendarSync #1418: two profiles shared a Google calendar, one of them in both directions; an
     event that was deleted where it came from was then made by the thousand in that calendar and in the other."""
     await at.add("c")
-    pairs = [await at.pair("a", "b", direction="a_to_b"), await at.pair("b", "c")]
+    pairs = [await at.pair("a", "b", direction="a_to_b"), await at.pair("b", "c", relay=relay)]
     at.store("a").put("birthday.ics", hour("birthday", 4))
     at.store("c").put("own.ics", hour("own", 5))
     for pair in pairs:
         await at.app.sync(pair)
     await rest(at, *pairs)
-    assert [starts(at, name) for name in "abc"] == [[], ["03-04 08:00", "03-05 08:00"], []]
+    travelled = ["03-04 08:00"] if relay else []
+    assert [starts(at, name) for name in "abc"] == [[], ["03-04 08:00", "03-05 08:00"], travelled]
     at.store("a").delete("birthday.ics")
-    for pair in reversed(pairs):
+    for pair in (*reversed(pairs), *pairs):
         await at.app.sync(pair)
     await rest(at, *pairs)
     assert [starts(at, name) for name in "abc"] == [[], ["03-05 08:00"], []]
