@@ -7,6 +7,7 @@ cost one write or two, whoever's calendar the target is. How programs write a 't
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -423,3 +424,59 @@ async def test_a_hole_in_the_gap_of_the_clocks_is_written_as_its_series_has_it(
         await at.app.sync(await at.pair(direction="a_to_b"))
         ((_, data),) = at.store("b").resources.values()
         assert b"EXDATE;TZID=Europe/Berlin:20260329T023000" in data
+
+
+SINGLY = "RRULE:FREQ=WEEKLY\nEXRULE:FREQ=YEARLY;BYMONTH=7;COUNT=1"
+"""Every Wednesday but one in July, in a way that no target can hold."""
+
+
+@pytest.mark.rule(7)
+@pytest.mark.rule(12)
+@pytest.mark.rule(14)
+async def test_single_copies_follow_the_window_until_the_series_can_be_held_again(
+    holder: Holder, quick_folder: Path
+) -> None:
+    async with memory_desk(quick_folder) as at:
+        take(at, series(master(SINGLY)))
+        pair = await at.pair(direction="a_to_b", future_days=20)
+        assert writes_of(await at.app.sync(pair)) == 3
+        for _ in range(4):
+            at.app.clock.advance(days=7)
+            report = await at.app.sync(pair)
+            assert (report.events_created, writes_of(report)) == (1, 1), "the one that comes into the window"
+            assert_in_window(at)
+            assert (await sync_anew(at, pair)).operations == ()
+        past = len(at.store("b").resources) - 3
+        assert past == 4, "those behind the window stay"
+        take(at, series(master()))
+        report = await at.app.sync(pair)
+        assert (report.events_created, report.events_deleted) == (1, 3)
+        assert_in_window(at)
+        assert len(at.store("b").resources) == past + 1
+        assert (await sync_anew(at, pair)).operations == ()
+        take(at, Step({}))
+        await at.app.sync(pair)
+        assert at.store("b").resources == {}, "with the source goes all that stood for it"
+
+
+def assert_in_window(at: MemoryDesk) -> None:
+    first, last = at.app.clock.now - timedelta(days=1), at.app.clock.now + timedelta(days=20)
+    copies, sources = (at.busy(name, first, last, copies=name == "b") for name in ("b", "a"))
+    assert copies == sources
+
+
+@pytest.mark.rule(7)
+@pytest.mark.rule(13)
+async def test_an_instance_moved_beyond_the_window_is_copied_when_its_time_comes(
+    holder: Holder, quick_folder: Path
+) -> None:
+    async with memory_desk(quick_folder) as at:
+        far = instance(THIRD, "20260420T140000")
+        take(at, series(master("RRULE:FREQ=WEEKLY;COUNT=4"), far))
+        pair = await at.pair(direction="a_to_b", future_days=20)
+        for _ in range(8):
+            await at.app.sync(pair)
+            assert_in_window(at)
+            assert (await sync_anew(at, pair)).operations == ()
+            at.app.clock.advance(days=7)
+        assert "2026-04-20 12:00" in [f"{start:%Y-%m-%d %H:%M}" for start, _ in at.busy("b", FIRST, LAST)]
