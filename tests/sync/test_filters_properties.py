@@ -32,12 +32,15 @@ CATEGORY = TextFilter.of(TextField.CATEGORIES, ("c",))
 
 @st.composite
 def hours(draw: st.DrawFn) -> dict[str, object]:
+    """Now and then so many that a whole series passes, but for instances that were moved."""
+    most = st.sampled_from([WEEKDAYS, WEEKDAYS[:5], WEEKDAYS[1:6]]).map(list)
     option: dict[str, object] = {
-        "weekdays": draw(st.lists(st.sampled_from(WEEKDAYS), min_size=3, unique=True)),
+        "weekdays": draw(most | st.lists(st.sampled_from(WEEKDAYS), min_size=3, unique=True)),
         "timezone": draw(st.sampled_from(ZONES)),
     }
     if draw(st.booleans()):
-        begin, end = draw(st.lists(st.integers(0, 23), min_size=2, max_size=2, unique=True))
+        any_two = st.lists(st.integers(0, 23), min_size=2, max_size=2, unique=True)
+        begin, end = draw(st.sampled_from([[5, 23], [8, 20], [20, 8]]) | any_two)
         option |= {"from": f"{begin:02}:00", "to": f"{end:02}:00"}
     return option
 
