@@ -130,7 +130,6 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.upstreams", "pairs"): _CALENDAR,
     ("links.upstreams", "event_index"): _CALENDAR,
     ("links.upstreams", "kept_copies"): _CALENDAR,
-    ("schedule.relaying", "pairs"): _CALENDAR,
     ("schedule.relaying", "connections"): _CALENDAR,
     ("inspection.list_grants", "grants"): "whoever runs the installation is told of all",
     ("deliveries.earliest_due", "deliveries"): _SENT,
