@@ -146,7 +146,9 @@ class OperationOut(BaseModel):
     direction: Literal["a_to_b", "b_to_a"]
     event_id: str
     original_start: str = Field(description="Of an instance of a series; empty for all others.")
-    action: str = Field(description="`create`, `update`, `delete`, `adopt` or `skip`.")
+    action: str = Field(
+        description="`create`, `update`, `delete` or `adopt` a copy; `propagate` an edit of it into its source; `skip`."
+    )
     reason: str
     copy_id: str | None
     latency_ms: int | None = Field(
