@@ -6,7 +6,6 @@ cost one write or two, whoever's calendar the target is. How programs write a 't
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,208 +14,13 @@ import pytest
 from calendarsync.domain.holding import Holder
 from calendarsync.sync.report import RunReport
 from tests.sync.helpers import sync_anew
-from tests.testbed.events import vcalendar, vevent
-from tests.testbed.memory_desk import OWNER, MemoryDesk, memory_desk, utc
+from tests.sync.recurrence_steps import START, STORIES, THIRD, WEEKLY, Step, instance, master, series
+from tests.testbed.events import vcalendar
+from tests.testbed.memory_desk import MemoryDesk, memory_desk, utc
 
-WEEKLY = "RRULE:FREQ=WEEKLY"
 FIRST, LAST = utc("2026-03-01"), utc("2026-06-01")
 AHEAD = 90
 """Days that the windows of the pairs reach ahead: to 31 May."""
-
-
-def master(extra: str = WEEKLY, start: str = "20260304T090000", uid: str = "s", **given: str) -> str:
-    """A meeting of an hour on Wednesdays, at nine in Berlin."""
-    end = f"{start[:9]}{int(start[9:11]) + 1:02}{start[11:]}"
-    return vevent(uid, start, end, extra=extra, **given)  # type: ignore[arg-type]
-
-
-def instance(
-    original: str,
-    start: str = "",
-    end: str = "",
-    extra: str = "",
-    uid: str = "s",
-    name: str = "",
-    **given: str,
-) -> str:
-    """An override. `original` is a local time in Berlin; `name` stands for the whole RECURRENCE-ID."""
-    start = start or original
-    end = end or f"{start[:9]}{int(start[9:11]) + 1:02}{start[11:]}"
-    name = name or f"RECURRENCE-ID;TZID=Europe/Berlin:{original}"
-    return vevent(uid, start, end, extra=f"{name}\n{extra}", **given)  # type: ignore[arg-type]
-
-
-THIRD, FOURTH = "20260318T090000", "20260325T090000"
-DECLINED = f"ATTENDEE;PARTSTAT=DECLINED:mailto:{OWNER}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """What the source calendar holds from now on, by name, and how many writes that may cost at most.
-
-    `google` and `outlook` say so where calendars there hold other forms than CalDAV does.
-    """
-
-    holds: dict[str, tuple[str, ...]]
-    writes: int = 1
-    google: int | None = None
-    outlook: int | None = None
-
-    def most(self, holder: Holder) -> int:
-        own = {Holder.GOOGLE: self.google, Holder.MICROSOFT: self.outlook}.get(holder)
-        return self.writes if own is None else own
-
-
-def series(*components: str, writes: int = 1, google: int | None = None, outlook: int | None = None) -> Step:
-    return Step({"s": components}, writes, google, outlook)
-
-
-START = series(master())
-NOTHING = 0
-
-STORIES: dict[str, list[Step]] = {
-    "an instance is moved, moved on and back": [
-        START,
-        series(master(), instance(THIRD, "20260318T140000")),
-        series(master(), instance(THIRD, "20260319T140000")),
-        series(master(), instance(THIRD)),
-        START,
-    ],
-    "an instance is moved past the next one and comes back": [
-        START,
-        series(master(), instance(THIRD, "20260326T140000"), outlook=2),
-        series(master(), instance(THIRD, "20260318T140000"), outlook=2),
-    ],
-    "an instance is made free, and busy again": [
-        START,
-        series(master(), instance(THIRD, extra="TRANSP:TRANSPARENT")),
-        series(master(), instance(THIRD)),
-    ],
-    "an instance is declined, and accepted": [
-        START,
-        series(master(), instance(THIRD, extra=DECLINED)),
-        series(master(), instance(THIRD, extra=DECLINED.replace("DECLINED", "ACCEPTED"))),
-    ],
-    "an instance is cancelled, and then left out": [
-        START,
-        series(master(), instance(THIRD, extra="STATUS:CANCELLED")),
-        series(master(f"{WEEKLY}\nEXDATE;TZID=Europe/Berlin:{THIRD}"), writes=NOTHING),
-        series(master(f"{WEEKLY}\nEXDATE:20260318T080000Z"), writes=NOTHING),
-        START,
-    ],
-    "an instance is left out twice over, and by its date": [
-        START,
-        series(master(f"{WEEKLY}\nEXDATE;TZID=Europe/Berlin:{THIRD}\nEXDATE:20260318T080000Z")),
-        series(master(f"{WEEKLY}\nEXDATE;VALUE=DATE:20260318"), writes=NOTHING),
-    ],
-    "a moved instance is left out, and its override dropped": [
-        series(master(), instance(THIRD, "20260318T140000")),
-        series(master(f"{WEEKLY}\nEXDATE;TZID=Europe/Berlin:{THIRD}")),
-    ],
-    "a whole series is moved by an hour, its overrides stay where they are": [
-        series(master(), instance(THIRD, "20260318T140000")),
-        series(master(start="20260304T100000"), instance("20260318T100000", "20260318T140000")),
-    ],
-    "an instance is moved across midnight, and its series to another day": [
-        START,
-        series(master(), instance(THIRD, "20260317T233000", "20260318T010000")),
-        series(
-            master(start="20260303T090000"), instance("20260317T090000", "20260318T233000", "20260319T003000")
-        ),
-    ],
-    "an instance is moved into the gap of the clocks, over it, and behind it": [
-        START,
-        series(master(), instance(FOURTH, "20260329T023000", "20260329T040000")),
-        series(master(), instance(FOURTH, "20260328T230000", "20260329T050000")),
-        series(master(), instance(FOURTH, "20260329T030000", "20260329T040000")),
-    ],
-    "the instance in the gap of the clocks is cancelled, and comes back": [
-        series(master("RRULE:FREQ=DAILY;COUNT=60", "20260304T023000")),
-        series(
-            master("RRULE:FREQ=DAILY;COUNT=60", "20260304T023000"),
-            instance("20260329T023000", extra="STATUS:CANCELLED"),
-        ),
-        series(
-            master("RRULE:FREQ=DAILY;COUNT=60\nEXDATE:20260329T013000Z", "20260304T023000"), writes=NOTHING
-        ),
-        series(master("RRULE:FREQ=DAILY;COUNT=60", "20260304T023000")),
-    ],
-    "an instance becomes an all-day one": [
-        START,
-        series(master(), instance(THIRD, "20260318", "20260319"), outlook=2),
-        series(master(), instance(THIRD), outlook=2),
-    ],
-    "overrides are named in UTC, and in the zone of somebody else": [
-        series(master(), instance(THIRD, "20260318T140000", name="RECURRENCE-ID:20260318T080000Z")),
-        series(
-            master(),
-            instance(THIRD, "20260318T140000", name="RECURRENCE-ID;TZID=America/New_York:20260318T040000"),
-            writes=NOTHING,
-        ),
-    ],
-    "a series gains an end, another one, and loses it": [
-        START,
-        series(master("RRULE:FREQ=WEEKLY;UNTIL=20260408T070000Z")),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4")),
-        series(master("RRULE:FREQ=WEEKLY;UNTIL=20260401")),
-        START,
-    ],
-    "a series ends before an override of it, which stays": [
-        series(master(), instance(FOURTH, "20260325T140000")),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=2"), instance(FOURTH, "20260325T140000"), google=2, outlook=2),
-    ],
-    "a series becomes one event, and a series again": [
-        START,
-        series(master("")),
-        START,
-    ],
-    "a series that its rule cannot say is copied singly, and as a series again": [
-        series(master("RRULE:FREQ=WEEKLY;COUNT=5")),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=5\nEXRULE:FREQ=WEEKLY;INTERVAL=2;COUNT=2"), writes=4),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=5"), writes=4),
-    ],
-    "an added date with a length of its own makes a series come apart, and it comes together again": [
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4")),
-        series(
-            master("RRULE:FREQ=WEEKLY;COUNT=4\nRDATE;VALUE=PERIOD:20260320T080000Z/20260320T110000Z"),
-            writes=6,
-        ),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4\nRDATE;VALUE=PERIOD:20260320T080000Z/PT30M"), writes=1),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4"), writes=6),
-    ],
-    "a date is added and taken away": [
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4")),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4\nRDATE;TZID=Europe/Berlin:20260320T090000"), outlook=6),
-        series(master("RRULE:FREQ=WEEKLY;COUNT=4"), outlook=6),
-    ],
-    "an invitation to one instance, to another, and to the series": [
-        series(instance(THIRD, "20260318T140000")),
-        series(instance(THIRD, "20260318T140000"), instance(FOURTH)),
-        series(instance(THIRD, "20260318T140000"), instance(FOURTH, extra="STATUS:CANCELLED")),
-        series(master(), instance(THIRD, "20260318T140000"), writes=2),
-        series(instance(THIRD, "20260318T140000"), writes=2),
-    ],
-    "a series from before the window, with an instance that comes into it and one that leaves it": [
-        series(master(start="20240103T090000")),
-        series(master(start="20240103T090000"), instance("20250108T090000", "20260305T140000"), outlook=2),
-        series(
-            master(start="20240103T090000"),
-            instance("20250108T090000", "20260305T140000"),
-            instance(THIRD, "20270318T090000"),
-            outlook=2,
-        ),
-        series(master(start="20240103T090000"), outlook=2),
-    ],
-    "of a series that is over, an instance comes into the window and goes": [
-        series(master(f"{WEEKLY};COUNT=3", "20250101T090000"), writes=NOTHING),
-        series(
-            master(f"{WEEKLY};COUNT=3", "20250101T090000"),
-            instance("20250108T090000", "20260305T140000"),
-            outlook=2,
-        ),
-        series(master(f"{WEEKLY};COUNT=3", "20250101T090000"), outlook=2),
-    ],
-}
 
 # 'This and following', as it comes to stand in calendars.
 
@@ -224,7 +28,7 @@ UNTIL = "RRULE:FREQ=WEEKLY;UNTIL"
 LATER = instance("20260401T090000", "20260401T140000")
 RELATED = "RELATED-TO;RELTYPE=X-CALENDARSERVER-RECURRENCE-SET:E3B9D6D4"
 
-STORIES |= {
+SPLITS = {
     # Google ends the old series the day before, at 23:59:59 on its clock, and calls the new one by its start; what
     # was changed singly behind the split goes with it, or is made anew.
     "split by Google": [
@@ -352,6 +156,8 @@ STORIES |= {
     ],
 }
 
+ALL = STORIES | SPLITS
+
 
 @pytest.fixture(params=list(Holder))
 def holder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Holder:
@@ -385,11 +191,11 @@ def assert_busy_alike(at: MemoryDesk, what: str) -> None:
 @pytest.mark.rule(13)
 @pytest.mark.rule(14)
 @pytest.mark.rule(15)
-@pytest.mark.parametrize("story", STORIES)
+@pytest.mark.parametrize("story", ALL)
 async def test_a_series_and_its_copy(story: str, holder: Holder, quick_folder: Path) -> None:
     async with memory_desk(quick_folder) as at:
         pair = await at.pair(direction="a_to_b", future_days=AHEAD, sync_mode="full")
-        for number, step in enumerate(STORIES[story]):
+        for number, step in enumerate(ALL[story]):
             what = f"step {number} of {story}"
             take(at, step)
             report = await at.app.sync(pair)
