@@ -46,9 +46,9 @@ class RunStatus(StrEnum):
 class Operation:
     """One thing done, or not done, about one event. Ids and reasons only.
 
-    `direction` is `a_to_b` or `b_to_a`; `action` one of `create`, `update`, `delete`, `adopt`, `skip`, all of a copy,
-    and `propagate`, an edit of it into its source. `latency_ms` is the time from a change of the source, as its
-    provider stamped it, to the answer to the write.
+    `direction` is `a_to_b` or `b_to_a`; `action` one of `create`, `update`, `delete`, `adopt`, `skip`, all of a
+    copy, and `propagate`, an edit of it into its source. `latency_ms` is the time from a change of the source, as
+    its provider stamped it, to the answer to the write.
     """
 
     direction: str

@@ -147,7 +147,8 @@ class OperationOut(BaseModel):
     event_id: str
     original_start: str = Field(description="Of an instance of a series; empty for all others.")
     action: str = Field(
-        description="`create`, `update`, `delete` or `adopt` a copy; `propagate` an edit of it into its source; `skip`."
+        description="`create`, `update`, `delete` or `adopt` a copy, `propagate` an edit of it into its source, "
+        "or `skip`."
     )
     reason: str
     copy_id: str | None
