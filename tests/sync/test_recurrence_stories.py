@@ -13,7 +13,7 @@ import pytest
 
 from calendarsync.domain.holding import Holder
 from calendarsync.sync.report import RunReport
-from tests.sync.helpers import sync_anew
+from tests.sync.helpers import delete_instance, only, starts, sync_anew
 from tests.sync.recurrence_steps import START, STORIES, THIRD, WEEKLY, Step, instance, master, series
 from tests.testbed.events import vcalendar
 from tests.testbed.memory_desk import MemoryDesk, memory_desk, utc
@@ -286,3 +286,24 @@ async def test_an_instance_moved_beyond_the_window_is_copied_when_its_time_comes
             assert (await sync_anew(at, pair)).operations == ()
             at.app.clock.advance(days=7)
         assert "2026-04-20 12:00" in [f"{start:%Y-%m-%d %H:%M}" for start, _ in at.busy("b", FIRST, LAST)]
+
+
+@pytest.mark.rule(17)
+async def test_an_instance_that_a_person_deleted_is_gone_from_its_half_alone(
+    holder: Holder, quick_folder: Path
+) -> None:
+    """The half with the new id is another series: what was deleted from the old copy comes back there."""
+    async with memory_desk(quick_folder) as at:
+        take(at, START)
+        pair = await at.pair(direction="a_to_b")
+        await at.app.sync(pair)
+        for day in ("20260311T090000", "20260401T090000"):
+            name, data = only(at)
+            at.store("b").put(name, delete_instance(data, day))
+            await at.app.sync(pair)
+        assert not {"03-11 08:00", "04-01 07:00"} & set(starts(at))
+        new = (master(start=THIRD, uid="t"),)
+        take(at, Step({"s": (master(f"{UNTIL}=20260317T225959Z"),), "t": new}))
+        await at.app.sync(pair)
+        assert starts(at)[:4] == ["03-04 08:00", "03-18 08:00", "03-25 08:00", "04-01 07:00"]
+        assert (await sync_anew(at, pair)).operations == ()
