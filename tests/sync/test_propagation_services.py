@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import permutations
 
 import pytest
 
+from tests.sync.conftest import SERVICES
 from tests.sync.helpers import done, sync_anew
 from tests.sync.stories import stamp
+from tests.sync.test_cost_table import counted, told
 from tests.testbed.desk import Desk
 from tests.testbed.events import event
 
@@ -27,6 +30,11 @@ PAIRS = [
     ("google", "microsoft"),
     ("microsoft", "google"),
 ]
+
+COSTS = {
+    "the copy of one event is renamed": "",
+    "the copy of a weekly series is renamed": WEEKLY,
+}
 
 between_services = pytest.mark.parametrize("between", PAIRS, indirect=True, ids="-".join)
 
@@ -92,6 +100,20 @@ async def test_instances_of_a_series_and_the_series(between: Desk) -> None:
     (source,) = at.resources(at.a, copies=False)
     assert sorted(content.title for content in source.contents.values()) == ["Moved", "Weekly"]
     assert ("2026-03-12 14:00", "2026-03-12 15:00") in at.busy(at.a, copies=False)
+
+
+@pytest.mark.parametrize(("what", "extra"), COSTS.items(), ids=["single", "series"])
+@pytest.mark.parametrize("between", list(permutations(SERVICES, 2)), ids="-".join, indirect=True)
+async def test_it_costs_what_the_page_tells(
+    between: Desk, what: str, extra: str, request: pytest.FixtureRequest
+) -> None:
+    at, services = between, request.node.callspec.params["between"]
+    pair = await paired(at, event("one", stamp(4), stamp(4, 10), extra=extra))
+    await at.app.sync(pair)
+    edit(at, ("SUMMARY:Planning", "SUMMARY:Lunch"))
+    with counted(at) as sent:
+        assert done(await at.app.sync(pair)) == CARRIED
+    told(what, services, sent)
 
 
 @pytest.mark.parametrize("between", [("xandikos", "radicale")], indirect=True, ids="-".join)
