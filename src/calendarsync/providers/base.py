@@ -213,7 +213,7 @@ class Calendar(Protocol):
     async def amend(self, resource_id: str, version: str | None, changes: Sequence[Change]) -> Resource:
         """Change an event that is not ours and is at `version`: what is named, and nothing else (rule 17).
 
-        Each component is named once. Nobody gets a mail. Raises Changed, ResourceGone; Refused where the provider or
-        the form of the event does not allow it. Where each component takes a request of its own, single instances
-        come before their series, and some of them may be written when an error is raised.
+        Each component is named once. Nobody gets a mail. Raises Changed, ResourceGone; Refused where the provider
+        or the form of the event does not allow it. Where each component takes a request of its own, single
+        instances come before their series, and some of them may be written when an error is raised.
         """
