@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from difflib import ndiff
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from calendarsync.domain.event import Response
+from calendarsync.providers.sandbox import Attendee
 from calendarsync.store.schedule import update_connection
 from calendarsync.store.tables import links
 from tests.sync.helpers import FIRST, LAST, done, only, starts, sync_anew
 from tests.testbed.events import event, vcalendar, vevent
 from tests.testbed.memory_desk import OWNER, MemoryDesk, memory_desk
+from tests.testbed.sandbox import meeting, sandbox_desk
 
 pytestmark = pytest.mark.rule(17)
 
@@ -452,3 +456,22 @@ async def test_an_edit_beside_a_deleted_instance(at: MemoryDesk) -> None:
     assert done(await at.app.sync(pair)) == [("update", "instance_deleted_by_person")]
     assert source(at) == before
     await assert_at_rest(at, pair)
+
+
+async def test_between_sandboxes(quick_folder: Path) -> None:
+    """Guests keep an event as it is there too."""
+    async with sandbox_desk(quick_folder) as at:
+        there = meeting("sbe_1", "Review")
+        await at.people["a"].put(there)
+        guest = Attendee("ann@example.com", "Ann", Response.ACCEPTED)
+        met = replace(meeting("sbe_2", "Met"), master=replace(there.master, title="Met", attendees=(guest,)))
+        await at.people["a"].put(met)
+        pair = await at.pair(sync_mode="full", direction="a_to_b", on_copy_edited="propagate")
+        await at.app.sync(pair)
+        for copy in await at.events("b", copies=True):
+            await at.people["b"].edit(copy.id, "Edited")
+        assert sorted(done(await at.app.sync(pair))) == sorted([*CARRIED, ("update", "source_has_attendees")])
+        assert {each.master.title for each in await at.events("a", copies=False)} == {"Edited", "Met"}
+        assert {each.master.title for each in await at.events("b", copies=True)} == {"Edited", "Met"}
+        await at.app.change_pair(pair, quiet_until=None)
+        assert done(await at.app.sync(pair)) == []
