@@ -26,6 +26,9 @@ RETRY_SECONDS = 86_400.0
 _FEW = 10
 """Where one of so many resources is wanted, it is asked for by its id rather than in a listing of all."""
 
+_AT_ONCE = 128
+"""How many resources are held in memory at once that are asked for by their ids."""
+
 _NO_VERSION = "\0"
 """What no provider gives as a version."""
 
@@ -130,7 +133,10 @@ class Refresher:
         asked = {each: versions[each] for each in ids if each in versions}
         writer = _IndexWriter(self.fingerprinter, connection.id, contents, hold, now, asked=asked)
         if calendar.batch_size == 1 or len(asked) <= max(calendar.batch_size, len(versions) // _FEW):
-            await writer.write(Batch(changed=await calendar.fetch(sorted(asked))))
+            listed = sorted(asked)
+            for start in range(0, len(listed), _AT_ONCE):
+                found = await calendar.fetch(listed[start : start + _AT_ONCE])
+                await writer.write(Batch(changed=found))
             return connection.cursor
 
         async def as_if_new() -> Mapping[str, str | None]:
