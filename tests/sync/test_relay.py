@@ -189,6 +189,19 @@ async def test_who_is_invited_too_gets_no_copy_by_a_detour(at_memory: MemoryDesk
     assert (sizes(at, "abc"), starts(at, "c")) == ([1, 1, 1], starts(at, "b"))
 
 
+@pytest.mark.rule(5)
+async def test_a_meeting_that_comes_by_two_ways_of_one_length_is_one_copy(at_memory: MemoryDesk) -> None:
+    at = at_memory
+    older, newer = await chain(at, "abc"), await chain(at, "dec")
+    for name in "ad":
+        at.store(name).put("one.ics", event("Meeting@example.com"))
+    await rounds(at, [*newer, *older])
+    assert sizes(at, "abcde") == [1, 1, 1, 1, 1]
+    at.store("a").delete("one.ics")
+    await rounds(at, [*newer, *older])
+    assert sizes(at, "abcde") == [0, 0, 1, 1, 1], "the other way takes over"
+
+
 @pytest.mark.rule(3, 5)
 async def test_the_shorter_way_wins_where_a_meeting_comes_from_two_calendars(at_memory: MemoryDesk) -> None:
     """The older pair alone must not decide: the two ways would give way to each other in turn."""
