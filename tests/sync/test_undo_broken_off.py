@@ -94,7 +94,7 @@ def _holding(killer: Killer) -> Callable[..., object]:
 async def test_killed_at_every_request_and_every_transaction(
     monkeypatch: pytest.MonkeyPatch, quick_folder: Path, *, late: bool
 ) -> None:
-    """Whether the undo is finished then, as after every other moment, or not: in the end all is as the rules ask."""
+    """Whether the undo is finished then, as after every other moment, or not: all ends as the rules ask."""
     moments = 0
     while True:
         folder = quick_folder / str(moments)
