@@ -217,12 +217,13 @@ async def test_edits_of_a_series_and_an_instance_arrive_once(desk: Desk, kind: s
 
 @whole
 async def test_whoever_changed_the_source_meanwhile_wins(desk: Desk) -> None:
+    """Whatever of it was changed: an event is not mixed from two sides."""
     pair = await desk.paired(event("one"))
     desk.edit(("SUMMARY:.*", "SUMMARY:Mine\r"))
-    _at_amend(desk, lambda: desk.at.store("a").put("one.ics", event("one", title="Theirs")))
+    _at_amend(desk, lambda: desk.at.store("a").put("one.ics", event("one", extra="LOCATION:Theirs")))
     assert done(await desk.at.app.sync(pair)) == [("update", "both_changed")]
-    assert "SUMMARY:Theirs\r\n" in desk.source
-    assert b"SUMMARY:Theirs\r\n" in only(desk.at)[1]
+    assert "SUMMARY:Planning\r\nLOCATION:Theirs\r\n" in desk.source
+    assert b"SUMMARY:Planning\r\nLOCATION:Theirs\r\n" in only(desk.at)[1]
     assert done(await sync_anew(desk.at, pair)) == []
 
 
