@@ -264,6 +264,10 @@ async def test_a_forged_mark_travels_nowhere_as_anothers_copy(at_memory: MemoryD
     mark = unfolded.split(MARK_PROPERTY.encode(), 1)[1].split(b"\r\n", 1)[0]
     # With another check, it looks like another installation's.
     forged = unfolded.replace(mark, mark[:-1] + (b"0" if mark[-1:] != b"0" else b"1"))
+    before = only(at, "c")
+    at.store("b").put(name, forged.replace(b"20260304T", b"20260307T"))
+    assert done(await sync_anew(at, pairs[1])) == []
+    assert only(at, "c") == before
     at.store("b").delete(name)
     await rounds(at, pairs)
     assert sizes(at, "bc") == [0, 0]
