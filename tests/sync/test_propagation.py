@@ -315,6 +315,20 @@ async def test_a_hub_comes_to_rest(at: MemoryDesk) -> None:
     await assert_at_rest(at, one, other)
 
 
+async def test_rule_2_a_copy_of_a_copy_is_put_right(at: MemoryDesk) -> None:
+    """A → B → C with `relay`: an edit in C does not travel to the copy in B, one in B travels to A."""
+    first = await paired(at, event("one"))
+    second = await paired(at, a="b", b="c", relay=True)
+    edit(at, ("SUMMARY:Planning", "SUMMARY:Lunch"), name="c")
+    assert done(await at.app.sync(second)) == [("update", "source_is_copy")]
+    assert b"SUMMARY:Planning" in only(at, "c")[1]
+    edit(at, ("SUMMARY:Planning", "SUMMARY:Lunch"))
+    assert done(await at.app.sync(first)) == CARRIED
+    assert done(await at.app.sync(second)) == [("update", "source_changed")]
+    assert all(b"SUMMARY:Lunch" in only(at, name)[1] for name in "abc")
+    await assert_at_rest(at, first, second)
+
+
 async def test_a_dry_run_tells_what_would_travel(at: MemoryDesk) -> None:
     pair = await paired(at, event("one"))
     before = source(at)
@@ -418,6 +432,17 @@ async def test_what_would_give_a_series_another_meaning_is_restored(
     edit(at, *changes)
     assert done(await at.app.sync(pair)) == [("update", reason)]
     assert (only(at, "a"), starts(at)) == before
+    await assert_at_rest(at, pair)
+
+
+async def test_a_series_with_a_moved_instance_does_not_move_without_it(at: MemoryDesk) -> None:
+    """Its name stays with the instance; what becomes of it when the series moves differs by provider."""
+    both = vcalendar(vevent("one", extra=WEEKLY), moved("one").replace("\r\n", "\n"))
+    pair = await paired(at, both)
+    before = source(at)
+    edit(at, ("0304T100000", "0304T110000"))
+    assert done(await at.app.sync(pair)) == [("update", "series_with_exceptions")]
+    assert source(at) == before
     await assert_at_rest(at, pair)
 
 
