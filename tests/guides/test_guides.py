@@ -75,11 +75,12 @@ def test_monitoring(tmp_path: Path) -> None:
     with serving(tmp_path) as reader:
         staged = pair_two(reader) | {"PORT": str(free_port())}
         told = run(guide("monitoring.md"), tmp_path, staged)
-    health, check, runs, notices, failed, checked, _, alarm = told
+    health, check, runs, latency, notices, failed, checked, _, alarm = told
     assert json.loads(health)["status"] == "ok"
     assert check.strip() == "healthy"
     assert re.search(r'^calendarsync_runs_total{status="success",trigger="\w+"} [1-9]', runs, re.MULTILINE)
     assert (notices.strip(), failed.strip(), checked.strip()) == ("", "", "OK")
+    assert latency.strip() == "null"
     assert {line.split()[0] for line in alarm.splitlines() if line} >= {"webhook.test", "connection.expired"}
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import product
 from pathlib import Path
 
 import pytest
 
+from calendarsync.sync.actions import FlowInput, FlowPlan
+from calendarsync.sync.plan import plan
+from calendarsync.sync.relay import sources
 from tests.testbed.desk import Desk, FeedKeeper, Keeper, desk
 from tests.testbed.feed import feed_server
 from tests.testbed.fixtures import SERVERS, server_named
@@ -32,6 +35,24 @@ OTHERS = [pair for pair in product(SERVICES, SERVICES) if pair != ("radicale", "
 """The ordered pairs with Google or Microsoft in them."""
 
 ONE_WAY = [*product((*SERVERS, "feed"), SERVERS), *OTHERS, ("feed", "google"), ("feed", "microsoft")]
+
+
+@pytest.fixture(autouse=True)
+def every_plan_tells_of_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test makes the planner see: it decides of every source and every link, and says so."""
+    untold: set[str] = set()
+
+    def checked(flow: FlowInput) -> FlowPlan:
+        made = plan(flow)
+        told = {case.event_id for case in made.cases}
+        untold.update(entry.id for entry in sources(flow) if entry.id not in told)
+        if not (flow.withdrawn or flow.scene.rules.relay):
+            untold.update({link.source_resource for link in flow.links} - told)
+        return made
+
+    monkeypatch.setattr("calendarsync.sync.run.plan", checked)
+    yield
+    assert untold == set()
 
 
 @pytest.fixture(params=PAIRS)

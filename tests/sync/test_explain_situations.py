@@ -171,6 +171,15 @@ async def deleted_at_the_source_a_moment_ago(at: MemoryDesk, _: pytest.MonkeyPat
 
 
 @situation
+async def both_gone_between_two_readings(at: MemoryDesk, _: pytest.MonkeyPatch) -> None:
+    pair = await _synced(at)
+    at.store("b").delete(only(at)[0])
+    at.store("a").delete("one.ics")
+    await at.app.run(pair, dry_run=True)
+    assert await _told(at, pair) == [("source", "forget", 16, "source_deleted")]
+
+
+@situation
 async def declined_after_it_was_copied(at: MemoryDesk, _: pytest.MonkeyPatch) -> None:
     pair = await _synced(at)
     at.store("a").put("one.ics", SKIPPED["declined"][0])

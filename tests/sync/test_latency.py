@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from calendarsync.domain.event import EventTime
+from calendarsync.providers.sandbox import Part
+from calendarsync.store.clock import advance
 from calendarsync.store.operations import list_latencies
 from calendarsync.store.tables import operations
 from calendarsync.store.tenancy import Tenant
@@ -17,6 +21,7 @@ from tests.sync.explaining import ask
 from tests.sync.helpers import only
 from tests.testbed.events import event
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
+from tests.testbed.sandbox import meeting, sandbox_desk
 
 NINE, TEN, ELEVEN = "20260304T090000", "20260304T100000", "20260304T110000"
 
@@ -118,3 +123,20 @@ async def test_a_resource_is_seen_since_it_came(at: MemoryDesk) -> None:
     assert two.since is not None
     assert timedelta(0) < one.since - first < timedelta(minutes=1)
     assert two.since - one.since == timedelta(hours=1)
+
+
+async def test_the_sandbox_goes_by_the_accounts_clock(quick_folder: Path) -> None:
+    async with sandbox_desk(quick_folder) as at:
+        pair = await at.pair(direction="a_to_b")
+        await at.app.sync(pair)
+        person, ahead = at.people["a"], timedelta(days=3)
+        async with at.app.db.write_as(person.tenant) as db:
+            await advance(db, person.tenant, int(ahead.total_seconds()), most=10**9)
+        stamp = at.app.clock() + ahead - timedelta(seconds=5)
+        await person.put(replace(meeting("one", "Planning"), modified=stamp))
+        assert latencies(await at.app.sync(pair)) == []  # its hour has passed by that clock
+        later = EventTime.parse("2026-03-09T09:00:00[Europe/Berlin]")
+        master = replace(meeting("two", "Planning").master.component, start=later, end=later)
+        moved = replace(meeting("two", "Planning"), master=Part(master), modified=stamp)
+        await person.put(moved)
+        assert latencies(await at.app.sync(pair)) == [("create", 5_000)]

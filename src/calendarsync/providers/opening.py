@@ -21,6 +21,9 @@ from calendarsync.store.tenancy import Tenant
 READ_BY_WINDOW = frozenset({"microsoft"})
 """Providers that give the events of a span of time, and no others."""
 
+BY_ACCOUNTS_CLOCK = frozenset({"sandbox"})
+"""Whose events are stamped by the account's clock, which test mode may advance."""
+
 
 def open_calendar(
     provider: str,
