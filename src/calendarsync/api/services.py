@@ -49,7 +49,8 @@ class Runner(Protocol):
     ) -> Ticket:
         """Pause the pair and ask that its last run be undone; `sync_id`: only if that is the one.
 
-        Raises LookupError where the tenant has no such pair.
+        Raises LookupError where the tenant has no such pair, or it is being deleted, and NothingToUndo where that
+        is known beforehand: then the pair is as it was.
         """
 
     async def lateness(self) -> float | None:

@@ -12,8 +12,9 @@ from calendarsync.store.claims import earliest_due
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 from calendarsync.store.pairs import PAUSED, get_pair, update_pair
+from calendarsync.store.runs import last_that_wrote
 from calendarsync.store.tenancy import Tenant
-from calendarsync.sync.report import LATEST, Ticket
+from calendarsync.sync.report import LATEST, NothingToUndo, Ticket, not_the_last
 
 _BEFORE_THE_SCHEDULE = 10
 
@@ -63,8 +64,8 @@ class Runner:
     ) -> Ticket:
         """Pause the pair, unless `dry_run`, and order that its last run be undone.
 
-        `sync_id`: only if that is it. Raises LookupError where the tenant has no such pair, and
-        DatabaseUnavailable: then nothing was done.
+        `sync_id`: only if that is it. Raises LookupError where the tenant has no such pair, or it is being deleted,
+        NothingToUndo where that is known beforehand, and DatabaseUnavailable: then nothing was done.
         """
         ordered = new_id("sync_run")
         wanted = {
@@ -78,8 +79,14 @@ class Runner:
             "created_at": self.db.now(),
         }
         async with self.wakeups.transaction(tenant) as (db, sending):
-            if await get_pair(db, tenant, pair_id, lock=True) is None:
+            pair = await get_pair(db, tenant, pair_id, lock=True)
+            if pair is None or pair["removal"]:
                 raise LookupError(pair_id)
+            if pair["leased_until"] is None:
+                last = await last_that_wrote(db, tenant, pair_id)
+                why_not = not_the_last(sync_id or LATEST, last.sync_id if last else None)
+                if why_not is not None:
+                    raise NothingToUndo(why_not)
             if not dry_run:
                 await update_pair(db, tenant, pair_id, PAUSED)
             await orders.place_undo(db, tenant, wanted)

@@ -71,6 +71,20 @@ class RunError:
 LATEST = "latest"
 """What an order to undo names that leaves open which run."""
 
+
+class NothingToUndo(Exception):  # noqa: N818 - it tells what happened
+    """Its text is ours, and may be shown."""
+
+
+def not_the_last(undo: str, last: str | None) -> str | None:
+    """Why the run that an order to undo names cannot be undone; `last` is the pair's last run that wrote."""
+    if last is None:
+        return "the pair's log names no run that wrote anything"
+    if undo not in {LATEST, last}:
+        return f"{last} wrote since: only the last run can be undone"
+    return None
+
+
 PAIR_GONE = RunError("not_found", "the pair does not exist any more")
 INTERNAL_ERROR = RunError("server_error", "an internal error; the server's log has this sync_id")
 

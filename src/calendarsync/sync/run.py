@@ -31,7 +31,15 @@ from calendarsync.sync.inputs import Looked, Tools, load_flows
 from calendarsync.sync.plan import plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
-from calendarsync.sync.report import INTERNAL_ERROR, LATEST, PAIR_GONE, Order, RunError, RunReport
+from calendarsync.sync.report import (
+    INTERNAL_ERROR,
+    LATEST,
+    PAIR_GONE,
+    Order,
+    RunError,
+    RunReport,
+    not_the_last,
+)
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 from calendarsync.sync.undo import Done, plan_undo
 from calendarsync.sync.unjudged import unjudged
@@ -343,11 +351,8 @@ def _not_to_be_undone(pair: PairRecord, order: Order, last: str | None) -> RunEr
         return PAIR_GONE
     if pair.status != "paused" and not order.dry_run:
         return RunError("conflict", "the pair was resumed before its run could be undone")
-    if last is None:
-        return RunError("conflict", "the pair's log names no run that wrote anything")
-    if order.undo not in {LATEST, last}:
-        return RunError("conflict", f"{last} wrote since: only the last run can be undone")
-    return None
+    why_not = not_the_last(order.undo or LATEST, last)
+    return None if why_not is None else RunError("conflict", why_not)
 
 
 def _done(rows: Sequence[Row[Any]], flow: FlowInput) -> list[Done]:

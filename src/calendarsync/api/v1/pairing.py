@@ -21,7 +21,7 @@ from calendarsync.store import connections as connection_store
 from calendarsync.store import pairs as store
 from calendarsync.store.dialects import one_at_a_time
 from calendarsync.store.ids import new_id
-from calendarsync.sync.report import RunReport, Ticket
+from calendarsync.sync.report import NothingToUndo, RunReport, Ticket
 
 PairRow = Mapping[str, Any] | RowMapping
 _BEING_REMOVED = "this pair is being deleted"
@@ -136,6 +136,8 @@ async def undo(
         ticket = await services.runner.undo(
             caller.tenant, pair_id, sync_id=wanted.sync_id, dry_run=wanted.dry_run
         )
+    except NothingToUndo as why_not:
+        raise conflict(str(why_not)) from None
     except LookupError:  # it went in this moment
         raise not_found("sync pair") from None
     return ticket, await _report(services, ticket, wait=wait)
