@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +39,22 @@ RULES = [
     "FREQ=MONTHLY;BYDAY=-1FR",
     "FREQ=MONTHLY;BYMONTHDAY=3,17",
     "FREQ=WEEKLY;COUNT=3",
+    "FREQ=DAILY;INTERVAL=3",
+    "FREQ=MONTHLY;BYDAY=MO,TU;BYSETPOS=2",
+    "FREQ=YEARLY;BYMONTH=3,4;BYDAY=WE",
+    "FREQ=HOURLY;INTERVAL=7;COUNT=40",
 ]
+ZONES = [
+    ZONE,
+    ZONE,
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Antarctica/Troll",
+    "Asia/Kathmandu",
+    "UTC",
+    None,
+]
+"""Outlook has no name for Troll's; None floats."""
 
 
 def _all_day(time: EventTime) -> EventTime:
@@ -47,20 +63,24 @@ def _all_day(time: EventTime) -> EventTime:
 
 @st.composite
 def entries(draw: st.DrawFn) -> Entry:
-    start = EventTime(BEGIN + timedelta(minutes=30 * draw(st.integers(0, 600))), ZONE)
+    zone = draw(st.sampled_from(ZONES))
+    start = EventTime(BEGIN + timedelta(minutes=30 * draw(st.integers(0, 600))), zone)
     length = Duration(seconds=1800 * draw(st.integers(1, 60)))
     in_days = draw(st.integers(0, 4)) == 0
     if in_days:
         start, length = _all_day(start), Duration(days=draw(st.integers(1, 3)))
-    recurrence = Recurrence((draw(st.sampled_from(RULES)),))
+    recurrence = Recurrence((draw(st.sampled_from(RULES[:-1] if in_days else RULES)),))
     master = Component("uid", start, duration=length, recurrence=recurrence)
     slots = [each.original for each in expand([master], WINDOW.first, WINDOW.last, ZONE) if each.original]
     some = st.sets(st.integers(0, max(len(slots) - 1, 0)), max_size=4)
     chosen = [slots[number] for number in sorted(draw(some)) if slots]
     overrides = [_override(draw, original, length) for original in chosen]
-    extras = {"exdates": tuple(slots[:1])} if draw(st.booleans()) else {}
+    extras: dict[str, Any] = {"exdates": tuple(slots[:1])} if draw(st.booleans()) else {}
     if draw(st.integers(0, 3)) == 0 and not in_days:
-        extras["rdates"] = (RecurrenceDate(EventTime(datetime(2026, 3, 12, 3), ZONE)),)
+        period = draw(st.sampled_from([None, Duration(seconds=900)]))
+        extras["rdates"] = (RecurrenceDate(EventTime(datetime(2026, 3, 12, 3), zone), duration=period),)
+    if draw(st.integers(0, 5)) == 0:
+        extras["exrules"] = ("FREQ=WEEKLY;INTERVAL=2",)
     master = replace(master, recurrence=replace(recurrence, **extras))
     return Entry("s", "1", "uid", (master, *overrides), {}, {})
 
@@ -74,6 +94,7 @@ def _override(draw: st.DrawFn, original: EventTime, length: Duration) -> Compone
         start,
         duration=length,
         recurrence_id=original,
+        this_and_future=draw(st.integers(0, 9)) == 0,
         transparent=draw(st.integers(0, 5)) == 0,
         status=draw(st.sampled_from([Status.CONFIRMED, Status.TENTATIVE, Status.CANCELLED])),
         visibility=draw(st.sampled_from([Visibility.PUBLIC, Visibility.PUBLIC, Visibility.PRIVATE])),
@@ -97,7 +118,7 @@ def _as_component(skeleton: CopyComponent) -> Component:
 
 
 def _busy(instances: Iterable[Instance]) -> list[tuple[str, str]]:
-    return sorted((str(each.start), str(each.end)) for each in instances)
+    return sorted((moment_key(each.start, ZONE), moment_key(each.end, ZONE)) for each in instances)
 
 
 def _components(wanted: Wanted) -> list[Component]:

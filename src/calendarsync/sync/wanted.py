@@ -98,7 +98,7 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
 
     instances = expand(entry.components, scene.window.first, scene.window.last, scene.floating)
     coverage = scene.meetings.coverage(entry, scene.root(entry), instances, scene.floating, scene.window)
-    away = coverage.keys | still_respected(entry, respected, scene)
+    away = coverage.keys | still_respected(entry, respected, scene, instances)
     chosen, skipped = _choose(judge, instances, away, coverage)
     if not chosen:
         return Decision(skipped=skipped or (Skipped(entry.id, ORIGINAL_OF_MASTER, "outside_window"),))
@@ -196,12 +196,19 @@ def _choose(
     return chosen, tuple(skipped.values())
 
 
-def still_respected(entry: Entry, respected: Collection[str], scene: Scene) -> frozenset[str]:
-    """The keys of instances that a person deleted, less those that the source has moved since."""
+def still_respected(
+    entry: Entry, respected: Collection[str], scene: Scene, instances: Iterable[Instance] = ()
+) -> frozenset[str]:
+    """The keys of instances that a person deleted, less those that the source has moved since.
+
+    `instances` are those of the source whose starts may have been moved together.
+    """
+    moved = [(each.original, each.start) for each in instances]
+    moved += [(component.recurrence_id, component.start) for component in entry.components]
     starts = {
-        moment_key(component.recurrence_id, scene.floating): moment_key(component.start, scene.floating)
-        for component in entry.components
-        if component.recurrence_id is not None
+        moment_key(name, scene.floating): moment_key(start, scene.floating)
+        for name, start in moved
+        if name is not None
     }
     named = (text.partition(">") for text in respected)
     return frozenset(key for key, _, start in named if starts.get(key, key) == start)
