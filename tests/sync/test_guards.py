@@ -169,6 +169,26 @@ async def test_rule_21_a_guard_tells_what_would_happen_by_numbers_and_examples(a
     assert (await at.app.row(pairs, pair)).attention_details is None
 
 
+async def test_rule_4_a_dry_run_tells_which_copies_a_confirmation_would_adopt(
+    at: MemoryDesk, quick_folder: Path
+) -> None:
+    """What it tells before the question is asked, too, and it adopts nothing."""
+    _fill(at, 3)
+    await at.app.sync(await at.pair(direction="a_to_b"))
+    async with memory_desk(quick_folder) as other:
+        other.stores.update(at.stores)
+        pair = await other.pair(direction="a_to_b")
+        dry = await other.app.run(pair, dry_run=True)
+        assert (dry.status, sorted(done(dry))) == ("failed", [("update", "adopted")] * 3)
+        copies = {name.removesuffix(".ics") for name in at.store("b").resources}
+        assert {each.copy_id for each in dry.operations} == copies
+        assert dry.events_skipped == 0
+        assert (await other.app.run(pair)).status == "failed"
+        dry = await other.app.run(pair, dry_run=True, confirm=True)
+        assert (dry.status, dry.events_updated) == ("success", 3)
+        assert (await other.app.run(pair, confirm=True)).events_updated == 3
+
+
 async def test_rule_17_a_dry_run_tells_of_copies_that_would_stay_away(at: MemoryDesk) -> None:
     _fill(at, 3)
     pair = await at.pair(direction="a_to_b")

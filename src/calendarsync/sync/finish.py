@@ -28,7 +28,7 @@ from calendarsync.store.schedule import (
     make_due,
     relaying,
 )
-from calendarsync.sync.actions import FlowInput, FlowPlan
+from calendarsync.sync.actions import Create, FlowInput, FlowPlan
 from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
 from calendarsync.sync.hold import Hold
@@ -113,13 +113,18 @@ class Ending:
                     keep.link.source_original,
                     keep.action,
                     keep.reason,
+                    keep.link.copy_id,
                 )
                 for keep in plan.keeps
                 if keep.reason
             ]
             for write in plan.writes:
+                # A new copy gets the next id where its first turns out dead.
+                copy_id = None if type(write) is Create else write.copy_id
                 self.operations.append(
-                    Operation(plan.direction, write.event_id, write.original, write.action, write.reason)
+                    Operation(
+                        plan.direction, write.event_id, write.original, write.action, write.reason, copy_id
+                    )
                 )
 
     @property

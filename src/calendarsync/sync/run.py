@@ -216,6 +216,10 @@ class Engine:
             full = False
             if isinstance(verdict, guards.Attention):
                 ending.attention = verdict
+                if order.dry_run and verdict.code == guards.LOST_KEY:
+                    flows = await self._load_flows(pair, sides, ending, adopt_foreign=True)
+                    plans = [await asyncio.to_thread(plan, flow) for flow in flows]
+                    ending.add_plans(plans)
             if order.dry_run:
                 ending.add_intentions(plans)
             if order.dry_run or ending.attention is not None:

@@ -145,7 +145,7 @@ def _barred(board: Board, former: Former, wanted: Wanted) -> str | None:
     link = _link_of(board, former, wanted)
     if link.copy_id in board.flow.other_links or wanted.origin in board.flow.other_origins:
         return "copied_already"
-    return "id_taken" if link.copy_id in board.copies else None
+    return "id_taken" if link.copy_id in board.copies or wanted.origin in board.foreign else None
 
 
 def _link_of(board: Board, former: Former, wanted: Wanted) -> Link:
