@@ -273,15 +273,25 @@ async def test_a_provider_that_rewrites_at_once_has_edited_nothing(desk: Desk) -
 
 
 @whole
-async def test_a_provider_that_keeps_rewriting_is_believed_twice(desk: Desk) -> None:
+async def test_a_provider_that_keeps_rewriting_is_believed_four_times(desk: Desk) -> None:
     """Later than its answer, a provider's change is none that can be told from a person's."""
     pair = await desk.paired(event("one"))
     _rewriting(desk, late=True)
     desk.edit(("SUMMARY:.*", "SUMMARY:Mine\r"))
-    for _ in range(5):
-        await desk.at.app.run(pair)
-    assert "SUMMARY:(!) Mine\r\n" in desk.source
+    reasons = [done(await desk.at.app.run(pair)) for _ in range(6)]
+    assert reasons == [*[CARRIED] * 4, [("skip", "rewritten_by_provider")], []]
+    assert "SUMMARY:(!) (!) (!) Mine\r\n" in desk.source
     assert done(await sync_anew(desk.at, pair)) == []
+
+
+@whole
+async def test_a_person_may_edit_a_copy_as_often_as_they_like(desk: Desk) -> None:
+    """A run between two edits that finds the copy as it was written is enough, though nothing had changed."""
+    pair = await desk.paired(event("one"))
+    for number in range(7):
+        desk.edit(("SUMMARY:.*", f"SUMMARY:Edit {number}\r"))
+        assert done(await desk.at.app.sync(pair)) == CARRIED
+        assert done(await desk.at.app.sync(pair)) == []
 
 
 def _at_amend(desk: Desk, event: Callable[[], object] | ProviderError) -> None:

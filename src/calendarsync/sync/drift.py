@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
-from calendarsync.domain.event import Status
+from calendarsync.domain.event import Component, Status
 from calendarsync.domain.link import Link
-from calendarsync.domain.rules import OnCopyEdited
+from calendarsync.domain.recurrence import RecurrenceError, expand
+from calendarsync.domain.rules import OnCopyEdited, Window
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Propagate, Update
 from calendarsync.sync.board import Board
@@ -16,6 +19,8 @@ from calendarsync.sync.propagation import edits_of
 from calendarsync.sync.shape import Wanted
 
 MAX_RESTORES = 2
+MAX_CARRIED = 4
+"""So many edits of one copy travel in a row, with no run between that finds it as it was written."""
 
 
 def bring_in_line(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
@@ -56,12 +61,58 @@ def mend(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
 
 
 def adopt_or_update(board: Board, wanted: Wanted, link: Link, copy: Entry, reason: str) -> None:
-    if copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash:
-        current = copy.meaning(board.fingerprinter)
-        adopted = replace(board.as_written(link, wanted), copy_hash=current)
+    """Take a copy as it stands where it says that it was written from what is wanted, and shows that.
+
+    We have not seen it since it was written: its times may have been edited meanwhile (rule 17).
+    """
+    written = board.as_written(link, wanted)
+    is_current = copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash
+    lost = lost_instances(board, written, copy) if is_current and board.rules.respects_deletions else ()
+    if lost:
+        _respect_instances(board, wanted, written, copy, lost)
+    elif is_current and (board.rules.on_copy_edited is OnCopyEdited.KEEP or _shows(board, wanted, copy)):
+        adopted = replace(written, copy_hash=copy.meaning(board.fingerprinter))
         board.keep(adopted, "adopt", reason, (wanted, copy))
     else:
-        board.write(Update(wanted, board.as_written(link, wanted), reason, copy))
+        board.write(Update(wanted, written, reason, copy))
+
+
+def _shows(board: Board, wanted: Wanted, copy: Entry) -> bool:
+    """Whether a copy stands in the window where it should (rule 14)."""
+    if copy.problem is not None:
+        return False
+    scene = board.flow.scene
+    intended = [_as_component(part.skeleton) for part in wanted.parts]
+    try:
+        return _slots(copy.components, scene.window, board.flow.target_floating) == _slots(
+            intended, scene.window, scene.floating
+        )
+    except RecurrenceError:
+        return False
+
+
+def _slots(components: Sequence[Component], window: Window, floating: str) -> list[tuple[str, str, bool]]:
+    return sorted(
+        (
+            moment_key(instance.start, floating),
+            moment_key(instance.end, floating),
+            instance.component.transparent,
+        )
+        for instance in expand(components, window.first, window.last, floating)
+        if instance.component.status is not Status.CANCELLED
+    )
+
+
+def _as_component(skeleton: CopyComponent) -> Component:
+    return Component(
+        uid="",
+        start=skeleton.start,
+        end=skeleton.end,
+        duration=skeleton.duration,
+        recurrence_id=skeleton.recurrence_id,
+        recurrence=skeleton.recurrence,
+        transparent=skeleton.transparent,
+    )
 
 
 def _settle(board: Board, wanted: Wanted, settled: Link) -> None:
@@ -100,7 +151,7 @@ def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
         current = copy.meaning(board.fingerprinter)
         kept = replace(link, copy_hash=current, accepted="copy_edit_kept")
         board.keep(kept, "skip", "copy_edit_kept")
-    elif _propagates(board) and link.restores < MAX_RESTORES:
+    elif _propagates(board) and link.restores < MAX_CARRIED:
         _propagate(board, wanted, link, copy)
     else:
         _restore(board, wanted, link, copy, "copy_edited")

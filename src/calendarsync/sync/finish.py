@@ -293,6 +293,8 @@ class Finisher:
         # Who moved the clock meanwhile wants to see what that brings into the window.
         still = ending.status is RunStatus.SUCCESS and not ending.waiting
         still = still and ending.ahead == await ahead_of(db, pair)
+        # Whether a copy whose edit travelled has stayed as it was written is seen by the next plan alone.
+        still = still and all(each.action != "propagate" for each in ending.operations)
         return {
             "quiet_state": str(looked),
             "quiet_until": self.reader.now() + QUIET if still else None,
