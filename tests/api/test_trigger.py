@@ -83,6 +83,7 @@ async def test_a_dry_run_lists_what_it_would_do(world: World, client: Client, ur
             "action": "create",
             "reason": "new",
             "copy_id": "copy-1",
+            "latency_ms": None,
         }
     ]
 
