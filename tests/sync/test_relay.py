@@ -240,6 +240,24 @@ async def test_single_instances_of_one_way_and_the_series_of_another_are_one_cop
     assert starts(at, "c") == starts(at, "b")
 
 
+@pytest.mark.rule(3, 12)
+async def test_a_moved_instance_that_came_singly_is_known_in_the_series_of_another_way(
+    at_memory: MemoryDesk,
+) -> None:
+    """Its copy says nothing of where it was moved from; its origin does."""
+    at = at_memory
+    daily = vevent("one", "20260305T090000", "20260305T100000", extra="RRULE:FREQ=DAILY;COUNT=4")
+    where = "RECURRENCE-ID;TZID=Europe/Berlin:20260306T090000"
+    moved = vevent("one", "20260309T110000", "20260309T120000", extra=where)
+    at.store("a").put("one.ics", vcalendar(daily, moved))
+    hours = {"weekdays": ["MO", "TU", "WE", "TH", "FR"]}
+    older = [*await chain(at, "ab", only_between=hours), *await chain(at, "bc")]
+    newer = await chain(at, "adc")
+    await rounds(at, [*older, *newer])
+    assert len(at.store("b").resources) == 2, "single instances"
+    assert starts(at, "c") == starts(at, "d") == starts(at, "a", copies=False)
+
+
 @pytest.mark.rule(10)
 async def test_what_was_made_a_block_travels_on_as_a_block(at_memory: MemoryDesk) -> None:
     at = at_memory
