@@ -190,6 +190,9 @@ async def test_what_was_copied_of_a_copy_that_no_link_knows_stays_as_it_is(at_me
         await db.exec_driver_sql(f"DELETE FROM links WHERE pair_id = '{first}'")
     before = only(at, "c")
     assert done(await sync_anew(at, second)) == []
+    assert (await at.app.row(pair_table, second)).quiet_until is None, (
+        "nothing need change for it to be known"
+    )
     at.store("b").put(only(at, "b")[0], only(at, "b")[1].replace(b"SUMMARY:Busy", b"SUMMARY:Other"))
     assert done(await sync_anew(at, second)) == []
     assert only(at, "c") == before
