@@ -11,6 +11,7 @@ import pytest
 
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.plan import plan
+from calendarsync.sync.reasons import REASONS
 from calendarsync.sync.relay import sources
 from tests.testbed.desk import Desk, FeedKeeper, Keeper, desk
 from tests.testbed.feed import feed_server
@@ -39,12 +40,13 @@ ONE_WAY = [*product((*SERVERS, "feed"), SERVERS), *OTHERS, ("feed", "google"), (
 
 @pytest.fixture(autouse=True)
 def every_plan_tells_of_all(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever a test makes the planner see: it decides of every source and every link, and says so."""
+    """Whatever a test makes the planner see: it decides of every source and link, for explained reasons."""
     untold: set[str] = set()
 
     def checked(flow: FlowInput) -> FlowPlan:
         made = plan(flow)
         told = {case.event_id for case in made.cases}
+        untold.update({case.reason for case in made.cases} - REASONS.keys())
         untold.update(entry.id for entry in sources(flow) if entry.id not in told)
         if not (flow.withdrawn or flow.scene.rules.relay):
             untold.update({link.source_resource for link in flow.links} - told)
