@@ -14,7 +14,6 @@ from calendarsync.api.v1.css_colors import CSS_COLORS
 from calendarsync.api.v1.fields import Body, Text, omitted
 from calendarsync.domain.rules import TITLE_PLACEHOLDER, OnCopyEdited, Rules
 
-
 _CLOCK_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 
 
