@@ -141,13 +141,14 @@ BY_RULE = (
     Reason(
         "copy_deleted_by_person",
         17,
-        "Somebody deleted its copy; it stays away until the event's time changes.",
+        "Somebody deleted its copy. Unless the pair's `on_copy_deleted` is `restore`, it stays away until the event's "
+        "time changes.",
         "Change the event's time, or set the pair's `on_copy_deleted` to `restore`.",
     ),
     Reason(
         "instance_deleted_by_person",
         17,
-        "The same, for one instance of a copied series.",
+        "Somebody deleted one instance of the copied series; that one stays away until its time changes.",
         "Change that instance's time, or set the pair's `on_copy_deleted` to `restore`.",
     ),
 )
@@ -185,7 +186,7 @@ NOT_WRITTEN = (
     Reason(
         "copy_unreadable",
         17,
-        "Something damaged the copy again and again, so it is left alone.",
+        "Something damaged the copy, so that it cannot be read. It is written anew twice, and then left alone.",
         "Find the program that does it; delete the copy and change the event's time to have it back.",
     ),
     Reason(

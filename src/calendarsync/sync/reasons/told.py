@@ -41,7 +41,8 @@ IN_STEP = (
     Reason(
         "copy_edited",
         17,
-        "Somebody changed the copy, and the pair's option `on_copy_edited` says that it is put right.",
+        "Somebody changed the copy. The pair's `on_copy_edited` says what becomes of that: it is put right, or "
+        "carried into the event.",
         "Change the event itself, or set `on_copy_edited` to `keep`.",
     ),
     Reason(
