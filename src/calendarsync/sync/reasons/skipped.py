@@ -141,8 +141,8 @@ BY_RULE = (
     Reason(
         "copy_deleted_by_person",
         17,
-        "Somebody deleted its copy. Unless the pair's `on_copy_deleted` is `restore`, it stays away until the event's "
-        "time changes.",
+        "Somebody deleted its copy. Unless the pair's `on_copy_deleted` is `restore`, it stays away until the "
+        "event's time changes.",
         "Change the event's time, or set the pair's `on_copy_deleted` to `restore`.",
     ),
     Reason(
