@@ -53,12 +53,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Change:
-    """What people do: `number` names an event, which is put into `where` or taken out of it."""
+    """What people do: `number` names an event, which is put into `where`, or taken out of it without an `hour`.
+
+    `spoils`: they delete a copy there instead.
+    """
 
     number: int
     where: tuple[int, ...]
     hour: int | None
     series: bool
+    spoils: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ class Story:
     pairs: tuple[Pair, ...]
     days: tuple[tuple[Change, ...], ...]
     order: int
+    unpaired: int | None
+    """The pair that is deleted in the middle of it, by its number."""
 
 
 @st.composite
@@ -92,9 +98,11 @@ def stories(draw: st.DrawFn, most: int, days: int) -> Story:
         where=st.sets(places, min_size=1, max_size=2).map(lambda found: tuple(sorted(found))),
         hour=st.sampled_from([None, 0, 0, 1]),
         series=st.booleans(),
+        spoils=st.sampled_from([False] * 7 + [True]),
     )
     changes = st.lists(st.lists(change, min_size=1, max_size=4).map(tuple), min_size=1, max_size=days)
-    return Story(calendars, tuple(pairs), tuple(draw(changes)), draw(st.integers(0, 1_000)))
+    unpaired = draw(st.none() | st.integers(0, len(pairs) - 1))
+    return Story(calendars, tuple(pairs), tuple(draw(changes)), draw(st.integers(0, 1_000)), unpaired)
 
 
 def _data(change: Change) -> str:
@@ -121,6 +129,9 @@ class Mesh:
     story: Story
     desks: Sequence[MemoryDesk]
     pairs: list[tuple[MemoryDesk, str]] = field(default_factory=list)
+    spoiled: bool = False
+    left: list[Pair] = field(default_factory=list)
+    """Those of the story's pairs that are not deleted."""
 
     @classmethod
     async def of(cls, story: Story, stack: AsyncExitStack, folder: Path) -> Mesh:
@@ -131,7 +142,7 @@ class Mesh:
             second = await stack.enter_async_context(memory_desk(folder / "two", *names))
             second.stores.update(first.stores)
             desks.append(second)
-        mesh = cls(story, desks)
+        mesh = cls(story, desks, left=list(story.pairs))
         accounts: dict[int, dict[str, str]] = {}
         for pair in story.pairs:
             desk = desks[pair.account == 3]
@@ -153,7 +164,12 @@ class Mesh:
             for place in change.where:
                 store = self.desks[0].store(NAMES[place])
                 name = f"event-{change.number}.ics"
-                if change.hour is not None:
+                copies = [each for each in store.resources if each.startswith("cs")]
+                if change.spoils:
+                    for copy in copies[change.number :][:1]:
+                        store.delete(copy)
+                        self.spoiled = True
+                elif change.hour is not None:
                     store.put(name, _data(change))
                 elif name in store.resources:
                     store.delete(name)
@@ -161,7 +177,7 @@ class Mesh:
     async def round(self, number: int) -> bool:
         """Run all pairs, each round in another order; whether anything was written."""
         journals = self._journals()
-        turn = (self.story.order + number) % len(self.pairs)
+        turn = (self.story.order + number) % max(len(self.pairs), 1)
         for desk, pair in self.pairs[turn:] + self.pairs[:turn]:
             await desk.app.change_pair(pair, quiet_until=None)
             report = await desk.app.run(pair)
@@ -169,6 +185,12 @@ class Mesh:
                 assert report.error.code == "needs_attention", report.error
                 assert len(self.desks) == 2, report.error
         return self._journals() != journals
+
+    async def unpair(self, number: int) -> None:
+        desk, pair = self.pairs.pop(number)
+        del self.left[number]
+        await desk.app.change_pair(pair, removal="remove")
+        assert (await desk.app.run(pair)).error is None
 
     async def come_to_rest(self) -> None:
         for number in range(_MOST_ROUNDS):
@@ -202,7 +224,7 @@ class Mesh:
             if len(self.desks) == 1:
                 busy = Counter(self.desks[0].busy(name, FIRST, LAST))
                 assert set(busy.values()) <= {1}, f"two blocks in {name}"
-        if len(self.desks) == 1:
+        if len(self.desks) == 1 and not self.spoiled:
             self._check_reach()
 
     def _calendar_key(self, name: str) -> str:
@@ -211,8 +233,8 @@ class Mesh:
     def _check_reach(self) -> None:
         """Wherever an event gets to over a first pair, and over pairs with relay from there, it blocks time."""
         desk = self.desks[0]
-        direct = [flow for pair in self.story.pairs for flow in pair.flows()]
-        on = [flow for pair in self.story.pairs if pair.relay for flow in pair.flows()]
+        direct = [flow for pair in self.left for flow in pair.flows()]
+        on = [flow for pair in self.left if pair.relay for flow in pair.flows()]
         for home in range(self.story.calendars):
             slots = set(desk.busy(NAMES[home], FIRST, LAST, copies=False))
             reached = {end for start, end in direct if start == home}
@@ -230,6 +252,8 @@ def _tell(story: Story, holder: Holder) -> None:
             for number, changes in enumerate(story.days):
                 mesh.change(changes)
                 await mesh.round(number)
+                if number == 0 and story.unpaired is not None:
+                    await mesh.unpair(story.unpaired)
             await mesh.come_to_rest()
             mesh.check()
             for name in NAMES[: story.calendars]:
