@@ -54,3 +54,12 @@ async def test_who_does_not_wait_is_told_the_id(client: Client, url: str) -> Non
     assert (answer.status, set(answer.json)) == (202, {"sync_id"})
     both = await client.post(f"{url}/undo", {"dry_run": True}, headers=[("Prefer", "respond-async")])
     assert (both.status, both.fields) == (422, {"dry_run"})
+
+
+async def test_a_repeated_request_with_its_key_undoes_once(world: World, client: Client, url: str) -> None:
+    """Sent again, for the answer was not heard: a run that came in between is not taken back."""
+    key = [("Idempotency-Key", "undo-1")]
+    first, again = [await client.post(f"{url}/undo", {}, headers=key) for _ in range(2)]
+    assert (first.status, again.status) == (200, 200)
+    assert first.json == again.json
+    assert len(world.runner.asked) == 1

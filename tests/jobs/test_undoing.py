@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from calendarsync.domain.link import LinkState
-from calendarsync.store.tables import connections, links, orders, pairs
+from calendarsync.store.tables import connections, links, orders, pairs, runs
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import NothingToUndo, RunReport, Ticket
 from tests.jobs.conftest import Gate, Workplace, workplace
@@ -132,3 +132,36 @@ async def test_resumed_in_the_same_moment_all_is_as_the_rules_ask(
     async with at.app.db.read() as db:
         assert (await db.execute(select(links.c.state))).scalars().all() == [LinkState.LIVE]
     assert (await at.app.row(pairs, pair)).status == "active"
+
+
+async def test_a_pause_that_would_end_by_itself_does_so_no_more(
+    at: MemoryDesk, asked: Workplace, pair: str
+) -> None:
+    """Else the run that is taken back would be done again in the night."""
+    await asked.report(pair)
+    later = at.app.clock().replace(hour=23)
+    await at.app.change_pair(pair, status="paused", resume_at=later, due_at=later)
+    assert (await _told(await _undo(asked, pair))).events_deleted == 1
+    await asked.until_free(pair)
+    row = await at.app.row(pairs, pair)
+    assert (row.status, row.resume_at, row.due_at) == ("paused", None, None)
+
+
+async def test_a_log_that_is_gone_leaves_nothing_to_undo(at: MemoryDesk, asked: Workplace, pair: str) -> None:
+    await asked.report(pair)
+    async with at.app.db.write() as db:
+        await db.execute(delete(runs))
+    with pytest.raises(NothingToUndo):
+        await _undo(asked, pair)
+    assert len(at.store("b").resources) == 1
+
+
+async def test_a_pair_that_waits_for_a_person_can_be_undone(
+    at: MemoryDesk, asked: Workplace, pair: str
+) -> None:
+    await asked.report(pair)
+    asking = {"attention_code": "source_emptied", "attention_message": "the source calendar read empty"}
+    await at.app.change_pair(pair, status="needs_attention", **asking)
+    assert (await _told(await _undo(asked, pair))).events_deleted == 1
+    row = await at.app.row(pairs, pair)
+    assert (row.status, row.attention_code) == ("paused", "source_emptied"), "it is still to be answered"

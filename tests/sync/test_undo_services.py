@@ -70,7 +70,7 @@ async def test_deleted_and_brought_back(between: Desk) -> None:
     at = between
     at.put_a("one", event("one", extra="STATUS:TENTATIVE"))
     at.put_a("week", _week(f"{WEEKLY}\nSTATUS:TENTATIVE"))
-    pair = await at.pair(direction="a_to_b")
+    pair = await at.pair(direction="a_to_b", sync_mode="full")
     await _sync(at, pair)
     before: Sequence[object] = at.busy(at.b, copies=True)
     assert before
