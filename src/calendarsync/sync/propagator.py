@@ -232,7 +232,7 @@ class Propagator:
 
 
 def _instead(write: Propagate, reason: str) -> Update:
-    return Update(write.wanted, write.link, reason, write.copy)
+    return Update(write.wanted, write.link, reason, write.copy, after=write.after)
 
 
 def _refused(group: Sequence[_Ready]) -> list[Update]:
