@@ -274,3 +274,29 @@ async def test_rule_4_both_parts_are_adopted(outlook: Holder, quick_folder: Path
         report = await at.app.sync(await at.pair(direction="a_to_b"))
         assert done(report) == [("adopt", "adopted")] * 2
         assert at.store("b").resources == stood
+
+
+@pytest.mark.rule(12, 14, 26)
+async def test_a_series_that_comes_back_shows_nothing_twice_behind_the_window(at_memory: MemoryDesk) -> None:
+    """The copies of single instances behind the window stay as history; the series has holes for them."""
+    at = at_memory
+    twice = "RRULE:FREQ=WEEKLY;BYDAY=WE,SA;COUNT=8"
+    at.store("a").put("s.ics", vcalendar(vevent("s", extra=twice)))
+    pair = await at.pair(direction="a_to_b", only_between={"weekdays": ["WE"]})
+    await at.app.sync(pair)
+    at.app.clock.advance(days=15)
+    await sync_anew(at, pair)
+    await at.app.change_pair(pair, options={})
+    await at.app.sync(pair)
+    shown = starts(at)
+    assert len(shown) == len(set(shown)), "nothing stands twice"
+    assert set(shown) > {"03-04 08:00", "03-11 08:00"}, "what was stays"
+    assert [start for start in shown if start > "03-16"] == [
+        "03-18 08:00",
+        "03-21 08:00",
+        "03-25 08:00",
+        "03-28 08:00",
+    ]
+    assert done(await sync_anew(at, pair)) == []
+    at.app.clock.advance(days=30)
+    assert done(await sync_anew(at, pair)) == []

@@ -9,6 +9,7 @@ from calendarsync.domain.entry import Entry, by_copy_id
 from calendarsync.domain.event import ORIGINAL_OF_MASTER, EventTime
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.origin import copy_id
+from calendarsync.domain.recurrence import RecurrenceError, span
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Case, Create, Delete, FlowInput, FlowPlan, Forget, Keep, Update, Write
 from calendarsync.sync.shape import Wanted, times_of
@@ -41,6 +42,10 @@ class Board:
                 self.by_origin[entry.mark.origin].append(entry)
             elif entry.mark is not None:
                 self.foreign[entry.mark.origin] = entry
+        self._singles: defaultdict[str, list[Link]] = defaultdict(list)
+        for link in flow.links:
+            if link.source_original:
+                self._singles[link.source_resource].append(link)
         self.whole: dict[str, Wanted] = {}
         self.single: set[str] = set()
         self.held_back: set[str] = set()
@@ -52,9 +57,28 @@ class Board:
         try:
             if self._stays_away(entry, deleted):
                 return Decision(skipped=(Skipped(entry.id, ORIGINAL_OF_MASTER, "copy_deleted_by_person"),))
-            return decide(entry, self.flow.scene, respected)
+            return decide(entry, self.flow.scene, respected, self._history(entry.id))
         except Exception:  # noqa: BLE001 - one event that we trip over must not stop its pair
             return Decision(skipped=(Skipped(entry.id, ORIGINAL_OF_MASTER, DEFECT, failed=True),))
+
+    def _history(self, resource_id: str) -> frozenset[str]:
+        """The instances of a resource whose own copies lie behind the window, and stay there."""
+        found = set()
+        for link in self._singles[resource_id]:
+            copy = self.copies.get(link.copy_id)
+            if copy is not None and link.state is LinkState.LIVE and self.is_history(copy):
+                found.add(self.key(link.source_original))
+        return frozenset(found)
+
+    def is_history(self, copy: Entry) -> bool:
+        """Wholly behind the window (rules 7 and 26)."""
+        if copy.problem is not None or not copy.components:
+            return False
+        try:
+            _, last = span(copy.components, self.flow.target_floating)
+        except RecurrenceError:
+            return False
+        return last is not None and last <= self.flow.scene.window.first
 
     def _stays_away(self, entry: Entry, deleted: Link | None) -> bool:
         """Whether a person deleted the copy of the whole resource, and its times are what they were."""

@@ -53,8 +53,13 @@ class Decision:
     skipped: tuple[Skipped, ...] = ()
 
 
-def decide(entry: Entry, scene: Scene, respected: Collection[str] = ()) -> Decision:
-    """The copies of one source resource. `respected` names instances that stay away, as `Link` does (rule 17)."""
+def decide(
+    entry: Entry, scene: Scene, respected: Collection[str] = (), history: frozenset[str] = frozenset()
+) -> Decision:
+    """The copies of one source resource. `respected` names instances that stay away, as `Link` does (rule 17).
+
+    `history` are keys of instances whose own copies lie behind the window: no series shows them once more.
+    """
     if entry.problem is not None:
         # A task or a journal entry in the calendar is nothing that went wrong.
         return _nothing(entry, entry.problem.value, failed=entry.problem is not Problem.NO_EVENT)
@@ -62,7 +67,7 @@ def decide(entry: Entry, scene: Scene, respected: Collection[str] = ()) -> Decis
         master = entry.master
         if len(entry.components) == 1 and master is not None and master.recurrence is None:
             return _single(entry, master, scene)
-        return _recurring(entry, scene, respected)
+        return _recurring(entry, scene, respected, history)
     except RecurrenceError as error:
         return _nothing(entry, error.problem.value, failed=True)
     except TextsUnknown:
@@ -87,10 +92,14 @@ def _single(entry: Entry, component: Component, scene: Scene) -> Decision:
     return Decision(wanted=(single_copy(entry, component, scene),))
 
 
-def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decision:
+def _recurring(entry: Entry, scene: Scene, respected: Collection[str], history: frozenset[str]) -> Decision:
     master = entry.master
     judge = Judge(entry, scene)
-    plain = len(entry.components) == 1 and not respected and not scene.meetings.knows(scene.root(entry))
+    plain = (
+        len(entry.components) == 1
+        and not (respected or history)
+        and not scene.meetings.knows(scene.root(entry))
+    )
     if master is not None and plain and not scene.rules.filters_times:
         decision = _all_alike(judge, master)
         if decision is not None:
@@ -110,7 +119,8 @@ def _recurring(entry: Entry, scene: Scene, respected: Collection[str]) -> Decisi
         and not (coverage.endless and coverage.keys)
         and judge.takes_whole_series(instances)
     ):
-        wanted = _in_series(judge, master, chosen, away)
+        here = {moment_key(each.original or each.start, scene.floating) for each in instances}
+        wanted = _in_series(judge, master, chosen, away | (history - here))
         if wanted:
             return Decision(wanted, skipped)
     return Decision(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from calendarsync.domain.entry import Entry
 from calendarsync.domain.link import Link, LinkState
-from calendarsync.domain.recurrence import RecurrenceError, span
 from calendarsync.sync.actions import Delete
 from calendarsync.sync.board import Board
 
@@ -24,7 +22,7 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
     if source_there and link.source_resource in board.held_back:
         leave(board, link, "form_incomplete")
         return
-    if source_there and _is_history(board, copy):
+    if source_there and board.is_history(copy):
         leave(board, link, "history")
         return
     form_changed = _form_changed(board, link)
@@ -62,14 +60,3 @@ def _forget(board: Board, link: Link) -> None:
     board.forget(link)
     if link.source_resource not in board.flow.source:
         board.note(link.source_resource, link.source_original, "forget", "source_deleted", None)
-
-
-def _is_history(board: Board, copy: Entry) -> bool:
-    """Wholly behind the window (rules 7 and 26)."""
-    if copy.problem is not None or not copy.components:
-        return False
-    try:
-        _, last = span(copy.components, board.flow.target_floating)
-    except RecurrenceError:
-        return False
-    return last is not None and last <= board.flow.scene.window.first
