@@ -220,3 +220,27 @@ async def test_edits_that_a_run_carried_into_events_are_listed(at_memory: Memory
     assert done(report) == [("skip", "contents_not_held")]
     assert [each.direction for each in report.operations] == [Direction.A_TO_B]
     assert starts(at) == ["03-05 15:00"]
+
+
+@pytest.mark.rule(9)
+@pytest.mark.parametrize(
+    ("filters", "now"),
+    [
+        pytest.param({"private_events": "skip"}, "CLASS:PRIVATE", id="of private events"),
+        pytest.param({"title_excludes": ["secret"]}, "CLASS:PUBLIC", id="by a filter"),
+    ],
+)
+async def test_words_that_the_rules_keep_out_do_not_come_back(
+    at_memory: MemoryDesk, filters: dict[str, object], now: str
+) -> None:
+    """The event's new title has never stood in the target, and an undo does not put it there."""
+    at = at_memory
+    at.store("a").put("one.ics", event("one", *TIMES, title="Lunch", extra="CLASS:PUBLIC"))
+    pair = await at.pair(direction="a_to_b", sync_mode="full", **filters)
+    await _sync(at, pair)
+    assert b"SUMMARY:Lunch" in only(at)[1]
+    at.store("a").put("one.ics", event("one", *TIMES, title="Secret", extra=now))
+    assert (await _sync(at, pair)).events_deleted == 1
+    assert (await _undo(at, pair)).events_created == 1
+    assert starts(at) == [WEEKS[0]]
+    assert b"Secret" not in only(at)[1]

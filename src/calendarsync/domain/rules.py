@@ -145,7 +145,7 @@ class Rules:
         if self.sync_mode is SyncMode.BLOCKER:
             return Detail.BLOCKER
         private = component.visibility is not Visibility.PUBLIC
-        return Detail.BLOCKER if private and self.private_events is PrivateEvents.BLOCKER else Detail.FULL
+        return Detail.BLOCKER if private and self.private_events is not PrivateEvents.FULL else Detail.FULL
 
     def why_not(self, component: Component) -> str | None:
         """The reason for which an event, or an instance of one, is not copied; None where it is (rule 6)."""

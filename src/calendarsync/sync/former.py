@@ -12,12 +12,14 @@ from calendarsync.domain.event import Component
 from calendarsync.domain.holding import hold
 from calendarsync.domain.link import Link
 from calendarsync.domain.recurrence import Instance, RecurrenceError, expand
+from calendarsync.domain.rules import SyncMode
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.board import Board
 from calendarsync.sync.eligible import Judge, TextsUnknown
 from calendarsync.sync.meetings import Coverage
 from calendarsync.sync.relay import links_of_root, sources
 from calendarsync.sync.shape import (
+    Scene,
     Wanted,
     instance_copy,
     override_key,
@@ -90,10 +92,10 @@ class Former:
             return "copy_deleted_by_person"
         if key in coverage.keys:
             return coverage.reason(key)
-        return "form_not_possible" if instance is None else instance_copy(entry, instance, self._scene)
+        return "form_not_possible" if instance is None else instance_copy(entry, instance, self._shown(entry))
 
     def _whole(self, entry: Entry) -> Wanted | str:
-        scene, master, coverage = self._scene, entry.master, self._covered(entry.id)
+        scene, master, coverage = self._shown(entry), entry.master, self._covered(entry.id)
         if master is None:
             return "form_not_possible"
         if master.recurrence is None and len(entry.components) == 1:
@@ -109,6 +111,13 @@ class Former:
         if not holding.series:
             return "form_not_possible"
         return series_copy(entry, master, left_out | holding.apart, scene)
+
+    def _shown(self, entry: Entry) -> Scene:
+        """What a filter keeps out for its words comes back as a block: other words may have stood there."""
+        judge = Judge(entry, self._scene)
+        if all(_why_not(judge.why_not_texts, component) is None for component in entry.components):
+            return self._scene
+        return replace(self._scene, rules=replace(self._scene.rules, sync_mode=SyncMode.BLOCKER))
 
     def _other_than(self, entry: Entry, master: Component) -> frozenset[str]:
         """Overrides that are kept out for themselves, and not for what keeps out the series now."""
