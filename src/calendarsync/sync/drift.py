@@ -8,7 +8,7 @@ from dataclasses import replace
 from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import Component, Status
-from calendarsync.domain.link import Link
+from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.recurrence import RecurrenceError, expand
 from calendarsync.domain.rules import OnCopyEdited, Window
 from calendarsync.domain.times import moment_key
@@ -130,6 +130,18 @@ def with_respected(board: Board, entry: Entry, link: Link, lost: tuple[str, ...]
             starts[moment_key(component.recurrence_id, floating)] = moment_key(component.start, floating)
     noted = tuple(f"{key}>{starts[key]}" for key in lost)
     return replace(link, respected=tuple(dict.fromkeys((*link.respected, *noted))))
+
+
+def notice_lost(board: Board, entry: Entry, link: Link) -> Link:
+    """The link of a copied series with what a person took out of it, whichever form it will have from now on."""
+    copy = board.copies.get(link.copy_id)
+    lost = lost_instances(board, link, copy) if copy is not None and link.state is LinkState.LIVE else ()
+    if copy is None or not lost:
+        return link
+    written_since = copy.ours and copy.mark is not None and copy.mark.fingerprint != link.written_hash
+    if written_since or link.copy_hash == copy.meaning(board.fingerprinter):
+        return link
+    return with_respected(board, entry, link, lost)
 
 
 def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]) -> None:

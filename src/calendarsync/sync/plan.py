@@ -60,7 +60,7 @@ from calendarsync.domain.origin import MarkKind
 from calendarsync.domain.times import moment_key
 from calendarsync.sync.actions import Affected, Create, FlowInput, FlowPlan, Update
 from calendarsync.sync.board import Board
-from calendarsync.sync.drift import adopt_or_update, bring_in_line, mend
+from calendarsync.sync.drift import adopt_or_update, bring_in_line, mend, notice_lost
 from calendarsync.sync.relay import for_this_origin, hold, links_of_root, move_links, one_of_each, sources
 from calendarsync.sync.shape import Wanted
 from calendarsync.sync.wanted import Skipped
@@ -82,6 +82,9 @@ def plan(flow: FlowInput) -> FlowPlan:
     why_not = {(each, ORIGINAL_OF_MASTER): str(reason) for each, reason in flow.not_relayed.items()}
     for entry in sources(flow):
         mine = links_of[entry.id] or links_of_root(flow, entry)
+        if board.rules.respects_deletions:
+            mine = [notice_lost(board, entry, link) for link in mine]
+            board.links.update((link.key, link) for link in mine if link.key in board.links)
         respected = stay_away[entry.id] = _respected(mine) if board.rules.respects_deletions else ()
         decision = board.decide(entry, respected)
         if entry.changed_in > flow.looked_at_version:
