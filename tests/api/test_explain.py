@@ -119,6 +119,24 @@ async def test_what_cannot_be_asked(client: Client, pair: str, query: str, field
     assert answer.fields == fields
 
 
+@pytest.mark.parametrize("name", ["99991231T235959Z", "99991231", "00010101T000000Z", "00010101"])
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
+async def test_an_instance_at_the_ends_of_time(
+    world: World, client: Client, pair: str, name: str, zone: str
+) -> None:
+    a, _ = await ends(world, pair)
+    async with world.db.write() as db:
+        await db.execute(update(connections).where(connections.c.id == a).values(timezone=zone))
+    daily = {
+        "timed": event("timed", "20260330T090000", "20260330T100000", extra="RRULE:FREQ=DAILY"),
+        "day": event("day", "20260330", "20260331", extra="RRULE:FREQ=DAILY"),
+    }
+    await hold(world, a, daily)
+    for series in daily:
+        (told,) = (await explained(client, pair, f"event_id={series}_{name}"))["explanations"]
+        assert told["reason"] in {"no_such_instance", "outside_window"}
+
+
 async def test_the_answer_is_bounded(world: World, client: Client, pair: str) -> None:
     a, _ = await ends(world, pair)
     many = {

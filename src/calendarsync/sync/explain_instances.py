@@ -68,8 +68,12 @@ def instance_at(entry: Entry, key: str, floating: str) -> Instance | None:
     named = [each for each in entry.components if each.recurrence_id is not None]
     moved = [each for each in named if each.recurrence_id and moment_key(each.recurrence_id, floating) == key]
     time = moved[0].start if moved else EventTime.parse(key)
-    first = time.instant(floating)
-    for instance in overlapping(entry, first, first + _SECOND, floating) or ():
+    try:
+        first = time.instant(floating)
+        last = first + _SECOND
+    except OverflowError:  # at the end of time
+        return None
+    for instance in overlapping(entry, first, last, floating) or ():
         if instance.original is not None and moment_key(instance.original, floating) == key:
             return instance
     return None
