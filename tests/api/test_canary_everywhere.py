@@ -46,7 +46,7 @@ API = "/api/v1"
 LAYERS = {
     "reading a calendar": "tests.testbed.memory.MemoryCalendar.read",
     "writing the index": "calendarsync.sync.refresh.index.store_resources",
-    "loading for a plan": "calendarsync.sync.run.load_flows",
+    "loading for a plan": "calendarsync.sync.flows.load_flows",
     "planning": "calendarsync.sync.run.plan",
     "guarding": "calendarsync.sync.guards.judge",
     "rendering a copy": "calendarsync.sync.apply.render",
