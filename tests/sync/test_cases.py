@@ -147,7 +147,8 @@ def propagating(entry: Entry | None = None) -> Stage:
     own = source(organized_by_owner=True)
     stage = Stage(scene("full", on_copy_edited="propagate"), entry or own, own, flow={"amendable": True})
     written = [part.skeleton for part in stage.written.parts]
-    noted = Fields(FINGERPRINTER, "Europe/Berlin").noted(written, own.components, {"": Content()})
+    fields = Fields(FINGERPRINTER, "Europe/Berlin", stage.written.origin)
+    noted = fields.noted(written, own.components, {"": Content()})
     return stage.linked(LIVE, copy_fields=noted).copy(components=EDITED)
 
 

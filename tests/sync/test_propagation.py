@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from calendarsync.domain.event import Response
 from calendarsync.providers.sandbox import Attendee
 from calendarsync.store.schedule import update_connection
 from calendarsync.store.tables import links
+from calendarsync.sync.fields import remembered
 from tests.sync.helpers import FIRST, LAST, done, only
 from tests.sync.propagating import CARRIED, EXTRA, assert_at_rest, edit, paired, source
 from tests.testbed.events import event
@@ -179,6 +180,17 @@ async def test_an_edit_before_the_option_was_set_is_not_lost_after_it(at: Memory
     edit(at, ("SUMMARY:Planning", "SUMMARY:Lunch"))
     assert done(await at.app.sync(pair)) == [CARRIED[0], ("update", "rules_changed")]
     assert "SUMMARY:Lunch" in source(at)
+
+
+async def test_what_is_remembered_does_not_tell_which_events_have_a_text_in_common(at: MemoryDesk) -> None:
+    await paired(at, event("one", extra=EXTRA), event("two", extra=EXTRA))
+    async with at.app.db.read() as db:
+        noted = (await db.execute(select(links.c.copy_fields))).scalars().all()
+    one, two = (
+        {*remembered(each)[""].given.values(), *remembered(each)[""].shown.values()} for each in noted
+    )
+    assert one
+    assert one.isdisjoint(two)
 
 
 async def test_a_copy_of_which_nothing_is_remembered_is_restored_once(at: MemoryDesk) -> None:

@@ -276,7 +276,7 @@ class Applier:
         """A block says nothing that could travel back into its source."""
         if not needs_contents(write.wanted):
             return write
-        fields = Fields(self._fingerprinter, self._flow.target_floating)
+        fields = Fields(self._fingerprinter, self._flow.target_floating, write.link.origin)
         noted = fields.noted((copy.master, *copy.overrides), written.components, written.contents)
         return replace(write, link=replace(write.link, copy_fields=noted))
 

@@ -59,11 +59,16 @@ class Known:
 
 
 class Fields:
-    """Makes the fingerprints. `floating` is the zone of the target's floating times."""
+    """Makes the fingerprints of one copy. `floating` is the zone of the target's floating times.
 
-    def __init__(self, fingerprinter: Fingerprinter, floating: str) -> None:
+    Those of texts depend on the `origin` of the link: whoever reads the database does not see which events, of
+    whatever accounts, have a title in common.
+    """
+
+    def __init__(self, fingerprinter: Fingerprinter, floating: str, origin: str) -> None:
         self._fingerprinter = fingerprinter
         self._floating = floating
+        self._origin = origin
 
     def key(self, recurrence_id: EventTime | None) -> str:
         """The name of a component in a link: its original start, whichever way it is written."""
@@ -103,7 +108,7 @@ class Fields:
 
     def texts(self, title: str, description: str, location: str) -> dict[str, str]:
         given = zip(TEXTS, (title, description, location), strict=True)
-        return {name: self._of("text", name, text) for name, text in given}
+        return {name: self._of("text", self._origin, name, text) for name, text in given}
 
     def recurrence(self, component: Component) -> str:
         """Of the days on which it recurs: the UNTIL of a rule moves with the time of day."""

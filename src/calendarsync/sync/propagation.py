@@ -28,7 +28,7 @@ def edits_of(board: Board, wanted: Wanted, link: Link, copy: Entry) -> tuple[Edi
     if reason is not None:
         raise NotCarriedError(reason)
     flow = board.flow
-    fields = Fields(board.fingerprinter, flow.target_floating)
+    fields = Fields(board.fingerprinter, flow.target_floating, link.origin)
     known = remembered(link.copy_fields)
     return Reader(wanted, link, copy, known, flow.scene, fields, flow.target_floating).edits()
 

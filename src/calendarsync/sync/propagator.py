@@ -86,7 +86,7 @@ class Propagator:
         if source is None or shown is None:
             return keep.link
         written = render_parts(wanted, self._flow.scene.rules, source)
-        fields = Fields(self._fingerprinter, self._flow.target_floating)
+        fields = Fields(self._fingerprinter, self._flow.target_floating, keep.link.origin)
         return replace(keep.link, copy_fields=fields.noted(written, copy.components, shown))
 
     async def carry(self, writes: Sequence[Propagate]) -> list[Update]:
@@ -121,7 +121,7 @@ class Propagator:
     def _amendment(
         self, write: Propagate, source: Mapping[str, Content], copy: Mapping[str, Content]
     ) -> Amendment | None:
-        fields = Fields(self._fingerprinter, self._flow.target_floating)
+        fields = Fields(self._fingerprinter, self._flow.target_floating, write.standing.origin)
         try:
             return amendment_of(write, source, copy, fields, self._flow.scene.rules)
         except Exception as defect:  # noqa: BLE001 - one event that we trip over must not stop its pair
