@@ -1,21 +1,21 @@
-"""A calendar in memory that is as difficult as the real ones are, and not more than the protocol of providers permits.
+"""A calendar in memory that is as difficult as the real ones, and not more than the protocol of providers permits.
 
 What `Calendar` in `calendarsync.providers.base` permits, each by a trait of `Temper`:
 
-- A version may change without a change of the event (`etags="flaky"`), come late (`"late"`: a write does not say it,
-  as where a server gives no strong ETag), or never (`"none"`). Two contents of one event with one version are not
-  permitted, for "a resource whose version equals the known one is not fetched": a server whose ETags are that weak
-  has to be read as one that gives none, which is what `"none"` stands for. A new version shows in the next changes.
+- A version may change without a change of the event (`etags="flaky"`), come late (`"late"`: a write does not say
+  it, as where a server gives no strong ETag), or never (`"none"`). Two contents of one event with one version are
+  not permitted, for "a resource whose version equals the known one is not fetched": a server whose ETags are that
+  weak has to be read as one that gives none, which `"none"` stands for. A new version shows in the next changes.
 - What changed may be told late (`lag` readings): a cursor then stands for an older state, and what is told of it is
-  fetched as it is now. A full listing may be behind only where it has `covered`, for what is missing from it is then
-  looked up by its id; without that "`listed` holds every id that the calendar has".
+  fetched as it is now. A full listing may be behind only where it has `covered`, for what is missing from it is
+  looked up by its id then; without that "`listed` holds every id that the calendar has".
 - A resource may come twice, a removal too, and of ids that nobody knows (`repeats`); batches come in any order
   (`backwards`), but never an older state of one resource after a newer: nobody could tell.
 - A cursor may be rejected: then all is listed, and no deletion named.
 - A reading may cover a span of time alone (`windowed`), and call removed what has left it.
 - An id may be used up for good (`dead_ids`), and ids may be the server's own (provider `microsoft`).
 - What is given may be rewritten, at once or later (`rewrites`).
-- Any call may fail before it has any effect or after it (`Fault`), and the process may end at any of them (`Process`).
+- Any call may fail before it has any effect or after it (`Fault`), and the process may end at any (`Process`).
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class Temper:
     def __repr__(self) -> str:
         """What is difficult about it."""
         told = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
-        return f"Temper({', '.join(f'{name}={value!r}' for name, value, default in told if value != default)})"
+        return (
+            f"Temper({', '.join(f'{name}={value!r}' for name, value, default in told if value != default)})"
+        )
 
 
 @dataclass
@@ -399,10 +401,10 @@ class DifficultCalendar:
         def unmark() -> bool:
             if resource_id not in self.store.resources:
                 return False
-            if resource_id not in self.store.ours and MARK_PROPERTY.encode() not in self.store.resources[resource_id][1]:
+            data = self.store.resources[resource_id][1]
+            if resource_id not in self.store.ours and MARK_PROPERTY.encode() not in data:
                 return True
             self._compare(resource_id, version)
-            data = self.store.resources[resource_id][1]
             self.store.writes += 1
             self.store.put(resource_id, without_mark(data))
             self.store.ours.discard(resource_id)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from calendarsync.providers.icalendar import MARK_PROPERTY, read_resource
+from calendarsync.providers.icalendar import read_resource
 from tests.sync.machine import people
 from tests.sync.machine.people import BROKEN, Draft
 from tests.sync.machine.world import Pair, World
@@ -29,6 +29,11 @@ OPTIONS = st.sampled_from(
         {"title": "Away"},
         {"future_days": 10},
         {"past_days": 8},
+        {"min_minutes": 90},
+        {"title_excludes": ["retro"]},
+        {"only_between": {"weekdays": ["MO", "TU", "WE"], "from": "09:00", "to": "17:00", "timezone": None}},
+        {"on_copy_deleted": "restore"},
+        {"on_copy_edited": "keep"},
     ]
 )
 WINDOW = {"past_days": 1, "future_days": 60}
@@ -47,6 +52,7 @@ TEMPERS = st.builds(
     backwards=st.booleans(),
     rewrites=st.sampled_from(["never", "never", "at once", "once", "always"]),
 )
+EVENTS = st.tuples(NAMES, st.integers(0, 2), people.drafts(), st.booleans())
 FAULTS = st.dictionaries(st.integers(1, 8), st.sampled_from(list(Fault)), max_size=3)
 
 
@@ -83,7 +89,7 @@ class Convergence(RuleBasedStateMachine):
         b=TEMPERS,
         mode=MODES,
         direction=DIRECTIONS,
-        drafts=st.lists(st.tuples(NAMES, st.integers(0, 2), people.drafts(), st.booleans()), min_size=1, max_size=5),
+        drafts=st.lists(EVENTS, min_size=1, max_size=5),
         rest=st.booleans(),
     )
     def begin(
@@ -155,27 +161,32 @@ class Convergence(RuleBasedStateMachine):
 
     def _copy(self, name: str, index: int) -> tuple[str, str]:
         """One of the copies in this calendar; where there is none, of another."""
-        copies = [(name, copy) for copy in sorted(self.world.stores[name].ours)]
-        copies = copies or [(there, copy) for there, store in self.world.stores.items() for copy in sorted(store.ours)]
-        return copies[index % len(copies)]
+        copies = [(there, copy) for there, store in self.world.stores.items() for copy in sorted(store.ours)]
+        here = [each for each in copies if each[0] == name] or copies
+        return here[index % len(here)]
 
     @precondition(_has_copies)
     @rule(name=NAMES, index=ANY, how=st.sampled_from(["title", "later", "tomorrow", "strip"]))
     def edit_copy(self, name: str, index: int, how: str) -> None:
-        """Once until all is at rest: who undoes what we put right, twice in a row, is given way to (rule 17)."""
+        """Once until all is at rest, and only then where the provider rewrites whatever we write.
+
+        Who undoes twice in a row what we put right is given way to, and we cannot tell who it is (rule 17).
+        """
         name, copy = self._copy(name, index)
-        if (name, copy) in self.world.edited:
+        rewritten = self.world.stores[name].temper.rewrites == "always" and not self.world.still
+        if (name, copy) in self.world.edited or rewritten:
             return
-        self.world.edited.add((name, copy))
         if how == "strip":
             self.world.strip(name, copy)
             return
         data = self.world.stores[name].resources[copy][1]
         hours = {"title": 0, "later": 1, "tomorrow": 24}[how]
-        self.world.stores[name].put(copy, people.shifted(data, hours=hours) if hours else people.retitled(data))
+        self.world.edit(name, copy, people.shifted(data, hours=hours) if hours else people.retitled(data))
 
     @precondition(_has_copies)
-    @rule(name=NAMES, index=ANY, number=st.integers(0, 5), how=st.sampled_from(["whole", "instance", "cancel"]))
+    @rule(
+        name=NAMES, index=ANY, number=st.integers(0, 5), how=st.sampled_from(["whole", "instance", "cancel"])
+    )
     def delete_copy(self, name: str, index: int, number: int, how: str) -> None:
         name, copy = self._copy(name, index)
         if how == "whole":
@@ -203,7 +214,9 @@ class Convergence(RuleBasedStateMachine):
         return there[index % len(there)]
 
     @precondition(_has_pairs)
-    @rule(index=ANY, what=st.one_of(st.tuples(OPTIONS, MODES), st.tuples(OPTIONS, MODES), DIRECTIONS, st.none()))
+    @rule(
+        index=ANY, what=st.one_of(st.tuples(OPTIONS, MODES), st.tuples(OPTIONS, MODES), DIRECTIONS, st.none())
+    )
     def reconfigure(self, index: int, what: tuple[dict[str, Any], str] | str | None) -> None:
         """None: it is paused, or resumed."""
         pair = self._pair(index)
@@ -268,9 +281,7 @@ class Convergence(RuleBasedStateMachine):
     def run_and_be_killed(self, index: int, effects: int) -> None:
         self.do(self.world.run(self._any_pair(index), kill_after=effects))
 
+    @precondition(lambda self: self.world.stirred)
     @rule()
     def settle(self) -> None:
         self.do(self.world.settle())
-
-
-assert MARK_PROPERTY

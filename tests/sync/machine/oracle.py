@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from calendarsync.domain.event import Component, EventTime, Response, Status, Visibility
 from calendarsync.domain.recurrence import Instance, RecurrenceError, expand
@@ -26,6 +27,7 @@ class Occurrence:
     start: str
     end: str
     component: Component
+    title: str
 
     @property
     def slot(self) -> Slot:
@@ -45,12 +47,14 @@ def occurrences(data: bytes, first: datetime, last: datetime) -> list[Occurrence
         found = expand(resource.components, first, last, ZONE)
     except RecurrenceError:
         return None
-    return [_occurrence(resource.uid, instance) for instance in found]
+    titles = {original: content.title for original, content in resource.contents.items()}
+    return [_occurrence(resource.uid, instance, titles) for instance in found]
 
 
-def _occurrence(uid: str, instance: Instance) -> Occurrence:
+def _occurrence(uid: str, instance: Instance, titles: Mapping[str, str]) -> Occurrence:
     key = point(instance.original or instance.start)
-    return Occurrence(uid, key, point(instance.start), point(instance.end), instance.component)
+    title = titles.get(instance.component.original, "")
+    return Occurrence(uid, key, point(instance.start), point(instance.end), instance.component, title)
 
 
 def eligible(component: Component, mode: str, options: Mapping[str, Any]) -> bool:
@@ -69,6 +73,35 @@ def eligible(component: Component, mode: str, options: Mapping[str, Any]) -> boo
             and component.visibility is not Visibility.PUBLIC
         )
     )
+
+
+def passes(instance: Occurrence, options: Mapping[str, Any]) -> bool:
+    """The filters of rule 8."""
+    title = instance.title.casefold()
+    if any(text in title for text in options.get("title_excludes", ())):
+        return False
+    all_day = instance.component.start.all_day
+    start, end = map(datetime.fromisoformat, (instance.start, instance.end))
+    if not all_day and end - start < timedelta(minutes=options.get("min_minutes", 0)):
+        return False
+    hours = options.get("only_between")
+    if hours is None:
+        return True
+    day = start if all_day else start.astimezone(ZoneInfo(ZONE)).replace(hour=0, minute=0, tzinfo=None)
+    last = end if all_day else end.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None)
+    while day < last:
+        if f"{day:%a}".upper()[:2] in hours["weekdays"] and (all_day or _overlaps(start, end, day, hours)):
+            return True
+        day += timedelta(days=1)
+    return False
+
+
+def _overlaps(start: datetime, end: datetime, day: datetime, hours: Mapping[str, str]) -> bool:
+    first, last = (
+        datetime.combine(day.date(), time.fromisoformat(hours[name]), ZoneInfo(ZONE))
+        for name in ("from", "to")
+    )
+    return start < last and first < end
 
 
 def blocks(component: Component) -> bool:

@@ -22,9 +22,11 @@ def _answered(answer: str) -> str:
     return f"{_INVITED}{answer}:mailto:{OWNER}"
 
 
-KINDS = ("", "TRANSP:TRANSPARENT", "STATUS:TENTATIVE", "STATUS:CANCELLED", "CLASS:PRIVATE") + tuple(
-    map(_answered, ("ACCEPTED", "DECLINED", "NEEDS-ACTION", "TENTATIVE"))
+KINDS = (
+    *("", "TRANSP:TRANSPARENT", "STATUS:TENTATIVE", "STATUS:CANCELLED", "CLASS:PRIVATE"),
+    *map(_answered, ("ACCEPTED", "DECLINED", "NEEDS-ACTION", "TENTATIVE")),
 )
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", None)
 RULES = (
     WEEKLY,
     DAILY,
@@ -34,7 +36,7 @@ RULES = (
     "RRULE:FREQ=DAILY;COUNT=5\nRDATE;VALUE=PERIOD:20260401T120000Z/PT3H",
     "RRULE:FREQ=DAILY;COUNT=4\nRDATE:20260410T120000Z",
 )
-BROKEN = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:uid\r\nSUMMARY:Broken\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+BROKEN = vcalendar("BEGIN:VEVENT\nUID:uid\nSUMMARY:Broken\nEND:VEVENT\n")
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def drafts(draw: st.DrawFn) -> Draft:
     draft = Draft(
         start=start,
         length=length,
-        zone=None if all_day else draw(st.sampled_from(("Europe/Berlin", "America/New_York", "Asia/Kolkata", None))),
+        zone=None if all_day else draw(st.sampled_from(ZONES)),
         all_day=all_day,
         rule=rule,
         kind=draw(st.sampled_from(("", "", "", *KINDS))),
@@ -163,7 +165,9 @@ def tweaked(draft: Draft, tweak: tuple[object, ...]) -> Draft:
             return replace(draft, kind=kind)
         case ("shift", int(halves)):
             days = timedelta(days=halves)
-            return replace(draft, start=draft.start + (days if draft.all_day else timedelta(minutes=30 * halves)))
+            return replace(
+                draft, start=draft.start + (days if draft.all_day else timedelta(minutes=30 * halves))
+            )
         case ("override", int(number), Override() as override) if draft.rule in _STEPS:
             shift = timedelta(days=override.shift.days) if draft.all_day else override.shift
             given = {**draft.overrides, number: replace(override, shift=shift)}
@@ -182,9 +186,7 @@ def split(draft: Draft, number: int) -> tuple[Draft, Draft] | None:
     if draft.rule != WEEKLY or draft.all_day or not draft.whole:
         return None
     cut = draft.start + _STEPS[WEEKLY] * number
-    before = replace(
-        draft, rule=f"{WEEKLY};COUNT={number}", overrides={}, left_out=frozenset()
-    )
+    before = replace(draft, rule=f"{WEEKLY};COUNT={number}", overrides={}, left_out=frozenset())
     return before, replace(draft, start=cut + timedelta(hours=2), overrides={}, left_out=frozenset())
 
 
@@ -204,7 +206,7 @@ def shifted(data: bytes, **span: float) -> bytes:
     def later(match: re.Match[bytes]) -> bytes:
         name, parameters, day, time, z = match.groups()
         form = "%Y%m%dT%H%M%S" if time else "%Y%m%d"
-        moment = datetime.strptime((day + (time or b"")).decode(), form) + timedelta(**span)
+        moment = datetime.strptime((day + (time or b"")).decode(), form) + timedelta(**span)  # noqa: DTZ007
         return name + parameters + b":" + moment.strftime(form).encode() + z
 
     return _EVENTS.sub(lambda match: _TIMES.sub(later, match[0]), unfolded(data))
@@ -244,7 +246,9 @@ def without_instance(data: bytes, original: str, *, cancel: bool) -> bytes:
         lines = [
             line
             for line in master.split(b"\r\n")
-            if not line.startswith((b"RRULE", b"RDATE", b"EXDATE", b"STATUS", b"DTSTART", b"DTEND", b"DURATION"))
+            if not line.startswith(
+                (b"RRULE", b"RDATE", b"EXDATE", b"STATUS", b"DTSTART", b"DTEND", b"DURATION")
+            )
         ]
         named = [f"DTSTART{original}".encode(), f"RECURRENCE-ID{original}".encode(), b"STATUS:CANCELLED"]
         kept = [master, b"\r\n".join([lines[0], *named, *lines[1:]])]

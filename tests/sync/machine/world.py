@@ -28,9 +28,9 @@ from calendarsync.sync.refresh import Refresher
 from calendarsync.sync.report import RunReport
 from calendarsync.sync.round import Reader
 from calendarsync.sync.run import Engine
-from tests.sync.machine.oracle import Occurrence, Slot, covered, eligible, occurrences, point
+from tests.sync.machine.oracle import Occurrence, Slot, covered, eligible, occurrences, passes, point
 from tests.sync.machine.people import OWNER, Draft, stripped, without_instance
-from tests.testbed.difficult import ZONE, DifficultCalendar, DifficultStore, Fault, Killed, Process, Temper
+from tests.testbed.difficult import ZONE, DifficultCalendar, DifficultStore, Fault, Process, Temper
 from tests.testbed.installation import START, FixedToken, Installation
 
 WIDE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -81,6 +81,7 @@ class World:
     edited: set[tuple[str, str]] = field(default_factory=set)
     still: bool = False
     """Whether all was at rest, and nothing but copies was touched since."""
+    _rested_as: object = None
 
     # The installation
 
@@ -152,6 +153,7 @@ class World:
     async def change(self, pair: Pair, **values: Any) -> None:
         """As the API writes it."""
         self.still = False
+        self._let_edits_stay()
         await self.app.change_pair(pair.id, **values, **CHANGED)
 
     async def reauthorize(self) -> None:
@@ -161,7 +163,11 @@ class World:
     # Runs
 
     async def run(
-        self, pair: Pair, faults: Mapping[str, Mapping[int, Fault]] | None = None, kill_after: int | None = None, **given: bool
+        self,
+        pair: Pair,
+        faults: Mapping[str, Mapping[int, Fault]] | None = None,
+        kill_after: int | None = None,
+        **given: bool,
     ) -> RunReport | None:
         """One run; None of one that was killed. `faults` are by calendar and number of the call.
 
@@ -253,6 +259,22 @@ class World:
 
     def source_of(self, name: str, copy: str) -> tuple[str, str, str]:
         return self.sources_of.get(self.stores[name].origins[copy], ("?", "?", "?"))
+
+    def edit(self, name: str, copy: str, data: bytes) -> None:
+        """A person changes a copy. With `on_copy_edited: keep` it may show anything from then on."""
+        self.stores[name].put(copy, data)
+        self.edited.add((name, copy))
+        self._let_edits_stay()
+
+    def _let_edits_stay(self) -> None:
+        for name, copy in self.edited:
+            keeping = any(
+                pair.options.get("on_copy_edited") == "keep"
+                for pair in self.pairs
+                if name in (pair.a, pair.b)
+            )
+            if keeping:
+                self.lax.add((name, *self.source_of(name, copy)[:2]))
 
     def delete_copy(self, name: str, copy: str) -> None:
         self.note_away((name, *self.source_of(name, copy)))
@@ -358,6 +380,16 @@ class World:
             self._check_copies(name)
         self.still = True
         self.edited.clear()
+        self._rested_as = self._state_of_all()
+
+    @property
+    def stirred(self) -> bool:
+        """Whether anything happened since all was at rest."""
+        return self._rested_as != self._state_of_all()
+
+    def _state_of_all(self) -> object:
+        journals = [len(store.journal) for store in self.stores.values()]
+        return journals, self.app.clock(), [repr(pair) for pair in self.pairs]
 
     def _check_copies(self, target: str) -> None:
         """Rule 14, less rules 5, 17 and 22."""
@@ -382,9 +414,12 @@ class World:
                 if found is None:
                     spared.add((source, resource))
                 for each in found or ():
-                    if not eligible(each.component, pair.mode, pair.options) or covered(each, standing):
+                    asked = eligible(each.component, pair.mode, pair.options) and passes(each, pair.options)
+                    if not asked or covered(each, standing):
                         continue
                     state = self._state(target, source, resource, each.key)
+                    if pair.options.get("on_copy_deleted") == "restore":
+                        state = None
                     if (source, resource) in spared:
                         maybe.append(each)
                         continue
@@ -401,7 +436,9 @@ class World:
         actual = self._actual(target, span, spared)
         missing, extra = must - actual, actual - must - may
         assert not missing, f"not copied to {target}: {sorted(missing)}; there is {sorted(actual)}"
-        assert not extra, f"copies in {target} that nothing asks for: {sorted(extra)}; expected {sorted(must)}"
+        assert not extra, (
+            f"copies in {target} that nothing asks for: {sorted(extra)}; expected {sorted(must)}"
+        )
         self._learn(target, span, instances)
 
     def _check_left(self, target: str) -> None:
@@ -417,7 +454,9 @@ class World:
         store = self.stores[name]
         return [resource for resource in store.resources if resource not in store.ours]
 
-    def _occurrences(self, name: str, resource: str, span: tuple[datetime, datetime]) -> list[Occurrence] | None:
+    def _occurrences(
+        self, name: str, resource: str, span: tuple[datetime, datetime]
+    ) -> list[Occurrence] | None:
         return occurrences(self.stores[name].resources[resource][1], *span)
 
     def _state(self, target: str, source: str, resource: str, key: str) -> str | None:
