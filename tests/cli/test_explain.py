@@ -59,6 +59,16 @@ def test_a_moment_is_explained_and_what_ails_the_pair_comes_first() -> None:
     ]
 
 
+def test_a_terminal_acts_on_nothing_that_an_id_holds() -> None:
+    (told,) = ANSWER["explanations"]
+    named = {"event_id": "\x1b]0;owned\x07\nsource other\u202e", "source_id": "\x9b2J", "copy_id": "\x1b[2J"}
+    with scripted() as script:
+        script.will(Reply(200, ANSWER | {"explanations": [told | named]}))
+        printed = explain(script, "--event", "one").stdout
+    assert all(line.isprintable() for line in printed.splitlines())
+    assert printed.splitlines()[0].startswith("source \ufffd]0;owned\ufffd\ufffdsource other\ufffd from ")
+
+
 def test_as_json_it_is_the_answer() -> None:
     with scripted() as script:
         script.will(Reply(200, ANSWER))
@@ -72,9 +82,11 @@ def test_as_json_it_is_the_answer() -> None:
         (("--event", "one", "--at", MOMENT), "give either --event or --at"),
         (("--at", "tomorrow"), "with its offset"),
         (("--at", "2026-03-02T09:00"), "with its offset"),
+        (("--at", "0001-01-01T00:00+14:00"), "with its offset"),
+        (("--event", "\udcff"), "not text in UTF-8"),
         (("--event", "one", "--key-file", "nowhere"), "the key cannot be read"),
     ],
-    ids=str,
+    ids=ascii,
 )
 def test_what_cannot_be_asked(
     arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,11 @@ def fail(message: object, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
+def printable(text: str) -> str:
+    """Without what a terminal would act on."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+
+
 def load_settings() -> Settings:
     try:
         return Settings.load()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calendarsync.cli.common import USAGE, fail, read_key
+from calendarsync.cli.common import USAGE, fail, printable, read_key
 
 if TYPE_CHECKING:
     from calendarsync.client.models import Explanation, PairExplained
@@ -45,6 +45,8 @@ def explain(
     if (event is None) == (at is None):
         fail("give either --event or --at", USAGE)
     moment = None if at is None else _moment(at)
+    _check_text(pair)
+    _check_text(event or "")
     try:
         client = CalendarSync(read_key(key_file), base_url=url)
     except ValueError as error:
@@ -63,32 +65,45 @@ def explain(
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        fail("--at: give a time with its offset, such as 2026-03-02T09:00Z", USAGE)
-    return moment
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    fail("--at: give a time with its offset, such as 2026-03-02T09:00Z", USAGE)
+
+
+def _check_text(argument: str) -> None:
+    """Bytes that are not UTF-8 come from the command line as lone surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        fail("an id is not text in UTF-8", USAGE)
 
 
 def _tell(answer: PairExplained) -> None:
     for problem in answer.problems:
         whose = problem.connection_id or "The pair"
         until = f" Until {_shown(problem.until)}." if problem.until else ""
-        typer.echo(f"{whose}: {problem.reason} (rule {problem.rule}). {problem.explanation}{until}")
-        typer.echo(f"  {problem.remedy}")
+        _say(f"{whose}: {problem.reason} (rule {problem.rule}). {problem.explanation}{until}")
+        _say(f"  {problem.remedy}")
     for each in answer.explanations:
-        typer.echo(_headline(each))
-        typer.echo(f"  {each.reason} (rule {each.rule}): {each.explanation}")
-        typer.echo(f"  {each.remedy}")
+        _say(_headline(each))
+        _say(f"  {each.reason} (rule {each.rule}): {each.explanation}")
+        _say(f"  {each.remedy}")
         if each.retry_at is not None:
-            typer.echo(f"  It is tried again at {_shown(each.retry_at)}.")
+            _say(f"  It is tried again at {_shown(each.retry_at)}.")
     if answer.has_more:
-        typer.echo("There are more than are told here.")
+        _say("There are more than are told here.")
     if not answer.explanations:
-        typer.echo("Neither calendar holds anything at that time.")
+        _say("Neither calendar holds anything at that time.")
     for past in answer.operations:
         latency = "" if past.latency_ms is None else f", {past.latency_ms} ms after the change"
-        typer.echo(f"{_shown(past.created_at)} {past.sync_id}: {past.action}, {past.reason}{latency}")
+        _say(f"{_shown(past.created_at)} {past.sync_id}: {past.action}, {past.reason}{latency}")
+
+
+def _say(line: str) -> None:
+    """Ids are made by whoever made the event."""
+    typer.echo(printable(line))
 
 
 def _headline(each: Explanation) -> str:

@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 from pydantic import ValidationError
 
+from calendarsync.cli.common import printable
 from calendarsync.client import Event, SignatureInvalid, verify_webhook
 
 MAX_BODY_BYTES = 256 * 1024
@@ -73,7 +74,7 @@ class _RefusedError(Exception):
 
 async def _body_of(request: web.Request) -> bytes:
     if request.method != "POST":
-        raise _RefusedError(405, f"{_printable(request.method[:20])} instead of POST", Allow="POST")
+        raise _RefusedError(405, f"{printable(request.method[:20])} instead of POST", Allow="POST")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
@@ -112,7 +113,7 @@ def describe(event: Event) -> str:
         text = _told(event)
     except (ValidationError, KeyError, ValueError):  # of a later server
         text = json.dumps(event.data, ensure_ascii=False)
-    return _printable(text)
+    return printable(text)
 
 
 def _told(event: Event) -> str:
@@ -134,11 +135,6 @@ def _told(event: Event) -> str:
         case "webhook.test":
             return str(event.data["message"])
     raise ValueError(event.type)
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would act on."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def clock(moment: datetime) -> str:
