@@ -40,7 +40,11 @@ async def test_nothing_to_take_back_is_a_conflict(world: World, client: Client, 
     assert answer.json["error"]["message"] == "no run that wrote"
 
 
-@pytest.mark.parametrize("body", [{"sync_id": 1}, {"dry_run": "yes"}, {"undo": True}])
+@pytest.mark.parametrize(
+    "body",
+    [{"sync_id": 1}, {"sync_id": ""}, {"sync_id": "x" * 41}, {"dry_run": "yes"}, {"undo": True}],
+    ids=str,
+)
 async def test_a_wrong_body_undoes_nothing(
     world: World, client: Client, url: str, body: dict[str, object]
 ) -> None:

@@ -34,7 +34,7 @@ async def pair(at: MemoryDesk) -> str:
     return await at.pair(direction="a_to_b")
 
 
-@pytest.mark.parametrize("sync_id", [None, "sync_run_typo"])
+@pytest.mark.parametrize("sync_id", [None, "sync_run_typo", "latest"])
 async def test_what_cannot_be_undone_pauses_nothing(
     at: MemoryDesk, asked: Workplace, pair: str, sync_id: str | None
 ) -> None:

@@ -68,8 +68,8 @@ class RunError:
     message: str
 
 
-LATEST = "latest"
-"""What an order to undo names that leaves open which run."""
+LATEST = ""
+"""What an order to undo names that leaves open which run: no run has this for its sync id, nor can a caller ask so."""
 
 
 class NothingToUndo(Exception):  # noqa: N818 - it tells what happened

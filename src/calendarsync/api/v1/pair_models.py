@@ -52,7 +52,7 @@ class TriggerRequest(Body):
 
 
 class UndoRequest(Body):
-    sync_id: Annotated[Text, Field(max_length=100)] | None = Field(
+    sync_id: Annotated[Text, Field(min_length=1, max_length=40)] | None = Field(
         default=None,
         description="Undo this run only: 409 where another one wrote since. Default: the last run that wrote.",
     )
