@@ -35,6 +35,7 @@ async def log(world: World, number: int, **values: Any) -> str:
         "events_deleted": 3,
         "events_skipped": 4,
         "provider_requests": 5,
+        "undid": None,
         "duration_ms": 843,
         "created_at": world.tick(60),
         **values,
@@ -69,6 +70,7 @@ async def test_a_log_as_the_contract_shows_it(world: World, client: Client) -> N
                 "events_deleted": 3,
                 "events_skipped": 4,
                 "provider_requests": 5,
+                "undid": None,
                 "error": {"code": "provider_unavailable", "message": "Later."},
             }
         ],
@@ -168,6 +170,7 @@ async def test_one_log_has_its_operations(world: World, client: Client) -> None:
         "action": "skip",
         "reason": "declined",
         "copy_id": None,
+        "latency_ms": None,
     }
 
 

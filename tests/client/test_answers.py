@@ -62,6 +62,7 @@ LOG = {
     "events_deleted": 1,
     "events_skipped": 3,
     "provider_requests": 4,
+    "undid": None,
     "error": None,
 }
 

@@ -280,6 +280,7 @@ async def test_data_is_what_the_api_shows(world: World) -> None:
         "trigger": "schedule",
         **{f"events_{name}": 3 for name in ("processed", "created", "updated", "deleted", "skipped")},
         "provider_requests": 2,
+        "undid": None,
         "duration_ms": 843,
         "created_at": world.tick(0.25),
     }

@@ -20,7 +20,7 @@ SUBSCRIBABLE = (EventType.SYNC_COMPLETED, EventType.SYNC_FAILED, EventType.CONNE
 
 _OF_LOG = (
     *("id", "pair_id", "status", "duration_ms", "sync_id", "trigger", "events_created", "events_updated"),
-    *("events_deleted", "events_skipped", "provider_requests"),
+    *("events_deleted", "events_skipped", "provider_requests", "undid"),
 )
 _OF_CONNECTION = (
     *("id", "provider", "email", "calendar_name", "status", "calendar_id", "read_only", "mode"),

@@ -94,6 +94,7 @@ LOG: dict[str, Any] = {
     "events_deleted": 1,
     "events_skipped": 1,
     "provider_requests": 9,
+    "undid": None,
     "error": None,
 }
 FAILED: dict[str, Any] = LOG | {

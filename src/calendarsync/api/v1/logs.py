@@ -41,6 +41,7 @@ class LogOut(BaseModel):
     events_deleted: int
     events_skipped: int
     provider_requests: int
+    undid: str | None = Field(description="The `sync_id` of the run that this one took back; else null.")
     error: Problem | None
 
 

@@ -24,6 +24,7 @@ class Log(Model, frozen=True):
     events_deleted: int
     events_skipped: int
     provider_requests: int
+    undid: str | None
     error: Problem | None
 
 
