@@ -71,15 +71,26 @@ async def settle_rules_version(db: AsyncConnection, pair_id: str, version: str) 
 
 @dataclass(frozen=True, slots=True)
 class OtherCopy:
-    """A copy that another pair's link names, in any account. `older`: that pair is older than ours."""
+    """A copy that another pair's link names, in any account. `older`: that pair is older than ours.
+
+    `times_hash` is the link's: a respected one without it asks for nothing, and only remembers.
+    """
 
     copy_id: str
     origin: str
     source_uid: str
     source_original: str
     state: LinkState
+    times_hash: str | None
     hops: int
     older: bool
+
+    @property
+    def has_a_place(self) -> bool:
+        """Whether it is that pair's to say what stands there, be it that nothing does."""
+        return self.state is LinkState.LIVE or (
+            self.state is LinkState.RESPECTED and self.times_hash is not None
+        )
 
 
 async def copies_of_others(db: AsyncConnection, target_calendar: str, pair_id: str) -> list[OtherCopy]:

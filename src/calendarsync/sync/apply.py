@@ -132,7 +132,7 @@ class Applier:
         if not (pending or kept or forgotten):
             return
         async with self._hold.write() as db:
-            await links.save_links(db, self._pair_id, [*pending, *kept])
+            await links.save_links(db, self._pair_id, [*kept, *pending])
             await links.delete_links(db, self._pair_id, forgotten)
         for keep in plan.keeps:
             if keep.reason:

@@ -28,8 +28,8 @@ def bring_in_line(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None
     current = copy.meaning(board.fingerprinter)
     written_since = copy.ours and copy.mark is not None and copy.mark.fingerprint != link.written_hash
     edited = link.copy_hash != current and not written_since
-    lost = lost_instances(board, link, copy) if edited and board.rules.respects_deletions else ()
-    if lost:
+    lost = lost_instances(board, link, copy) if edited else ()
+    if lost and board.rules.respects_deletions:
         _respect_instances(board, wanted, link, copy, lost)
     elif link.written_hash != wanted.written_hash:
         if edited and _propagates(board) and link.propagating == current:
@@ -39,7 +39,7 @@ def bring_in_line(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None
     elif written_since and (link.restores < MAX_RESTORES or link.copy_hash != current):
         _restore(board, wanted, link, copy, "unanswered_write")
     elif edited:
-        _answer_edit(board, wanted, link, copy)
+        _answer_edit(board, wanted, link, copy, is_kept=_keeps(board) and not lost)
     else:
         _settle(board, wanted, link if written_since else replace(link, restores=0))
 
@@ -67,10 +67,10 @@ def adopt_or_update(board: Board, wanted: Wanted, link: Link, copy: Entry, reaso
     """
     written = board.as_written(link, wanted)
     is_current = copy.mark is not None and copy.ours and copy.mark.fingerprint == wanted.written_hash
-    lost = lost_instances(board, written, copy) if is_current and board.rules.respects_deletions else ()
-    if lost:
+    lost = lost_instances(board, written, copy) if is_current else ()
+    if lost and board.rules.respects_deletions:
         _respect_instances(board, wanted, written, copy, lost)
-    elif is_current and (board.rules.on_copy_edited is OnCopyEdited.KEEP or _shows(board, wanted, copy)):
+    elif is_current and ((_keeps(board) and not lost) or _shows(board, wanted, copy)):
         adopted = replace(written, copy_hash=copy.meaning(board.fingerprinter))
         board.keep(adopted, "adopt", reason, (wanted, copy))
     else:
@@ -157,9 +157,9 @@ def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lo
         board.write(Update(same_form, written, "instance_deleted_by_person", copy))
 
 
-def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
+def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry, *, is_kept: bool) -> None:
     """A person, or the provider, changed the copy (rule 17)."""
-    if board.rules.on_copy_edited is OnCopyEdited.KEEP:
+    if is_kept:
         current = copy.meaning(board.fingerprinter)
         kept = replace(link, copy_hash=current, accepted="copy_edit_kept")
         board.keep(kept, "skip", "copy_edit_kept")
@@ -167,6 +167,10 @@ def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
         _propagate(board, wanted, link, copy)
     else:
         _restore(board, wanted, link, copy, "copy_edited")
+
+
+def _keeps(board: Board) -> bool:
+    return board.rules.on_copy_edited is OnCopyEdited.KEEP
 
 
 def _propagates(board: Board) -> bool:

@@ -18,6 +18,7 @@ from calendarsync.sync.board import Board
 from calendarsync.sync.eligible import Judge, TextsUnknown
 from calendarsync.sync.meetings import Coverage
 from calendarsync.sync.relay import links_of_root, sources
+from calendarsync.sync.respect import respected
 from calendarsync.sync.shape import (
     Scene,
     Wanted,
@@ -65,7 +66,7 @@ class Former:
         if not self._board.rules.respects_deletions:
             return ()
         links = self._links[event_id] or links_of_root(self._board.flow, self._sources[event_id])
-        return tuple(dict.fromkeys(text for link in links for text in link.respected))
+        return respected(links)
 
     def _wanted_now(self, event_id: str) -> Mapping[str, Wanted]:
         found = self._board.decide(self._sources[event_id], self.respected(event_id)).wanted

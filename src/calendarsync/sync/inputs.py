@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.domain.entry import Entry, by_copy_id, ordinary
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.holding import Holder
-from calendarsync.domain.link import Direction, LinkState
+from calendarsync.domain.link import Direction
 from calendarsync.domain.origin import copy_id, looks_derived, origin_of
 from calendarsync.domain.relay import NotRelayed, Root
 from calendarsync.domain.rules import Rules
@@ -170,9 +170,9 @@ def _as_events(source: _Calendar, roots: Mapping[str, Root]) -> dict[str, Entry]
 
 
 def _belonging(target: _Calendar, others: Iterable[OtherCopy]) -> list[OtherCopy]:
-    """What is another pair's: a copy that it only meant to write is not, unless something stands there."""
+    """What is another pair's: where a copy was only meant, or given up, nothing is but what stands."""
     standing = by_copy_id(target.entries.values())
-    return [other for other in others if other.state is not LinkState.PENDING or other.copy_id in standing]
+    return [other for other in others if other.has_a_place or other.copy_id in standing]
 
 
 def _meetings(target: _Calendar, others: Iterable[OtherCopy], *, relays: bool) -> Meetings:

@@ -62,6 +62,7 @@ from calendarsync.sync.actions import Affected, Create, FlowInput, FlowPlan, Upd
 from calendarsync.sync.board import Board
 from calendarsync.sync.drift import adopt_or_update, bring_in_line, mend, notice_lost
 from calendarsync.sync.relay import for_this_origin, hold, links_of_root, move_links, one_of_each, sources
+from calendarsync.sync.respect import respected, without_outdated
 from calendarsync.sync.shape import Wanted
 from calendarsync.sync.wanted import Skipped
 from calendarsync.sync.withdrawal import leave, withdraw
@@ -69,7 +70,10 @@ from calendarsync.sync.withdrawal import leave, withdraw
 
 def plan(flow: FlowInput) -> FlowPlan:
     """What is to be done so that the target shows what the source and the rules ask for."""
+    flow, no_longer_respected = without_outdated(flow)
     board = Board(flow)
+    for link in no_longer_respected:
+        board.keep(link)
     result = board.result
     result.live_copies = sum(link.state is LinkState.LIVE for link in flow.links)
     links_of: defaultdict[str, list[Link]] = defaultdict(list)
@@ -85,8 +89,8 @@ def plan(flow: FlowInput) -> FlowPlan:
         if board.rules.respects_deletions:
             mine = [notice_lost(board, entry, link) for link in mine]
             board.links.update((link.key, link) for link in mine if link.key in board.links)
-        respected = stay_away[entry.id] = _respected(mine) if board.rules.respects_deletions else ()
-        decision = board.decide(entry, respected)
+        away = stay_away[entry.id] = respected(mine) if board.rules.respects_deletions else ()
+        decision = board.decide(entry, away)
         if entry.changed_in > flow.looked_at_version:
             result.processed.add(entry.id)
         unreadable.update(skip.event_id for skip in decision.skipped if skip.failed)
@@ -125,10 +129,10 @@ def _tell_skips(board: Board, entry: Entry, skipped: tuple[Skipped, ...]) -> Non
 _NO_NEWS = frozenset({"outside_window", "copy_deleted_by_person"})
 
 
-def _place(board: Board, wanted: Wanted, respected: tuple[str, ...]) -> None:
+def _place(board: Board, wanted: Wanted, away: tuple[str, ...]) -> None:
     known = board.links.get((wanted.entry.id, wanted.original))
     if known is None:
-        _place_unlinked(board, wanted, board.new_link(wanted, respected), "new")
+        _place_unlinked(board, wanted, board.new_link(wanted, away), "new")
         return
     link = for_this_origin(board, wanted, known)
     if link is None:
@@ -223,11 +227,6 @@ def _respecting(link: Link, wanted: Wanted) -> Link:
     named = (*link.respected, wanted.instance_key) if wanted.original else link.respected
     respected = tuple(dict.fromkeys(named))
     return replace(link, state=LinkState.RESPECTED, times_hash=wanted.times_hash, respected=respected)
-
-
-def _respected(links: list[Link]) -> tuple[str, ...]:
-    """The instances of a series that stay away, whichever form it was copied in."""
-    return tuple(dict.fromkeys(text for link in links for text in link.respected))
 
 
 def _same_times(wanted: Wanted, copy: Entry, floating: str) -> bool:
