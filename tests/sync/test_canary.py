@@ -49,7 +49,7 @@ ZONE = (
 
 
 FILTERS = {"title_contains": ["IXTITL", "fxfilter"], "title_excludes": ["exdescriptio"]}
-"""Words of filters are the owner's settings, and stand in the pair alone: these are parts of canaries, and one more."""
+"""Words of filters are the owner's settings, and stand in the pair alone: these are parts of canaries, but one."""
 
 OTHER_FILTERS = {"categories": ["axcategor", "fxfilter"], "title_excludes": ["xtitl"]}
 

@@ -16,8 +16,8 @@ class Entry:
     """A resource in the index. Hashes and verdicts are keyed by a component's `original`.
 
     `stray`: it carries a mark that was written onto another event (rule 1). `seen` is since when it is in the
-    index, and `modified` when its provider says that it was last changed; None where that is not known. `verdicts` are what
-    text filters say of its contents, by their signatures.
+    index, and `modified` when its provider says that it was last changed; None where that is not known.
+    `verdicts` are what text filters say of its contents, by their signatures.
     """
 
     id: str

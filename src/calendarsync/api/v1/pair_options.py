@@ -65,8 +65,8 @@ FilterTexts = Annotated[
 class OnlyBetween(Body):
     """Hours of some weekdays. All of `weekdays` where it is left out, whole days without `from` and `to`.
 
-    Where `to` is earlier than `from`, it lies on the next day; the weekday is that of `from`. `timezone` is the IANA
-    zone of these hours; without it that of the calendar counts, else the pair's, else UTC.
+    Where `to` is earlier than `from`, it lies on the next day; the weekday is that of `from`. `timezone` is the
+    IANA zone of these hours; without it that of the calendar counts, else the pair's, else UTC.
     """
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -154,8 +154,8 @@ class Options(Body):
     )
     categories: FilterTexts | None = Field(
         default_factory=omitted,
-        description="Copy only events that have one of these categories, whatever their case. Events at Google have "
-        "none. Default: any.",
+        description="Copy only events that have one of these categories, whatever their case. Events at Google "
+        "have none. Default: any.",
     )
     min_minutes: int = Field(
         default_factory=omitted,
