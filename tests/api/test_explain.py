@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.providers.icalendar import read_resource
 from calendarsync.store import index
 from calendarsync.store.tables import connections, pairs
+from calendarsync.sync.explaining import Answer, explain
 from tests.api.client import Client
 from tests.api.routes import check_error
 from tests.api.world import World
@@ -135,6 +137,28 @@ async def test_an_instance_at_the_ends_of_time(
     for series in daily:
         (told,) = (await explained(client, pair, f"event_id={series}_{name}"))["explanations"]
         assert told["reason"] in {"no_such_instance", "outside_window"}
+
+
+async def test_a_flood_of_questions_leaves_the_runs_their_threads(
+    world: World, client: Client, pair: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is asked at once, two pairs are planned at once, and all questions are answered."""
+    at_once: list[int] = []
+    planned = asyncio.Event()
+
+    async def slowly(*given: Any, **more: Any) -> Answer | None:
+        at_once.append(1 + at_once[-1] if at_once else 1)
+        if at_once[-1] == 2:
+            planned.set()
+        await asyncio.wait_for(planned.wait(), 20)
+        answer = await explain(*given, **more)
+        at_once.append(at_once[-1] - 1)
+        return answer
+
+    monkeypatch.setattr("calendarsync.api.v1.explain.explain", slowly)
+    asked = [client.get(f"{URL}/{pair}/explain?event_id=one") for _ in range(6)]
+    assert [answer.status for answer in await asyncio.gather(*asked)] == [200] * 6
+    assert max(at_once) == 2
 
 
 async def test_the_answer_is_bounded(world: World, client: Client, pair: str) -> None:

@@ -24,6 +24,8 @@ from calendarsync.store.database import Database
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import Ticket
 
+_PLANNED_AT_ONCE = 2
+
 
 class Runner(Protocol):
     """Has pairs run, each at most once at a time."""
@@ -80,6 +82,8 @@ class Services:
     `gate` lets requests in, and counts them.
 
     `stopping` is set when the process begins to end: no request waits from then on.
+
+    `planning` is to be held while a request has a whole pair planned: the threads for that are the runs' too.
     """
 
     db: Database
@@ -96,6 +100,7 @@ class Services:
     wait_seconds: float = 25.0
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    planning: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PLANNED_AT_ONCE))
     gate: Gate = field(init=False)
 
     def __post_init__(self) -> None:

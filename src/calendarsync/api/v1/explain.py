@@ -71,7 +71,8 @@ async def explain_pair(
         ends = await connection_store.get_connections(connection, caller.tenant, ids)
     now = services.now()
     since = now - min(timedelta(days=caller.plan.log_days), _LOOKED_BACK)
-    answer = await explain(services.db, pair_id, _tools(services), question, now=now, logs_since=since)
+    async with services.planning:
+        answer = await explain(services.db, pair_id, _tools(services), question, now=now, logs_since=since)
     if answer is None:  # it went in this moment
         raise not_found("sync pair")
     of_side = {Direction.A_TO_B: ids[0], Direction.B_TO_A: ids[1], None: None}
