@@ -128,3 +128,25 @@ async def test_rule_17_an_instance_deleted_while_the_form_changes_stays_away(
     assert starts(at) == []
     await at.app.sync(pair)
     assert starts(at) == []
+
+
+@pytest.mark.rule(20)
+@pytest.mark.parametrize("removal", ["keep", "remove"])
+async def test_rule_20_a_copy_that_changed_and_left_the_window_unseen_is_removed_with_its_pair(
+    app: Installation, removal: str
+) -> None:
+    """No reading shows its new version any more, so that no write to it was allowed: the removal never ended."""
+    world = World(app)
+    await world.begin({"a": Temper(), "b": Temper(windowed=True)})
+    draft = Draft(START.replace(hour=9, tzinfo=None), START - START.replace(hour=5))
+    world.put("a", "a.ics", draft.render("uid-a"), draft)
+    pair = await world.make_pair("a", "b", "blocker", "a_to_b", {})
+    await world.settle()
+    (copy,) = world.stores["b"].ours
+    world.edit(copy=copy, name="b", data=shifted(world.stores["b"].resources[copy][1], hours=1))
+    app.clock.advance(days=20)
+    pair.removal = removal
+    await world.change(pair, removal=removal)
+    await world.run(pair)
+    assert world.pairs == []
+    assert world.stores["b"].ours == set()

@@ -71,11 +71,16 @@ class Remover:
 
     async def _clear(self, pair: PairRecord, target: str, mine: list[Link], ending: Ending) -> None:
         left = mine
+        standing: Mapping[str, Entry] = {}
         for attempt in range(MAX_ATTEMPTS):
             if not left:
                 return
             (connection,) = await self.round_.admit(target)
             side = await self.round_.read(connection, self.hold, again=attempt > 0)
+            if attempt > 0:
+                # What lies outside the span that a reading covers shows by its id alone how it has changed.
+                ids = [standing[link.copy_id].id for link in left]
+                side = await self.round_.read_texts(side, ids, self.hold)
             standing = await self._standing(pair, side, left)
             await self._forget(pair, [link for link in left if link.copy_id not in standing], side)
             here = [link for link in left if link.copy_id in standing]
