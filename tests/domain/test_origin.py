@@ -26,6 +26,15 @@ ID = copy_id(ORIGIN, HERE, 0)
 MARK = write_mark(KEY, ORIGIN, 0, "f" * 32, HERE)
 
 
+@pytest.mark.rule(4)
+def test_what_stands_in_peoples_calendars_is_made_as_ever() -> None:
+    """Made in another way, all copies of earlier versions would be deleted, and come anew."""
+    assert ORIGIN == "12ca6c4dedb1d3bdff318db089304e4955ed4d88"
+    assert copy_id(ORIGIN, "target", 0) == "csae3ui4mleo34ni3k13bp6nkbcdspqbhp"
+    mark = f"1;{ORIGIN};0;{'0' * 32};a2b92b8daba5fe8dcdfca270a3a4736e"
+    assert write_mark(KEY, ORIGIN, 0, "0" * 32, "target") == mark
+
+
 def test_an_id_is_what_google_takes_and_nothing_readable() -> None:
     assert re.fullmatch(r"[a-v0-9]{5,1024}", ID)
     assert looks_derived(ID)
