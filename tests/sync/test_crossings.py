@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sync.helpers import WEEKLY, delete_instance, done, only, starts, sync_anew
+from tests.sync.propagating import CARRIED, assert_at_rest, paired, source
 from tests.testbed.events import event
 from tests.testbed.memory_desk import MemoryDesk
 
@@ -14,8 +15,8 @@ SINGLES = event("s", extra=f"{WEEKLY}\nEXRULE:FREQ=YEARLY;COUNT=1;BYMONTH=7")
 GONE = "03-11 08:00"
 
 
-async def _copied(at: MemoryDesk, source: str, **given: object) -> str:
-    at.store("a").put("s.ics", source)
+async def _copied(at: MemoryDesk, event_: str, **given: object) -> str:
+    at.store("a").put("s.ics", event_)
     pair = await at.pair(direction="a_to_b", **given)
     await at.app.sync(pair)
     return pair
@@ -48,12 +49,12 @@ async def test_an_instance_is_put_back_where_edits_are_kept(at_memory: MemoryDes
 
 
 @pytest.mark.rule(17)
-@pytest.mark.parametrize("source", [SERIES, SINGLES], ids=["series", "singles"])
+@pytest.mark.parametrize("copied", [SERIES, SINGLES], ids=["series", "singles"])
 async def test_what_was_restored_does_not_go_again_with_the_option(
-    at_memory: MemoryDesk, source: str
+    at_memory: MemoryDesk, copied: str
 ) -> None:
     at = at_memory
-    pair = await _copied(at, source)
+    pair = await _copied(at, copied)
     before = starts(at)
     _delete_one(at)
     await at.app.sync(pair)
@@ -120,3 +121,35 @@ async def test_a_pair_takes_over_a_series_that_another_gave_up_with_instances_re
     assert done(await sync_anew(at, second)) == [("create", "new")]
     assert len(starts(at)) == 4
     assert done(await sync_anew(at, first)) == []
+
+
+@pytest.mark.rule(17)
+async def test_an_edit_travels_though_an_instance_was_deleted_with_it(at_memory: MemoryDesk) -> None:
+    """Both between two runs: the instance stays away, and the edit is not put right."""
+    at = at_memory
+    pair = await paired(at, SERIES)
+    resource, data = only(at)
+    edited = data.replace(b"SUMMARY:Planning", b"SUMMARY:Lunch").replace(b"T100000", b"T103000")
+    at.store("b").put(resource, delete_instance(edited, "20260311T090000"))
+    assert done(await at.app.sync(pair)) == CARRIED
+    assert "SUMMARY:Lunch" in source(at)
+    assert "T103000" in source(at)
+    assert "EXDATE" not in source(at)
+    assert b"SUMMARY:Lunch" in only(at)[1]
+    assert (GONE in starts(at), len(starts(at))) == (False, 3)
+    await assert_at_rest(at, pair)
+
+
+@pytest.mark.rule(17)
+async def test_with_a_deleted_instance_too_the_source_wins_where_it_changed(at_memory: MemoryDesk) -> None:
+    at = at_memory
+    pair = await paired(at, SERIES)
+    resource, data = only(at)
+    edited = data.replace(b"SUMMARY:Planning", b"SUMMARY:Lunch")
+    at.store("b").put(resource, delete_instance(edited, "20260311T090000"))
+    at.store("a").put("0.ics", event("s", title="Tea", extra=WEEKLY))
+    assert done(await at.app.sync(pair)) == [("update", "instance_deleted_by_person")]
+    assert "SUMMARY:Tea" in source(at)
+    assert b"SUMMARY:Tea" in only(at)[1]
+    assert (GONE in starts(at), len(starts(at))) == (False, 3)
+    await assert_at_rest(at, pair)

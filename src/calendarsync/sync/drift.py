@@ -12,7 +12,7 @@ from calendarsync.domain.link import Link, LinkState
 from calendarsync.domain.recurrence import RecurrenceError, expand
 from calendarsync.domain.rules import OnCopyEdited, Window
 from calendarsync.domain.times import moment_key
-from calendarsync.sync.actions import Propagate, Update
+from calendarsync.sync.actions import Edited, Propagate, Update
 from calendarsync.sync.board import Board
 from calendarsync.sync.edits import NotCarriedError
 from calendarsync.sync.propagation import edits_of
@@ -152,9 +152,27 @@ def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lo
     if same_form is None:
         board.keep(respecting, "skip", "instance_deleted_by_person")
         board.result.again = True
+    elif edits := _edits_beside(board, same_form, respecting, copy, lost):
+        _carry(board, same_form, respecting, copy, edits)
     else:
         written = board.as_written(respecting, same_form)
         board.write(Update(same_form, written, "instance_deleted_by_person", copy))
+
+
+def _edits_beside(
+    board: Board, wanted: Wanted, link: Link, copy: Entry, lost: tuple[str, ...]
+) -> tuple[Edited, ...]:
+    """What of a copy's other edits travels, where a person took instances out of it as well."""
+    if not _propagates(board) or link.restores >= MAX_CARRIED:
+        return ()
+    others = tuple(name for name in link.respected if name.partition(">")[0] not in lost)
+    whole = board.decide(wanted.entry, others).wanted
+    if all(each.written_hash != link.written_hash for each in whole):
+        return ()  # the source changed too, and wins
+    try:
+        return edits_of(board, wanted, link, copy, lost)
+    except NotCarriedError:
+        return ()
 
 
 def _answer_edit(board: Board, wanted: Wanted, link: Link, copy: Entry, *, is_kept: bool) -> None:
@@ -186,6 +204,10 @@ def _propagate(board: Board, wanted: Wanted, link: Link, copy: Entry) -> None:
     if not edits:
         _restore(board, wanted, link, copy, "copy_edited")
         return
+    _carry(board, wanted, link, copy, edits)
+
+
+def _carry(board: Board, wanted: Wanted, link: Link, copy: Entry, edits: tuple[Edited, ...]) -> None:
     resumes = link.propagating == copy.meaning(board.fingerprinter)
     restored = replace(board.as_written(link, wanted), restores=link.restores + 1)
     board.write(Propagate(wanted, restored, "copy_edited", copy, edits, link, resumes))

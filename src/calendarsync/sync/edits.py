@@ -5,7 +5,7 @@ Nothing here decides whether the edit may travel (`propagation`), but what canno
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -37,7 +37,10 @@ class NotCarriedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """One copy beside its source. `known` is what the link remembers of the copy's components."""
+    """One copy beside its source. `known` is what the link remembers of the copy's components.
+
+    `lost` are the keys of instances that a person took out of the copy.
+    """
 
     wanted: Wanted
     link: Link
@@ -46,13 +49,14 @@ class Reader:
     scene: Scene
     fields: Fields
     target_floating: str
+    lost: Collection[str] = ()
 
     def edits(self) -> tuple[Edited, ...]:
         """The components that somebody edited. Raises NotCarriedError where one of them cannot be carried."""
         master = self.copy.master
         if master is None or "" not in self.known:
             raise NotCarriedError("edit_not_carried")
-        if self.fields.recurrence(master) != self.known[""].recurrence:
+        if self.fields.recurrence(self._less_lost(master)) != self.known[""].recurrence:
             raise NotCarriedError("recurrence_edited")
         found: list[Edited] = []
         reason = None
@@ -65,6 +69,14 @@ class Reader:
         if reason is not None and not found:
             raise NotCarriedError(reason)
         return tuple(found)
+
+    def _less_lost(self, master: Component) -> Component:
+        """As if no instance had been taken out."""
+        recurrence = master.recurrence
+        if recurrence is None or not self.lost:
+            return master
+        exdates = tuple(each for each in recurrence.exdates if self.fields.key(each) not in self.lost)
+        return replace(master, recurrence=replace(recurrence, exdates=exdates))
 
     def _edited_ones(self, master: Component) -> Iterator[tuple[Component, Part | None, bool, bool]]:
         """Components that were moved, or given other texts."""

@@ -6,7 +6,7 @@ fetched, as late as texts are for any write (`amendment_of`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from calendarsync.domain.amendment import Change
@@ -22,15 +22,20 @@ from calendarsync.sync.render import needs_contents, people_in_description, show
 from calendarsync.sync.shape import Wanted
 
 
-def edits_of(board: Board, wanted: Wanted, link: Link, copy: Entry) -> tuple[Edited, ...]:
-    """What of a copy's edit travels; nothing where no field of ours was edited. Raises NotCarriedError."""
+def edits_of(
+    board: Board, wanted: Wanted, link: Link, copy: Entry, lost: Collection[str] = ()
+) -> tuple[Edited, ...]:
+    """What of a copy's edit travels; nothing where no field of ours was edited. Raises NotCarriedError.
+
+    `lost` are the instances that a person took out of the copy, by their keys: that is no edit.
+    """
     reason = _barred(board, wanted, link)
     if reason is not None:
         raise NotCarriedError(reason)
     flow = board.flow
     fields = Fields(board.fingerprinter, flow.target_floating, link.origin)
     known = remembered(link.copy_fields)
-    return Reader(wanted, link, copy, known, flow.scene, fields, flow.target_floating).edits()
+    return Reader(wanted, link, copy, known, flow.scene, fields, flow.target_floating, lost).edits()
 
 
 def _barred(board: Board, wanted: Wanted, link: Link) -> str | None:
