@@ -46,7 +46,9 @@ def _play(stage: tuple[Installation, asyncio.Runner], histories: int, steps: int
     )
 
 
+@pytest.mark.timeout(1800)
 def test_any_history_comes_to_rest(stage: tuple[Installation, asyncio.Runner]) -> None:
+    """The same histories in each run. One that fails takes minutes to be made short, and is printed."""
     _play(stage, 300, 10, chance=False)
 
 
