@@ -34,8 +34,7 @@ from tests.testbed.difficult import ZONE, DifficultCalendar, DifficultStore, Fau
 from tests.testbed.installation import START, FixedToken, Installation
 
 WIDE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
-ROUNDS = 12
-"""So many rounds of runs at most until all is at rest."""
+ROUNDS = 12  # of runs, at most, until all is at rest
 
 
 @dataclass
@@ -388,8 +387,7 @@ class World:
         return self._rested_as != self._state_of_all()
 
     def _state_of_all(self) -> object:
-        journals = [len(store.journal) for store in self.stores.values()]
-        return journals, self.app.clock(), [repr(pair) for pair in self.pairs]
+        return [len(each.journal) for each in self.stores.values()], self.app.clock(), repr(self.pairs)
 
     def _check_copies(self, target: str) -> None:
         """Rule 14, less rules 5, 17 and 22."""
