@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from calendarsync.api.v1 import connecting
+from calendarsync.store.run_tables import operations
 from tests.api.client import Answer, Client
 from tests.api.routes import check_error
+from tests.api.test_logs import log
 from tests.api.world import World
 
 
@@ -41,6 +43,25 @@ async def test_a_change_needs_what_was_seen(client: Client, pair: str) -> None:
     assert (await if_match(client, "PATCH", pair, "*", {"status": "active"})).status == 200
     assert (await if_match(client, "DELETE", pair, await etag_of(client, pair))).status == 204
     check_error(await if_match(client, "DELETE", pair, "*"), 404, "not_found")
+
+
+async def test_a_pair_that_tells_its_latency(world: World, client: Client, pair: str) -> None:
+    """What it tells is a part of what was seen; the longest that the column holds, too."""
+    done = {
+        "direction": "a_to_b",
+        "event_id": "one",
+        "original_start": "",
+        "action": "create",
+        "reason": "new",
+    }
+    run_id = await log(world, 1, pair_id=pair.rpartition("/")[2])
+    async with world.db.write() as db:
+        row = {**done, "run_id": run_id, "position": 0, "latency_ms": 2**31 - 1}
+        await db.execute(operations.insert().values(row))
+    seen = await client.get(pair)
+    assert (seen.json["latency"]["p95_ms"], seen.json["latency"]["changes"]) == (2**31 - 1, 1)
+    changed = await if_match(client, "PATCH", pair, seen.headers["etag"], {"options": {"past_days": 9}})
+    assert changed.status == 200
 
 
 async def test_of_two_who_saw_the_same_one_changes_it(client: Client, pair: str) -> None:
