@@ -194,10 +194,11 @@ def _choose(
     chosen: list[Instance] = []
     skipped: dict[str, Skipped] = {}
     for instance in instances:
-        key = moment_key(instance.original or instance.start, scene.floating)
         reason = judge.why_not_instance(instance)
-        if reason is None and key in away:
-            reason = coverage.reason(key) if key in coverage.keys else "copy_deleted_by_person"
+        if reason is None and away:
+            key = moment_key(instance.original or instance.start, scene.floating)
+            if key in away:
+                reason = coverage.reason(key) if key in coverage.keys else "copy_deleted_by_person"
         if reason is None:
             chosen.append(instance)
         else:
@@ -213,6 +214,8 @@ def still_respected(
 
     `instances` are those of the source whose starts may have been moved together.
     """
+    if not respected:
+        return frozenset()
     moved = [(each.original, each.start) for each in instances]
     moved += [(component.recurrence_id, component.start) for component in entry.components]
     starts = {
