@@ -37,7 +37,8 @@ class Event(Model, frozen=True):
         """Of `sync.completed` and `sync.failed`. Raises ValueError for any other."""
         if not self.type.startswith("sync."):
             raise ValueError(f"{self.type} has no log")
-        return Log.model_validate(self.data)
+        # A delivery may be older than the server that sends it again, and than what it could undo.
+        return Log.model_validate({"undid": None, **self.data})
 
     @property
     def connection(self) -> Connection:
