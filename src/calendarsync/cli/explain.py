@@ -65,11 +65,10 @@ def explain(
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
+        found = None if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        pass
-    fail("--at: give a time with its offset, such as 2026-03-02T09:00Z", USAGE)
+        found = None
+    return found or fail("--at: give a time with its offset, such as 2026-03-02T09:00Z", USAGE)
 
 
 def _check_text(argument: str) -> None:

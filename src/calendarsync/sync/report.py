@@ -69,7 +69,7 @@ class RunError:
 
 
 LATEST = ""
-"""What an order to undo names that leaves open which run: no run has this for its sync id, nor can a caller ask so."""
+"""What an order to undo names that leaves open which run; it is no run's sync id, and no caller can give it."""
 
 
 class NothingToUndo(Exception):  # noqa: N818 - it tells what happened
