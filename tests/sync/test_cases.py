@@ -27,6 +27,7 @@ from calendarsync.sync.shape import Scene, Wanted
 from calendarsync.sync.wanted import decide
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
+LONG_AGO = NOW - timedelta(days=2)
 FINGERPRINTER = Fingerprinter(b"k" * 32)
 WIDTHS = (4, 12, 23, 34, 66, 77, 200)
 TABLE = [
@@ -224,6 +225,10 @@ SCENES: dict[tuple[str, str, str, str], Callable[[], Stage]] = {
     ),
     ("yes", "any", "two ours", "of one origin: the higher id"): lambda: Stage().copy().copy(generation=1),
     ("no", "live", "none", ""): lambda: Stage(entry=None).linked(LIVE),
+    ("no", "pending", "none", ""): lambda: Stage(entry=HIDDEN).linked(PENDING, pending_since=LONG_AGO),
+    ("no", "pending", "none", "its write may have arrived"): lambda: Stage(entry=HIDDEN).linked(
+        PENDING, pending_since=NOW
+    ),
     ("no", "live", "others'", ""): lambda: Stage(entry=HIDDEN, flow=OTHERS).linked(LIVE).copy(),
     ("no", "pending", "unmarked", ""): lambda: Stage(entry=HIDDEN).linked(PENDING).copy(mark=None),
     ("no", "live", "ours", "source gone"): lambda: Stage(entry=None).linked(LIVE).copy(),

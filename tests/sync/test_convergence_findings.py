@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sync.helpers import delete_instance, done, only, starts
+from tests.sync.helpers import WEEKLY, delete_instance, done, only, starts, sync_anew
 from tests.sync.machine.people import Draft, shifted
 from tests.sync.machine.world import World
 from tests.testbed.difficult import Temper
@@ -150,3 +150,22 @@ async def test_rule_20_a_copy_that_changed_and_left_the_window_unseen_is_removed
     await world.run(pair)
     assert world.pairs == []
     assert world.stores["b"].ours == set()
+
+
+@pytest.mark.rule(17)
+@pytest.mark.parametrize("unheard", range(1, 4))
+async def test_rule_17_an_instance_that_was_taken_out_stays_away_though_an_answer_was_not_heard(
+    at: MemoryDesk, unheard: int
+) -> None:
+    """The copy was written anew without it, and nothing remembered why: the next run put the instance back."""
+    at.store("a").put("s.ics", vcalendar(vevent("s", extra=WEEKLY)))
+    pair = await at.pair(direction="a_to_b")
+    await at.app.sync(pair)
+    name, data = only(at)
+    at.store("b").put(name, delete_instance(data, "20260311T090000"))
+    calls = at.faults["http://127.0.0.1:1/b/"]
+    calls.calls, calls.after = 0, {unheard}
+    await at.app.run(pair)
+    calls.after = set()
+    await sync_anew(at, pair)
+    assert starts(at) == ["03-04 08:00", "03-18 08:00", "03-25 08:00"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -33,7 +34,8 @@ class Link:
     fields of the copy, by component, as they were written and first read back (`sync.fields`). `propagating` is the
     copy whose edits are being carried into the source, as `copy_hash` would note it. `hops` is over how many pairs
     the event came, this one included. `accepted` is the reason for which a copy stays that differs from what was
-    written.
+    written. `pending_since` is when the first write of a pending one was last begun: until it is answered, or a
+    while has passed, the copy may stand there though no reading shows it yet.
     """
 
     direction: Direction
@@ -56,6 +58,7 @@ class Link:
     propagating: str | None = None
     hops: int = 1
     accepted: str | None = None
+    pending_since: datetime | None = None
     id: int | None = None
 
     @property

@@ -297,6 +297,8 @@ links = Table(
     # The copy, as copy_hash would note it, whose edits are being carried into the source.
     Column("propagating", String(64)),
     # Over how many pairs the event came, this one included.
+    # When the first write of a copy that may stand there was begun.
+    Column("pending_since", UtcDateTime),
     Column("hops", Integer, nullable=False, server_default="1"),
     # Why a copy stays that differs from what was written.
     Column("accepted", String(50)),

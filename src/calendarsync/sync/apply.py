@@ -126,7 +126,7 @@ class Applier:
 
     async def _note_intentions(self, plan: FlowPlan) -> None:
         """Links stand before their copies are written, so that no crash leaves a copy that nobody knows."""
-        pending = [_pending(write.link) for write in plan.writes if type(write) is Create]
+        pending = [_pending(write.link, self._flow.now) for write in plan.writes if type(write) is Create]
         kept = await self._propagator.kept(plan.keeps)
         forgotten = [forget.link for forget in plan.forgets]
         if not (pending or kept or forgotten):
@@ -300,7 +300,7 @@ class Applier:
         link = write.link
         next_id = copy_id(link.origin, link.target_calendar, link.generation + 1)
         moved = replace(link, generation=link.generation + 1, copy_id=next_id)
-        self._moved.append(_pending(moved))
+        self._moved.append(_pending(moved, self._flow.now))
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_moved())
         await self._storing
@@ -404,6 +404,6 @@ def latency_ms(write: Write, flow: FlowInput, now: datetime) -> int | None:
     return min(max((now - entry.modified) // _MS, 0), _LONGEST_MS)
 
 
-def _pending(link: Link) -> Link:
+def _pending(link: Link, now: datetime) -> Link:
     """As it stands before its copy's first write."""
-    return replace(link, state=LinkState.PENDING, written_hash=None, copy_hash=None)
+    return replace(link, state=LinkState.PENDING, written_hash=None, copy_hash=None, pending_since=now)

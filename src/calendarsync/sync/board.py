@@ -132,6 +132,7 @@ class Board:
         return replace(
             link,
             state=LinkState.LIVE,
+            pending_since=None,
             written_hash=wanted.written_hash,
             times_hash=wanted.times_hash,
             holes=wanted.holes,

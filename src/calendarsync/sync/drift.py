@@ -152,7 +152,11 @@ def _respect_instances(board: Board, wanted: Wanted, link: Link, copy: Entry, lo
     if same_form is None:
         board.keep(respecting, "skip", "instance_deleted_by_person")
         board.result.again = True
-    elif edits := _edits_beside(board, same_form, respecting, copy, lost):
+        return
+    if known := board.links.get(link.key):
+        # Noted before the write: else one whose answer is not heard would look as if nobody had deleted anything.
+        board.keep(replace(known, respected=respecting.respected))
+    if edits := _edits_beside(board, same_form, respecting, copy, lost):
         _carry(board, same_form, respecting, copy, edits)
     else:
         written = board.as_written(respecting, same_form)

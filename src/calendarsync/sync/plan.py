@@ -37,6 +37,8 @@ stands in the target, `written` and `as read` the link's two fingerprints (tests
     yes     live       ours       another event at its source id  delete     origin_changed
     yes     any        two ours   of one origin: the higher id    delete     twin
     no      live       none                                       forget     source_deleted
+    no      pending    none                                       forget
+    no      pending    none       its write may have arrived      none       unanswered_write
     no      live       others'                                    forget
     no      pending    unmarked                                   forget
     no      live       ours       source gone                     delete     source_deleted

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from calendarsync.domain.link import Link, LinkState
 from calendarsync.sync.actions import Delete
 from calendarsync.sync.board import Board
+
+SHOWN_WITHIN = timedelta(days=1)
+"""Whatever a calendar's listings lag behind, it is less."""
 
 
 def withdraw(board: Board, link: Link, why_not: str | None) -> None:
@@ -13,7 +18,9 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
     copy = board.copies.get(link.copy_id)
     source_there = link.source_resource in flow.source
     if copy is None:
-        if not source_there or link.state is not LinkState.RESPECTED:
+        if _may_stand_unseen(board, link):
+            leave(board, link, "unanswered_write")
+        elif not source_there or link.state is not LinkState.RESPECTED:
             _forget(board, link)
         return
     if link.copy_id in flow.other_links or (link.state is not LinkState.LIVE and not copy.ours):
@@ -41,6 +48,12 @@ def withdraw(board: Board, link: Link, why_not: str | None) -> None:
             after=link.source_resource if form_changed else None,
         )
     )
+
+
+def _may_stand_unseen(board: Board, link: Link) -> bool:
+    """Whether a write of the copy may have arrived, unheard, though no reading shows it yet."""
+    since = link.pending_since
+    return link.state is LinkState.PENDING and since is not None and board.flow.now - since < SHOWN_WITHIN
 
 
 def leave(board: Board, link: Link, reason: str) -> None:

@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.add_column("links", sa.Column("propagating", sa.String(length=64), nullable=True))
     op.add_column("orders", sa.Column("undo", sa.String(length=40), nullable=True))
     op.add_column("runs", sa.Column("undid", sa.String(length=40), nullable=True))
+    op.add_column("links", sa.Column("pending_since", _TIME, nullable=True))
     op.add_column("links", sa.Column("hops", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("links", sa.Column("accepted", sa.String(length=50), nullable=True))
     op.add_column("operations", sa.Column("latency_ms", sa.Integer(), nullable=True))
