@@ -80,7 +80,9 @@ async def test_a_second_write_within_the_first_is_an_error_not_a_deadlock(databa
 
 
 async def test_references_are_kept(database: Database) -> None:
-    values = {column.name: "x" for column in links.c if column.name not in ("id", "respected", "pending_since")}
+    values = {
+        column.name: "x" for column in links.c if column.name not in ("id", "respected", "pending_since")
+    }
     values |= {"generation": 0, "restores": 0, "hops": 1, "pair_id": "pair_nothere"}
     async with database.write() as connection:
         with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
