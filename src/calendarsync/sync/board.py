@@ -42,10 +42,9 @@ class Board:
                 self.by_origin[entry.mark.origin].append(entry)
             elif entry.mark is not None:
                 self.foreign[entry.mark.origin] = entry
-        self._singles: defaultdict[str, list[Link]] = defaultdict(list)
+        self.links_of: defaultdict[str, list[Link]] = defaultdict(list)
         for link in flow.links:
-            if link.source_original:
-                self._singles[link.source_resource].append(link)
+            self.links_of[link.source_resource].append(link)
         self.whole: dict[str, Wanted] = {}
         self.single: set[str] = set()
         self.held_back: set[str] = set()
@@ -64,8 +63,8 @@ class Board:
     def _history(self, resource_id: str) -> frozenset[str]:
         """The instances of a resource whose own copies lie behind the window, and stay there."""
         found = set()
-        for link in self._singles[resource_id]:
-            copy = self.copies.get(link.copy_id)
+        for link in self.links_of[resource_id]:
+            copy = self.copies.get(link.copy_id) if link.source_original else None
             if copy is not None and link.state is LinkState.LIVE and self.is_history(copy):
                 found.add(self.key(link.source_original))
         return frozenset(found)

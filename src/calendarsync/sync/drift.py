@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import Component, Status
 from calendarsync.domain.link import Link, LinkState
@@ -16,7 +15,7 @@ from calendarsync.sync.actions import Edited, Propagate, Update
 from calendarsync.sync.board import Board
 from calendarsync.sync.edits import NotCarriedError
 from calendarsync.sync.propagation import edits_of
-from calendarsync.sync.shape import Wanted
+from calendarsync.sync.shape import Wanted, components_of
 
 MAX_RESTORES = 2
 MAX_CARRIED = 4
@@ -82,10 +81,9 @@ def _shows(board: Board, wanted: Wanted, copy: Entry) -> bool:
     if copy.problem is not None:
         return False
     scene = board.flow.scene
-    intended = [_as_component(part.skeleton) for part in wanted.parts]
     try:
         return _slots(copy.components, scene.window, board.flow.target_floating) == _slots(
-            intended, scene.window, scene.floating
+            components_of(wanted), scene.window, scene.floating
         )
     except RecurrenceError:
         return False
@@ -100,18 +98,6 @@ def _slots(components: Sequence[Component], window: Window, floating: str) -> li
         )
         for instance in expand(components, window.first, window.last, floating)
         if instance.component.status is not Status.CANCELLED
-    )
-
-
-def _as_component(skeleton: CopyComponent) -> Component:
-    return Component(
-        uid="",
-        start=skeleton.start,
-        end=skeleton.end,
-        duration=skeleton.duration,
-        recurrence_id=skeleton.recurrence_id,
-        recurrence=skeleton.recurrence,
-        transparent=skeleton.transparent,
     )
 
 

@@ -18,6 +18,9 @@ from calendarsync.sync.inputs import Tools, load_flows
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 from calendarsync.sync.unjudged import unjudged
 
+MAX_ATTEMPTS = 4
+"""How often one run reads and plans again because something changed under its hands."""
+
 Sides = tuple[Side, Side]
 """The calendars a and b of a pair."""
 

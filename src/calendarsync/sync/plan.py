@@ -52,7 +52,6 @@ stands in the target, `written` and `as read` the link's two fingerprints (tests
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import replace
 
 from calendarsync.domain.entry import Entry
@@ -78,16 +77,13 @@ def plan(flow: FlowInput) -> FlowPlan:
         board.keep(link)
     result = board.result
     result.live_copies = sum(link.state is LinkState.LIVE for link in flow.links)
-    links_of: defaultdict[str, list[Link]] = defaultdict(list)
-    for link in flow.links:
-        links_of[link.source_resource].append(link)
     unreadable: set[str] = set()
     found: list[Wanted] = []
     stay_away: dict[str, tuple[str, ...]] = {}
     held = hold(board)
     why_not = {(each, ORIGINAL_OF_MASTER): str(reason) for each, reason in flow.not_relayed.items()}
     for entry in sources(flow):
-        mine = links_of[entry.id] or links_of_root(flow, entry)
+        mine = board.links_of[entry.id] or links_of_root(flow, entry)
         if board.rules.respects_deletions:
             mine = [notice_lost(board, entry, link) for link in mine]
             board.links.update((link.key, link) for link in mine if link.key in board.links)

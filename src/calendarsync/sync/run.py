@@ -17,7 +17,7 @@ from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.board import DEFECT
 from calendarsync.sync.finish import Ending, Finisher, refused
-from calendarsync.sync.flows import Flows, Sides, source_of, target_of
+from calendarsync.sync.flows import MAX_ATTEMPTS, Flows, Sides, source_of, target_of
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
 from calendarsync.sync.locks import Locks
@@ -27,9 +27,6 @@ from calendarsync.sync.removal import Remover
 from calendarsync.sync.report import INTERNAL_ERROR, Order, RunError, RunReport
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 from calendarsync.sync.undoing import take_back
-
-MAX_ATTEMPTS = 4
-"""How often one run reads and plans again because something changed under its hands."""
 
 _log = structlog.get_logger(__name__)
 

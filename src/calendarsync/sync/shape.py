@@ -79,6 +79,22 @@ class Scene:
         return self.roots.get(entry.id) or Root(origin_of(self.source_calendar, entry.id), entry.uid)
 
 
+def components_of(wanted: Wanted) -> list[Component]:
+    """When a copy is and what it blocks, in the form in which it will be read."""
+    return [
+        Component(
+            uid="",
+            start=part.skeleton.start,
+            end=part.skeleton.end,
+            duration=part.skeleton.duration,
+            recurrence_id=part.skeleton.recurrence_id,
+            recurrence=part.skeleton.recurrence,
+            transparent=part.skeleton.transparent,
+        )
+        for part in wanted.parts
+    ]
+
+
 def override_key(component: Component, scene: Scene) -> str | None:
     """The key of the instance that a component overrides; None of a master."""
     name = component.recurrence_id

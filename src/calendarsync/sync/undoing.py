@@ -12,11 +12,9 @@ from calendarsync.store.runs import last_that_wrote, operations_of
 from calendarsync.store.schedule import PairRecord
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.actions import FlowInput
-from calendarsync.sync.flows import Flows
+from calendarsync.sync.flows import MAX_ATTEMPTS, Flows
 from calendarsync.sync.report import LATEST, PAIR_GONE, Order, RunError, not_the_last
 from calendarsync.sync.undo import Done, plan_undo
-
-MAX_ATTEMPTS = 4
 
 
 async def take_back(flows_of: Flows, order: Order) -> None:

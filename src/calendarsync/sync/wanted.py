@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import (
     ORIGINAL_OF_MASTER,
@@ -27,6 +26,7 @@ from calendarsync.sync.meetings import Coverage
 from calendarsync.sync.shape import (
     Scene,
     Wanted,
+    components_of,
     instance_copy,
     override_key,
     series_copy,
@@ -170,20 +170,9 @@ def _in_series(
 
 def _has_instances(series: Wanted, scene: Scene) -> bool:
     """Whether anything is left of a series that has none in the window."""
-    components = [_as_component(part.skeleton) for part in series.parts]
+    components = components_of(series)
     first, last = span(components, scene.floating)
     return last is None or occurs_in(components, first, last + timedelta(seconds=1), scene.floating)
-
-
-def _as_component(skeleton: CopyComponent) -> Component:
-    return Component(
-        uid="",
-        start=skeleton.start,
-        end=skeleton.end,
-        duration=skeleton.duration,
-        recurrence_id=skeleton.recurrence_id,
-        recurrence=skeleton.recurrence,
-    )
 
 
 def _choose(
