@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Integer, String, Table, and_, literal_column
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, and_, false, literal_column
 
 from calendarsync.store.columns import UtcDateTime, metadata, references
 
@@ -29,6 +29,8 @@ runs = Table(
     # The run that this one undid, by its sync id.
     Column("undid", String(40)),
     Column("created_at", UtcDateTime, nullable=False),
+    # Of an unchanged run that is not the first of its pair in its hour: it is kept for a day.
+    Column("brief", Boolean, nullable=False, server_default=false()),
     # One range for each status: whatever is asked for, it is read in its order and nothing beside it.
     Index("ix_runs_account_id_mode_status_created_at_id", "account_id", "mode", "status", "created_at", "id"),
     Index(
@@ -45,6 +47,19 @@ Index(
     *(runs.c.account_id, runs.c.mode, runs.c.pair_id, runs.c.created_at, runs.c.id),
     sqlite_where=wrote,
     postgresql_where=wrote,
+)
+
+Index("ix_runs_brief", runs.c.created_at, sqlite_where=runs.c.brief, postgresql_where=runs.c.brief)
+
+run_counts = Table(
+    "run_counts",
+    metadata,
+    Column("account_id", references("accounts"), primary_key=True),
+    Column("mode", String(4), primary_key=True),
+    # Its beginning. Up to the last hour that is here, all are: one without a run has no row, or one of 0.
+    Column("hour", UtcDateTime, primary_key=True),
+    Column("status", String(20), primary_key=True),
+    Column("count", Integer, nullable=False),
 )
 
 operations = Table(

@@ -17,7 +17,7 @@ from sqlalchemy import (
 from calendarsync.store.columns import UtcDateTime, metadata
 from calendarsync.store.columns import references as _references
 from calendarsync.store.grant_tables import authorizations, channels, delegations, grants
-from calendarsync.store.run_tables import operations, runs
+from calendarsync.store.run_tables import operations, run_counts, runs
 
 __all__ = [
     "UtcDateTime",
@@ -40,7 +40,9 @@ __all__ = [
     "operations",
     "orders",
     "pairs",
+    "provider_quotas",
     "rate_windows",
+    "run_counts",
     "runs",
     "sandbox_calendars",
     "sandbox_events",
@@ -108,6 +110,15 @@ rate_windows = Table(
     Column("subject", String(80), primary_key=True),
     Column("ends_at", UtcDateTime, nullable=False, index=True),
     Column("used", Integer, nullable=False),
+)
+
+provider_quotas = Table(
+    "provider_quotas",
+    metadata,
+    # A provider, and a keyed hash of the app that this installation is registered as there.
+    Column("project", String(100), primary_key=True),
+    # Until when what was spent, and the turns given to polls, take up the share of the quota that polls have.
+    Column("next_at", UtcDateTime, nullable=False),
 )
 
 api_keys = Table(
@@ -229,6 +240,12 @@ pairs = Table(
     # What the last complete run saw; equal again before `quiet_until`, there is nothing to plan.
     Column("quiet_state", String(200)),
     Column("quiet_until", UtcDateTime),
+    # When a reading last brought a change of either calendar: what hardly changes is polled less (sync/pace.py).
+    Column("changed_at", UtcDateTime),
+    # The process that has it at work; it counts while `leased_until` is set.
+    Column("worker", String(40)),
+    # The turn that its provider's quota has given its next poll; None where it has to ask for one.
+    Column("turn_at", UtcDateTime),
 )
 _free = pairs.c.leased_until.is_(None)
 Index("ix_pairs_due_at", pairs.c.due_at, sqlite_where=_free, postgresql_where=_free)
@@ -267,6 +284,13 @@ Index(
 )
 _open = orders.c.finished_at.is_(None)
 Index("ix_orders_pair_id", orders.c.pair_id, sqlite_where=_open, postgresql_where=_open)
+Index(
+    "ix_orders_account_id_created_at",
+    orders.c.account_id,
+    orders.c.created_at,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
 
 links = Table(
     "links",

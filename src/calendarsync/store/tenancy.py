@@ -19,7 +19,14 @@ ACCOUNT, MODE = "tenant_account", "tenant_mode"
 
 OWNED = frozenset(
     {
-        *(tables.connections, tables.pairs, tables.orders, tables.runs, tables.idempotency),
+        *(
+            tables.connections,
+            tables.pairs,
+            tables.orders,
+            tables.runs,
+            tables.run_counts,
+            tables.idempotency,
+        ),
         *(tables.webhooks, tables.webhook_events, tables.deliveries),
         *(tables.sandbox_calendars, tables.sandbox_events),
         *(tables.delegations, tables.grants, tables.authorizations, tables.channels),
@@ -40,7 +47,10 @@ OF_PARENT: Mapping[Table, str] = {
 """Rows are whose the parent is that this column names; a calendar may be connected in several accounts."""
 
 OF_INSTALLATION = frozenset(
-    {tables.installation, tables.accounts, tables.users, tables.sessions, tables.rate_windows}
+    {
+        *(tables.installation, tables.accounts, tables.users, tables.sessions),
+        *(tables.rate_windows, tables.provider_quotas),
+    }
 )
 
 

@@ -1,0 +1,63 @@
+"""What many pairs are shared out by: paces, turns of providers' quotas, workers; and logs that are counted, and thinned."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import sqlalchemy as sa
+from alembic import op
+
+from calendarsync.store.migrations.policies import OWNED, protect
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+_TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("pairs", sa.Column("changed_at", _TIME, nullable=True))
+    op.add_column("pairs", sa.Column("worker", sa.String(length=40), nullable=True))
+    op.add_column("pairs", sa.Column("turn_at", _TIME, nullable=True))
+    op.add_column("runs", sa.Column("brief", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_table(
+        "provider_quotas",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("next_at", _TIME, nullable=False),
+        sa.PrimaryKeyConstraint("project", name=op.f("pk_provider_quotas")),
+    )
+    op.create_table(
+        "run_counts",
+        sa.Column("account_id", sa.String(length=40), nullable=False),
+        sa.Column("mode", sa.String(length=4), nullable=False),
+        sa.Column("hour", _TIME, nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_run_counts_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "mode", "hour", "status", name=op.f("pk_run_counts")),
+    )
+    protect("provider_quotas")
+    protect("run_counts", OWNED)
+    context = op.get_context()
+    with context.autocommit_block() if context.dialect.name == "postgresql" else nullcontext():
+        _index("ix_runs_brief", "runs", ["created_at"], "brief")
+        _index(
+            "ix_orders_account_id_created_at", "orders", ["account_id", "created_at"], "finished_at IS NULL"
+        )
+
+
+def _index(name: str, table: str, columns: list[str], where: str) -> None:
+    op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
+    op.create_index(
+        name,
+        table,
+        columns,
+        unique=False,
+        sqlite_where=sa.text(where),
+        postgresql_where=sa.text(where),
+        postgresql_concurrently=True,
+    )
