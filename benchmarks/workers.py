@@ -76,6 +76,7 @@ class QuietCalendar:
     """Nothing in it, and nothing ever changes: what a run costs beside its provider is left."""
 
     requests = 0
+    batch_size = 1
 
     async def read(
         self,
