@@ -1,4 +1,4 @@
-"""What many pairs are shared out by: paces, turns of providers' quotas, workers; and logs that are counted, and thinned."""
+"""What many pairs are shared out by: paces, turns, workers, quotas; and logs that are counted and thinned."""
 
 from __future__ import annotations
 
