@@ -50,7 +50,7 @@ PURE_STDLIB = {
 CLOCKS_AND_DICE = frozenset({"now", "utcnow", "today", "time", "monotonic", "perf_counter", "uuid1", "uuid4"})
 PURE_IN_SYNC = (
     *("actions", "board", "drift", "edits", "eligible", "explain", "explain_instances", "fields", "former"),
-    *("guards", "meetings", "plan", "propagation", "reasons", "relay", "render", "respect", "shape"),
+    *("guards", "meetings", "pace", "plan", "propagation", "reasons", "relay", "render", "respect", "shape"),
     *("undo", "unjudged", "wanted", "withdrawal"),
 )
 IMPURE = ("os", "socket", "time", "random", "logging", "asyncio", "pathlib", "sqlite3", "aiohttp")

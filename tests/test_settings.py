@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from calendarsync.settings import Settings, SettingsError
+from calendarsync.sync.pace import SLOWEST
 
 SECRET = "canary secret of more than 32 bytes"
 
@@ -30,6 +31,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.secret_key is None
     assert settings.public_url == "http://127.0.0.1:8000"
     assert settings.poll_interval_seconds == 300
+    assert settings.slowest_poll_seconds == SLOWEST
     assert settings.allowed_private_networks == settings.trusted_proxies == ()
     assert not (tmp_path / "home").exists()
 
@@ -88,6 +90,8 @@ def test_everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("POLL_INTERVAL_SECONDS", "9" * 5_000, ": must be a whole number"),
         ("POLL_INTERVAL_SECONDS", "0", ": must be at least 1"),
         ("POLL_INTERVAL_SECONDS", "86401", ": must be at most 86400"),
+        ("SLOWEST_POLL_SECONDS", "0", ": must be at least 1"),
+        ("SLOWEST_POLL_SECONDS", "86401", ": must be at most 86400"),
         ("DATABASE_URL", "sqlite:////", "is a directory"),
         ("DATABASE_URL", "sqlite:///.", "is a directory"),
         ("ADMIN_PASSWORD", "canary", ": needs CALENDARSYNC_ADMIN_EMAIL"),

@@ -147,6 +147,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(default=None, validate_default=True)
     public_url: str = "http://127.0.0.1:8000"
     poll_interval_seconds: int = Field(default=300, ge=1, le=86_400)
+    slowest_poll_seconds: int = Field(default=3600, ge=1, le=86_400)
     allowed_private_networks: Annotated[tuple[Network, ...], NoDecode] = ()
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
     metrics_token: SecretStr | None = None

@@ -36,6 +36,7 @@ from calendarsync.store.schedule import (
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.apply import Side
 from calendarsync.sync.hold import Hold
+from calendarsync.sync.pace import slowest_interval
 from calendarsync.sync.refresh import Contents, Refresher
 from calendarsync.sync.telling import of_expired
 
@@ -47,16 +48,7 @@ _MORE_WAIT = 0.2
 JITTER = 0.1
 """How much earlier than its time a poll may come, as a share of the poll interval."""
 
-WATCHED_PACE = 6
-"""So many times as long is the interval of a pair whose calendars' providers both tell of changes (rule 27)."""
-
-LONGEST_WATCHED_SECONDS = 3600.0
-"""But no longer than that, or than the poll interval itself."""
-
-
-def watched_interval(poll_seconds: float) -> float:
-    """Seconds from poll to poll of a pair both of whose calendars' providers tell of changes."""
-    return max(poll_seconds, min(poll_seconds * WATCHED_PACE, LONGEST_WATCHED_SECONDS))
+watched_interval = slowest_interval
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as its cause does
