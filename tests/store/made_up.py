@@ -260,6 +260,7 @@ _BY_NAME: Mapping[str, Any] = {
     "delivery_id": "dlv_0",
     "until": LATER,
     "ahead": timedelta(seconds=30),
+    "worker": "worker_here",
     "span": timedelta(seconds=30),
     "lasts": timedelta(hours=1),
     "report": {},

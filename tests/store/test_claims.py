@@ -18,6 +18,7 @@ from calendarsync.sync.hold import Hold
 from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
 LEASE = timedelta(seconds=15)
+WORKER = "worker_here"
 
 
 @pytest.fixture
@@ -29,8 +30,10 @@ async def at(database_url: str) -> AsyncIterator[MemoryDesk]:
 async def claim_due(at: MemoryDesk, limit: int = 100) -> list[Claim]:
     now = at.app.clock()
     async with at.app.db.write() as db:
-        ordered = await claims.claim_ordered(db, now, now + LEASE, limit)
-        return ordered + await claims.claim_due(db, now, now + LEASE, limit, ahead=timedelta(seconds=30))
+        ordered = await claims.claim_ordered(db, now, now + LEASE, limit, worker=WORKER)
+        ahead = timedelta(seconds=30)
+        due = await claims.claim_due(db, now, now + LEASE, limit, worker=WORKER, ahead=ahead)
+        return ordered + due
 
 
 async def order(at: MemoryDesk, pair_id: str, sync_id: str, *, dry_run: bool = False) -> str:
@@ -48,6 +51,7 @@ async def test_what_is_due_is_claimed_once(at: MemoryDesk) -> None:
     pair = await at.pair()
     (claim,) = await claim_due(at)
     assert (claim.pair_id, claim.generation, claim.due) == (pair, 1, True)
+    assert (await at.app.row(pairs, pair)).worker == WORKER
     assert await claim_due(at) == []
 
 
@@ -249,7 +253,7 @@ async def test_those_who_were_ordered_first_go_first(at: MemoryDesk) -> None:
     await order(at, late, "sync_2")
     now = at.app.clock()
     async with at.app.db.write() as db:
-        (claim,) = await claims.claim_ordered(db, now, now + LEASE, 1)
+        (claim,) = await claims.claim_ordered(db, now, now + LEASE, 1, worker=WORKER)
     assert claim.pair_id == early
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from calendarsync.jobs.channels import Channels
 from calendarsync.jobs.deliveries import Deliverer
-from calendarsync.jobs.handover import from_json, to_json
 from calendarsync.jobs.outbox import WEBHOOKS_DUE
 from calendarsync.jobs.results import Results
-from calendarsync.jobs.runs import LEASE, Claimed, Runs, end_tasks, load
+from calendarsync.jobs.runs import LEASE, Runs, end_tasks, load
 from calendarsync.jobs.tidy import TIDY_SECONDS, Tidy
-from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.metrics import Metrics
-from calendarsync.store.claims import claim_due, claim_ordered, pull_in
+from calendarsync.store.claims import Claim, claim_due, claim_ordered, pull_in
 from calendarsync.store.database import Database, DatabaseUnavailable
+from calendarsync.store.ids import new_id
 from calendarsync.sync.round import JITTER, watched_interval
 from calendarsync.sync.run import Engine
 
-PAIRS_CLAIMED = "pairs_claimed"
 PAIR_ORDERED = "pair_ordered"
 
 RUNS_AT_ONCE = 128
@@ -51,7 +50,7 @@ _log = structlog.get_logger(__name__)
 class Worker:
     """Runs pairs, each under a claim, delivers webhooks, and keeps channels where there are any to be kept.
 
-    Any number of workers share a PostgreSQL database; SQLite has one.
+    Any number of workers share a PostgreSQL database; SQLite has one. `id` tells them apart.
     """
 
     def __init__(
@@ -66,6 +65,7 @@ class Worker:
         channels: Channels | None = None,
         metrics: Metrics | None = None,
     ) -> None:
+        self.id = new_id("worker")
         self._db = db
         self._engine = engine
         self._wakeups = wakeups
@@ -85,7 +85,6 @@ class Worker:
         """Begin. Without `schedule` only what is ordered is run; webhooks are delivered in any case."""
         self._scheduling = schedule
         handlers = {
-            PAIRS_CLAIMED: self._on_claimed,
             PAIR_ORDERED: self._on_ordered,
             WEBHOOKS_DUE: self._on_webhooks_due,
         }
@@ -129,24 +128,20 @@ class Worker:
         self._woken.set()
 
     async def _tick(self) -> None:
-        """Claim what is due, as much as there is room for, and hand it to whichever worker is quickest."""
+        """Claim what is due, as much as there is room for, and run it."""
         await self._mind_the_clock()
         # Runs that wait for a calendar take no place, or a slow hub would hold up everybody else.
         room = min(RUNS_AT_ONCE + self._engine.waiting, _MOST_RUNS) - self._runs.scheduled
         room = min(room, _CLAIMED_AT_ONCE)
         if room <= 0:
             return
-        here: Claimed | None = None
-        async with self._wakeups.transaction() as (db, sending):
+        async with self._db.write() as db:
             now = self._db.now()
-            claims = await claim_due(db, now, now + LEASE, room, ahead=self._poll * JITTER)
-            if claims and self._wakeups.delivering:
-                sending.append(Wakeup(PAIRS_CLAIMED, to_json(claims, now + LEASE)))
-            elif claims:
-                here = await load(db, claims, now + LEASE)
+            claims = await claim_due(db, now, now + LEASE, room, worker=self.id, ahead=self._poll * JITTER)
         self._more = len(claims) >= room
-        if here is not None:
-            await self._runs.take_up(here, scheduling=True)
+        await self._run(claims, now + LEASE, scheduling=True)
+        if self._more:
+            self._woken.set()
 
     async def _mind_the_clock(self) -> None:
         """A clock that was set back, now or before this process began, has put off everything by as much."""
@@ -162,35 +157,25 @@ class Worker:
             self._clock_minded = True
 
     async def _carry_on_orders(self) -> None:
-        """Claim what was ordered, the oldest first, and run it here: whoever asked for it waits."""
+        """Claim what was ordered, the oldest first, and run it."""
         room = min(_MOST_ORDERED - self._runs.ordered, _CLAIMED_AT_ONCE)
         if room <= 0:
             return
-        here: Claimed | None = None
         async with self._db.write() as db:
             now = self._db.now()
-            claims = await claim_ordered(db, now, now + LEASE, room)
-            if claims:
-                here = await load(db, claims, now + LEASE)
-        if here is not None:
+            claims = await claim_ordered(db, now, now + LEASE, room, worker=self.id)
+        if claims:
             self._blocked = False
-            await self._runs.take_up(here, scheduling=self._scheduling)
-            if len(claims) >= room:
-                self._asked.set()
+        await self._run(claims, now + LEASE, scheduling=self._scheduling)
+        if len(claims) >= room:
+            self._asked.set()
 
-    async def _on_claimed(self, payload: bytes) -> None:
-        claims, until = from_json(payload)
-        # A wake-up that comes late, or once more, finds claims that have lapsed.
-        if self._db.now() >= until:
-            return
-        if self._runs.scheduled >= _MOST_RUNS:
-            await self._runs.give_back(claims)
-            return
-        async with self._db.read() as db:
-            here = await load(db, claims, until)
-        await self._runs.take_up(here, scheduling=True)
-        if self._more:
-            self._woken.set()
+    async def _run(self, claims: Sequence[Claim], until: datetime, *, scheduling: bool) -> None:
+        """Begin the runs of these claims. What they begin with is read once others may claim."""
+        if claims:
+            async with self._db.read() as db:
+                here = await load(db, claims, until)
+            await self._runs.take_up(here, scheduling=scheduling)
 
     async def _on_ordered(self, _: bytes) -> None:
         # Until it is claimed: its calendar may be in use, or there may be no room.

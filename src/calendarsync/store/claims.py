@@ -74,6 +74,7 @@ _CLAIM = (
     .values(
         generation=pairs.c.generation + 1,
         leased_until=_moment("until"),
+        worker=bindparam("worker"),
         status=case((_pause_over, "active"), else_=pairs.c.status),
         resume_at=case((_pause_over, None), else_=pairs.c.resume_at),
     )
@@ -104,18 +105,20 @@ _FENCE = select(pairs.c.id).where(_is_held).with_for_update()
 _LOCK = select(pairs.c.id, pairs.c.generation, _held.label("held")).order_by(pairs.c.id).with_for_update()
 
 
-async def claim_ordered(db: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[Claim]:
-    """Claim pairs that were ordered, leaving out calendars that are in use.
+async def claim_ordered(
+    db: AsyncConnection, now: datetime, until: datetime, limit: int, *, worker: str
+) -> list[Claim]:
+    """Claim pairs that were ordered for this worker, leaving out calendars that are in use.
 
     Pairs that share a calendar are claimed together or one after the other, never by two callers.
     """
     await _begin(db, now)
     chosen = (await db.execute(_ARE_ORDERED, {"limit": limit})).all()
-    return await _claim(db, {row.id for row in chosen}, now, until)
+    return await _claim(db, {row.id for row in chosen}, now, until, worker)
 
 
 async def claim_due(
-    db: AsyncConnection, now: datetime, until: datetime, limit: int, *, ahead: timedelta
+    db: AsyncConnection, now: datetime, until: datetime, limit: int, *, worker: str, ahead: timedelta
 ) -> list[Claim]:
     """The same for pairs that are due.
 
@@ -129,7 +132,7 @@ async def claim_due(
         return []
     ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
     company = await db.execute(_COME_ALONG, {"ends": list(ends), "soon": now + ahead, "limit": limit})
-    claimed = await _claim(db, {row.id for row in (*chosen, *company)}, now, until)
+    claimed = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker)
     return [replace(claim, due=True) for claim in claimed]
 
 
@@ -140,11 +143,14 @@ async def _begin(db: AsyncConnection, now: datetime) -> None:
         await db.execute(_END, {"ended": lapsed})
 
 
-async def _claim(db: AsyncConnection, chosen: Collection[str], now: datetime, until: datetime) -> list[Claim]:
+async def _claim(
+    db: AsyncConnection, chosen: Collection[str], now: datetime, until: datetime, worker: str
+) -> list[Claim]:
     """Claim pairs that are locked, and take up what was ordered of them."""
     if not chosen:
         return []
-    rows = await db.execute(_CLAIM, {"chosen": list(chosen), "now": now, "until": until})
+    given = {"chosen": list(chosen), "now": now, "until": until, "worker": worker}
+    rows = await db.execute(_CLAIM, given)
     claimed = [
         Claim(row.id, row.generation, row.due_at, row.due_at is not None and row.due_at <= now)
         for row in rows
