@@ -56,8 +56,9 @@ run_counts = Table(
     metadata,
     Column("account_id", references("accounts"), primary_key=True),
     Column("mode", String(4), primary_key=True),
-    # Its beginning. Up to the last hour that is here, all are: one without a run has no row, or one of 0.
-    Column("hour", UtcDateTime, primary_key=True),
+    # The logs from then on until the next beginning of the tenant are counted; after the last one none are, and
+    # what stands there counts nothing (store/run_counts.py).
+    Column("begins_at", UtcDateTime, primary_key=True),
     Column("status", String(20), primary_key=True),
     Column("count", Integer, nullable=False),
 )

@@ -32,13 +32,13 @@ def upgrade() -> None:
         "run_counts",
         sa.Column("account_id", sa.String(length=40), nullable=False),
         sa.Column("mode", sa.String(length=4), nullable=False),
-        sa.Column("hour", _TIME, nullable=False),
+        sa.Column("begins_at", _TIME, nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False),
         sa.Column("count", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_run_counts_account_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("account_id", "mode", "hour", "status", name=op.f("pk_run_counts")),
+        sa.PrimaryKeyConstraint("account_id", "mode", "begins_at", "status", name=op.f("pk_run_counts")),
     )
     protect("provider_quotas")
     protect("run_counts", OWNED)
