@@ -15,10 +15,10 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter, process_time
 from typing import Any
 
-import asyncpg
 import uvloop
 from sqlalchemy import insert, select, update
 
+from benchmarks import bare_loop
 from benchmarks.report import Row
 from benchmarks.service import cpu_seconds, memory
 from calendarsync.domain.copy import Copy
@@ -45,31 +45,12 @@ from tests.testbed.postgresql import PostgresqlServer, run_postgresql
 PAIRS = 5_000
 MANY = 100_000
 ROUNDS = 3
-AT_ONCE = 10
-"""Connections of the bare loop: as many as a worker's pool has."""
 
-_BATCH = 64
 _DAY = 86_400.0
 _SETTLING, _WATCHED = 10, 30
 
 LASTING = {"shared_buffers": "256MB", "max_connections": "60"}
 """As a server is run whose data are to last: each commit waits for the disk."""
-
-_CLAIM = """
-    UPDATE pairs SET generation = generation + 1, leased_until = now() + interval '15 s' WHERE id IN (
-        SELECT id FROM pairs WHERE leased_until IS NULL AND due_at <= now()
-        ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED
-    ) RETURNING id, account_id, generation
-"""
-_SETTLE = """
-    UPDATE pairs SET leased_until = NULL, last_synced_at = now(), due_at = now() + interval '1 day'
-    WHERE id = $1 AND generation = $2
-"""
-_LOG = """
-    INSERT INTO runs (id, sync_id, account_id, mode, pair_id, status, trigger, events_processed, events_created,
-        events_updated, events_deleted, events_skipped, provider_requests, duration_ms, created_at)
-    VALUES ($1, $2, $3, 'live', $4, 'success', 'schedule', 0, 0, 0, 0, 0, 2, 1, now())
-"""
 
 
 class QuietCalendar:
@@ -261,27 +242,9 @@ async def _our_round(db: Database, count: int) -> Speed:
 
 async def _bare_round(db: Database, count: int) -> Speed:
     await _make_due(db)
-    raw = [await db.connect_raw() for _ in range(AT_ONCE)]
-    idle: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
-    for each in raw:
-        await each.execute("SET calendarsync.account = '*'")  # it speaks for the engine, as the program does
-        idle.put_nowait(each)
+    raw = await bare_loop.connect(db)
     started, cpu = perf_counter(), process_time()
-
-    async def one(row: Any) -> None:
-        connection = await idle.get()
-        async with connection.transaction():
-            await connection.execute(_SETTLE, row["id"], row["generation"])
-            await connection.execute(_LOG, new_id("log"), new_id("sync_run"), row["account_id"], row["id"])
-        idle.put_nowait(connection)
-
-    while True:
-        connection = await idle.get()
-        claimed = await connection.fetch(_CLAIM, _BATCH)
-        idle.put_nowait(connection)
-        if not claimed:
-            break
-        await asyncio.gather(*(one(row) for row in claimed))
+    await bare_loop.run_due(raw, timedelta(seconds=_DAY))
     taken, used = perf_counter() - started, process_time() - cpu
     for each in raw:
         await each.close()

@@ -1,0 +1,1 @@
+"""`make bench-scale`: an installation of many pairs under full load (docs/reference/performance.md, "At scale")."""
