@@ -115,9 +115,11 @@ rate_windows = Table(
 provider_quotas = Table(
     "provider_quotas",
     metadata,
-    # A provider, and a keyed hash of the app that this installation is registered as there.
+    # A provider, and a keyed hash of the app or of the service account's project that requests count for there.
     Column("project", String(100), primary_key=True),
-    # Until when what was spent, and the turns given to polls, take up the share of the quota that polls have.
+    # Until when what was sent, and is certain to be, takes up the share of the quota that polls have.
+    Column("used_at", UtcDateTime, nullable=False),
+    # The end of the queue of polls: what stands in it is not yet certain.
     Column("next_at", UtcDateTime, nullable=False),
 )
 

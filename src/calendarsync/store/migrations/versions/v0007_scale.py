@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.create_table(
         "provider_quotas",
         sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("used_at", _TIME, nullable=False),
         sa.Column("next_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("project", name=op.f("pk_provider_quotas")),
     )
