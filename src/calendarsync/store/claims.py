@@ -221,9 +221,18 @@ def unless_changed(was: ColumnElement[Any], then: ColumnElement[Any]) -> ColumnE
     return case((pairs.c.due_at.is_not_distinct_from(was), then), else_=pairs.c.due_at)
 
 
+def turn_unless_changed(was: ColumnElement[Any], then: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The turn that a poll is left with beside that: whoever said when it is due has said so of its turn too."""
+    return case((pairs.c.due_at.is_not_distinct_from(was), then), else_=pairs.c.turn_at)
+
+
 _SETTLE = update(pairs).where(_is_held).returning(pairs.c.id)
+# A turn goes with the poll that it was for, and stays where none took place.
+_no_poll = _moment("next_due_at").is_not_distinct_from(_moment("was_due_at"))
 _RELEASE = _SETTLE.values(
-    leased_until=None, due_at=unless_changed(_moment("was_due_at"), _moment("next_due_at"))
+    leased_until=None,
+    due_at=unless_changed(_moment("was_due_at"), _moment("next_due_at")),
+    turn_at=turn_unless_changed(_moment("was_due_at"), case((_no_poll, pairs.c.turn_at), else_=None)),
 )
 
 
