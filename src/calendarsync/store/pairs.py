@@ -15,8 +15,11 @@ from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import connections, pairs
 from calendarsync.store.tenancy import Tenant, owned
 
-CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None}
-"""To be written with every change of what a pair does: what its last run saw no longer says anything."""
+CHANGED: Mapping[str, Any] = {"quiet_state": None, "quiet_until": None, "turn_at": None}
+"""To be written with every change of what a pair does: what its last run saw no longer says anything.
+
+Nor does the turn of its next poll: there is something to do.
+"""
 
 PAUSED: Mapping[str, Any] = {"status": "paused", "resume_at": None, "due_at": None, **CHANGED}
 """Of a pair that is paused until somebody resumes it."""
