@@ -153,11 +153,13 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     google_client_id: str | None = None
     google_client_secret: SecretStr | None = None
+    google_requests_per_minute: int = Field(default=10_000, ge=1, le=10_000_000)
     google_api_url: str = "https://www.googleapis.com"
     google_auth_url: str = "https://accounts.google.com"
     google_token_url: str = "https://oauth2.googleapis.com"  # noqa: S105 - an address
     microsoft_client_id: str | None = None
     microsoft_client_secret: SecretStr | None = None
+    microsoft_requests_per_minute: int = Field(default=600_000, ge=1, le=10_000_000)
     microsoft_api_url: str = "https://graph.microsoft.com"
     microsoft_auth_url: str = "https://login.microsoftonline.com"
     admin_email: str | None = None

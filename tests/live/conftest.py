@@ -36,6 +36,9 @@ class Service:
             pytest.fail("the service does not accept the token; get a new one")
         return self.token
 
+    def sent(self, calls: int) -> None:
+        pass
+
 
 def service_of(provider: str, default_url: str) -> Service:
     name = f"{_VARIABLE}{provider.upper()}"

@@ -68,6 +68,9 @@ class FixedToken:
     async def access_token(self, *, rejected: str | None = None) -> str:
         return self.token
 
+    def sent(self, calls: int) -> None:
+        pass
+
 
 @dataclass
 class Installation:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -44,6 +45,8 @@ class Tools:
     keyring: Keyring
     ask: Ask
     now: Callable[[], datetime]
+    sent: Counter[str] = field(default_factory=Counter)
+    """Calls that were sent, by grant, until somebody takes them out."""
 
 
 class GrantTokens:
@@ -76,6 +79,10 @@ class GrantTokens:
                 break
         assert self._held.access_token is not None
         return self._held.access_token
+
+    def sent(self, calls: int) -> None:
+        """See providers.tokens.Tokens."""
+        self._tools.sent[self.grant] += calls
 
     def _serves(self, rejected: str | None) -> bool:
         # The time is not known before the database has been used, as it is by whoever fetched a token.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
@@ -47,7 +48,9 @@ class Grants:
         self._http = http
         self._settings = settings
         self._now = now or db.now
-        self._tools = Tools(db, keyring, self._ask, self._now)
+        self.sent = Counter[str]()
+        """Calls that were sent to providers, by grant, until somebody takes them out."""
+        self._tools = Tools(db, keyring, self._ask, self._now, self.sent)
         self._tokens: dict[str, GrantTokens] = {}
 
     def configured(self, provider: str) -> bool:

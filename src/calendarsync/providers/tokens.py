@@ -27,6 +27,9 @@ class Tokens(Protocol):
         AppForbidden where the grant is dead; Unavailable, RateLimited where that may pass.
         """
 
+    def sent(self, calls: int) -> None:
+        """So many calls have been sent with a token of the grant: each counts for the provider's quotas."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

@@ -34,6 +34,9 @@ class GrantTokens:
             self.token = self._account.token
         return self.token
 
+    def sent(self, calls: int) -> None:
+        pass
+
 
 def opened(
     client: HttpClient, model: Model, account: Account, calendar_id: str, **options: Any
