@@ -17,6 +17,7 @@ from calendarsync.accounts.keys import Mode, create_key, generate_key
 from calendarsync.accounts.limits import WINDOW, Admitted, Allowance, Gate
 from calendarsync.secrets import Keyring
 from calendarsync.store import limits as store
+from calendarsync.store import pruning
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tables import accounts, rate_windows
 from tests.accounts.counting import count
@@ -160,7 +161,7 @@ async def test_windows_that_are_over_are_forgotten(counted: Counted) -> None:
     await counted.gate.fail("192.0.2.1")
     for later, gone in ((timedelta(minutes=59), 0), (WINDOW, 2), (WINDOW, 0)):
         async with counted.db.write() as connection:
-            assert await store.prune(connection, NOW + later) == gone
+            assert await pruning.delete_old(connection, rate_windows.c.ends_at, NOW + later, 10) == gone
 
 
 async def test_processes_share_the_count(counted: Counted) -> None:

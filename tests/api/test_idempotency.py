@@ -20,7 +20,7 @@ from calendarsync.api import idempotency
 from calendarsync.api.idempotency import KEPT_FOR, LEASE, SECRETS_KEPT_FOR
 from calendarsync.api.v1 import pairing
 from calendarsync.store import idempotency as store
-from calendarsync.store import tables
+from calendarsync.store import pruning, tables
 from calendarsync.store.database import DatabaseUnavailable
 from tests.api.client import Answer, Client
 from tests.api.routes import check_error
@@ -351,6 +351,7 @@ async def test_what_is_kept_no_longer_is_forgotten(
     world: World, client: Client, wanted: dict[str, Any]
 ) -> None:
     await client.post(PAIRS, wanted, headers=HEADERS)
+    expires_at = tables.idempotency.c.expires_at
     for later, gone in ((timedelta(0), 0), (KEPT_FOR, 1), (KEPT_FOR, 0)):
         async with world.db.write() as connection:
-            assert await store.prune(connection, world.clock[0] + later) == gone
+            assert await pruning.delete_old(connection, expires_at, world.clock[0] + later, 10) == gone

@@ -37,6 +37,7 @@ COMMANDS = (
     ("serve",),
     ("worker",),
     ("migrate",),
+    ("maintenance",),
     ("demo",),
     ("doctor",),
     ("explain",),

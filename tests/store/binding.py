@@ -50,6 +50,7 @@ CALLER = frozenset(
         "pairs",
         "people",
         "paging",
+        "run_counts",
         "sandbox",
         "webhooks",
     }
@@ -67,6 +68,7 @@ ENGINE = frozenset(
             "links",
             "orders",
             "outbox",
+            "pruning",
             "quiet",
             "retention",
             "runs",
@@ -139,9 +141,21 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("grant_tokens.is_granted", "grants"): "at the provider all grants of a person end together",
     ("deliveries.waiting", "deliveries"): _SENT,
     ("deliveries.pull_in", "deliveries"): "a clock that was set back put off the deliveries of all accounts",
-    ("deliveries.prune", "webhook_events"): "what is kept no longer goes, in all accounts",
-    ("idempotency.prune", "idempotency"): "what is kept no longer goes, in all accounts",
-    ("orders.prune", "orders"): "what is done goes after a while, in all accounts",
+    **{
+        (f"pruning.{function}", table): "what is kept no longer goes, in all accounts"
+        for function in ("delete_old", "count_old")
+        for table in ("webhook_events", "idempotency", "orders")
+    },
+    ("pruning.count_old", "authorizations"): "what is kept no longer is counted, in all accounts",
+    ("grant_tokens.count_unused", "grants"): "what nothing came of is counted, in all accounts",
+    ("grant_tokens.count_unused", "connections"): "what nothing came of is counted, in all accounts",
+    ("grant_tokens.count_unused", "authorizations"): "what nothing came of is counted, in all accounts",
+    ("retention.accounts_with_pairs", "pairs"): "some hundred accounts are looked at together, in both modes",
+    ("retention.count_brief_logs", "runs"): "logs are thinned in all accounts",
+    ("retention.delete_brief_logs", "runs"): "logs are thinned in all accounts",
+    ("retention.delete_brief_logs", "run_counts"): "what a log is taken off tells the log",
+    ("retention.delete_counts", "run_counts"): "the spans are chosen among those of the accounts",
+    ("retention.delete_logs", "run_counts"): "what a log is taken off tells the log",
 }
 """(function, table) that nothing binds, and why."""
 

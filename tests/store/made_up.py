@@ -294,6 +294,13 @@ _BY_NAME: Mapping[str, Any] = {
     "credentials_encrypted": b"sealed",
     "scopes": ["logs:read"],
 }
+_TIMES = (
+    tables.orders.c.finished_at,
+    tables.rate_windows.c.ends_at,
+    tables.idempotency.c.expires_at,
+    tables.sessions.c.expires_at,
+    tables.webhook_events.c.created_at,
+)
 # Where neither the kind nor the name of a parameter is enough, or one call does not reach every statement.
 _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "accounts.claim_installation": [{"checks": ["new", "old"]}],
@@ -317,7 +324,6 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "delegations.renew_delegation": [{"credentials_encrypted": b"sealed"}],
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
-    "deliveries.prune": [{"before": LATER}],
     "grant_tokens.prune": [{"before": LATER}],
     "grants.drop_if_unused": [{}, {"grant_id": "grant_unused"}],
     "grants.find_grant": [{"provider": "google", "subject_hashes": ["subject"]}],
@@ -364,7 +370,12 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"ends": [QuietEnd(_HELD, LATER, _RUN | {"id": "log_2", "sync_id": "sync_3"}, {})]}
     ],
     "retention.accounts_after": [{"account_id": ""}],
+    "pruning.delete_old": [{"column": column, "before": LATER + timedelta(days=1)} for column in _TIMES],
+    "pruning.count_old": [{"column": column} for column in (*_TIMES, tables.authorizations.c.expires_at)],
     "retention.delete_logs": [{"before": LATER}],
+    "retention.delete_brief_logs": [{"after": NOW, "before": LATER}],
+    "run_counts.count_logs": [{"at_most": None}, {"at_most": 10}],
+    "run_counts.count_more": [{"now": NOW + timedelta(hours=2)}, {"now": NOW - timedelta(hours=2)}],
     "runs.save_run": [
         {"run": _RUN | {"id": "log_1", "sync_id": "sync_4", "created_at": NOW}, "done": [_OPERATION]}
     ],
@@ -398,7 +409,8 @@ async def fill(db: AsyncConnection) -> None:
         (tables.pairs, _PAIR | TENANT.values() | _FREE),
         (tables.pairs, _PAIR | TENANT.values() | _LAPSED),
         (tables.orders, _ORDER | TENANT.values()),
-        (tables.runs, _RUN | {"id": "log_0", "created_at": NOW}),
+        (tables.runs, _RUN | {"id": "log_0", "created_at": NOW, "brief": True}),
+        (tables.run_counts, {**TENANT.values(), "begins_at": NOW, "status": "success", "count": 1}),
         (
             tables.sandbox_calendars,
             _SANDBOX_CALENDAR | TENANT.values() | {"version": 1, "epoch": 1, "faults": []},

@@ -35,7 +35,7 @@ from tests.store.watching import Seen, unexcused, watching
 
 FOLDER = Path(store.__path__[0])
 OF_NEITHER = {
-    "dialects": "its statements name no table",
+    "dialects": "its statements name no table of ours",
     "postgresql": "it executes nothing",
     "postgresql_migration": "it makes the tables",
     "reencryption": "it goes through all rows, and shows nobody what is in them",

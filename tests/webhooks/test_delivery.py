@@ -17,8 +17,8 @@ from calendarsync.jobs.deliveries import Pace
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.store import tables
-from calendarsync.store.deliveries import prune
 from calendarsync.store.outbox import EndpointDisabled
+from calendarsync.store.pruning import delete_old
 from calendarsync.store.tenancy import Tenant
 from calendarsync.store.webhooks import seal, unseal
 from calendarsync.webhooks import signing
@@ -312,7 +312,11 @@ async def test_old_events_are_forgotten_a_part_at_a_time(post: Post) -> None:
     between = post.db.now()
     await post.emit(1)
     async with post.db.write() as db:
-        assert [await prune(db, between, 3) for _ in range(3)] == [3, 2, 0]
+        assert [await delete_old(db, tables.webhook_events.c.created_at, between, 3) for _ in range(3)] == [
+            3,
+            2,
+            0,
+        ]
     assert len(await post.deliveries()) == 1
 
 

@@ -14,7 +14,7 @@ from calendarsync.jobs.deliveries import AT_ONCE, LEASE, Pace
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.store import tables
-from calendarsync.store.deliveries import prune
+from calendarsync.store.pruning import delete_old
 from calendarsync.store.webhooks import seal
 from tests.webhooks.post import Post, at_work
 from tests.webhooks.receiver import SOON, Got, receiver
@@ -150,7 +150,7 @@ async def test_what_is_being_forgotten_at_this_moment_is_not_delivered_again(pos
     (delivery,) = await post.deliveries()
     outbox = Outbox(post.db, Wakeups(post.db))
     async with post.db.write() as db:
-        assert await prune(db, post.db.now()) == 1
+        assert await delete_old(db, tables.webhook_events.c.created_at, post.db.now(), 10) == 1
         again = asyncio.create_task(outbox.redeliver(post.tenant, webhook_id, delivery.id))
         await asyncio.sleep(0.3)
     with pytest.raises(LookupError):
@@ -164,11 +164,11 @@ async def test_two_who_forget_at_once_do_not_wait_for_each_other(post: Post) -> 
 
     async def forget() -> int:
         async with post.db.write() as db:
-            return await prune(db, until, 2)
+            return await delete_old(db, tables.webhook_events.c.created_at, until, 2)
 
     if post.db.backend == "postgresql":
         async with post.db.write() as db:
-            assert await prune(db, until, 2) == 2
+            assert await delete_old(db, tables.webhook_events.c.created_at, until, 2) == 2
             assert await asyncio.wait_for(asyncio.create_task(forget()), 5) == 2
     else:
         assert await forget() == await forget() == 2

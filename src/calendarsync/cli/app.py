@@ -13,6 +13,7 @@ from calendarsync.cli import (
     doctor,
     explain,
     keys,
+    maintenance,
     migrate,
     onboard,
     secrets,
@@ -49,6 +50,7 @@ def options(
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
+app.command("maintenance")(maintenance.maintenance)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("explain")(explain.explain)

@@ -1,31 +1,34 @@
-"""What is kept for a while goes in time: logs by their account's plan, orders, limits, answers, events, links.
+"""What is kept for a while goes in time, and counts of logs keep up (docs/guide/data-retention.md).
 
-Every worker does so; what one has deleted the others do not find.
+One process at a time does so for all, once a minute, in transactions of at most a thousand rows. After each it
+leaves the database to others for as long as that took.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column
 
 from calendarsync.accounts.plans import plan_in_effect
-from calendarsync.store import (
-    authorizations,
-    deliveries,
-    grant_tokens,
-    idempotency,
-    limits,
-    orders,
-    retention,
-)
+from calendarsync.store import authorizations, grant_tokens, pruning, retention, run_counts, tables
 from calendarsync.store.database import Database
+from calendarsync.store.tenancy import Tenant
 
 TIDY_SECONDS = 60.0
+PASS_SECONDS = 600.0
+"""From one look at all accounts, for logs that their plans keep no longer, to the next."""
+
 KEEP_ORDERS = timedelta(hours=1)
+KEEP_BRIEF = timedelta(days=1)
+"""After that an unchanged pair has one log an hour."""
+
 KEEP_EVENTS = timedelta(days=30)
 """How long a webhook's events and deliveries can be looked up and sent again."""
 
@@ -33,12 +36,25 @@ KEEP_LINKS = timedelta(days=1)
 """How long a link that has run out is known, and what nobody authorized, or picked a calendar of, waits."""
 
 ACCOUNTS_AT_ONCE = 500
-"""Whose logs one look goes through; the next look goes on from there."""
+ROWS_AT_ONCE = 1_000
 
-_LOGS_AT_ONCE = 1_000
+MANY_PAIRS = 100
+"""The logs of accounts with so many are counted before anybody asks; of others the first listing does it."""
 
-Pruning = Callable[[AsyncConnection], Awaitable[int]]
-"""Deletes a bounded number of rows, and says how many there were."""
+TIDY_LOCK = 0x74_69_64_79
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+Deleting = Callable[[Database], AsyncGenerator[int, None]]
+"""Deletes, and says after each transaction how many rows it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """`what` goes, in the words of who runs the installation. `count` looks how much there is to delete."""
+
+    what: str
+    work: Deleting
+    count: Callable[[Database], Awaitable[int]]
 
 
 class Tidy:
@@ -46,37 +62,163 @@ class Tidy:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._account = ""
-        self.woken = asyncio.Event()
+        self._next_pass = 0.0
+        self.woken, self._stopping = asyncio.Event(), asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin no other transaction."""
+        self._stopping.set()
+        self.woken.set()
 
     async def look(self) -> None:
-        """Delete what has run out, in transactions that hold up nobody for long."""
-        async with self._db.write() as db:
-            now = self._db.now()
-            await orders.prune(db, now - KEEP_ORDERS)
-        await self._repeat(lambda db: limits.prune(db, now))
-        await self._repeat(lambda db: idempotency.prune(db, now))
-        await self._repeat(lambda db: deliveries.prune(db, now - KEEP_EVENTS))
-        await self._repeat(lambda db: authorizations.prune(db, now - KEEP_LINKS))
-        await self._repeat(lambda db: grant_tokens.prune(db, now - KEEP_LINKS))
-        await self._prune_logs(now)
+        """Delete all that has run out, unless another process is at it."""
+        async with self._db.alone(TIDY_LOCK) as alone:
+            if not alone:
+                return
+            for chore in CHORES:
+                await self.do(chore)
+            if time.monotonic() >= self._next_pass:
+                self._next_pass = time.monotonic() + PASS_SECONDS
+                for chore in CHORES_OF_ACCOUNTS:
+                    await self.do(chore)
+                await self._work(_count_logs(self._db))
 
-    async def _prune_logs(self, now: datetime) -> None:
-        async with self._db.read() as db:
-            found = await retention.accounts_after(db, self._account, ACCOUNTS_AT_ONCE)
-        self._account = found[-1].id if len(found) == ACCOUNTS_AT_ONCE else ""
+    async def do(self, chore: Chore) -> int:
+        """Until nothing is left of it, or `stop`. How many rows were deleted."""
+        return await self._work(chore.work(self._db))
+
+    async def _work(self, work: AsyncGenerator[int, None]) -> int:
+        deleted, began = 0, time.monotonic()
+        async with aclosing(work) as batches:
+            async for rows in batches:
+                deleted += rows
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), time.monotonic() - began)
+                if self._stopping.is_set():
+                    break
+                began = time.monotonic()
+        return deleted
+
+
+def _by_time(what: str, column: Column[datetime], keep: timedelta = timedelta(0)) -> Chore:
+    """Rows go when the time in their column is over, and so long ago."""
+
+    async def work(db: Database) -> AsyncGenerator[int, None]:
+        deleted = ROWS_AT_ONCE
+        while deleted == ROWS_AT_ONCE:
+            async with db.write() as connection:
+                deleted = await pruning.delete_old(connection, column, db.now() - keep, ROWS_AT_ONCE)
+            yield deleted
+
+    async def count(db: Database) -> int:
+        async with db.read() as connection:
+            return await pruning.count_old(connection, column, db.now() - keep)
+
+    return Chore(what, work, count)
+
+
+async def _give_up_links(db: Database) -> AsyncGenerator[int, None]:
+    deleted = 1
+    while deleted:
+        async with db.write() as connection:
+            deleted = await authorizations.prune(connection, db.now() - KEEP_LINKS)
+        yield deleted
+
+
+async def _give_up_grants(db: Database) -> AsyncGenerator[int, None]:
+    deleted = 1
+    while deleted:
+        async with db.write() as connection:
+            deleted = await grant_tokens.prune(connection, db.now() - KEEP_LINKS)
+        yield deleted
+
+
+async def _count_grants(db: Database) -> int:
+    async with db.read() as connection:
+        return await grant_tokens.count_unused(connection, db.now() - KEEP_LINKS)
+
+
+async def _thin(db: Database) -> AsyncGenerator[int, None]:
+    deleted, after = ROWS_AT_ONCE, _NEVER
+    while deleted == ROWS_AT_ONCE:
+        async with db.write() as connection:
+            before = db.now() - KEEP_BRIEF
+            deleted, after = await retention.delete_brief_logs(connection, after, before, ROWS_AT_ONCE)
+        yield deleted
+
+
+async def _count_brief(db: Database) -> int:
+    async with db.read() as connection:
+        return await retention.count_brief_logs(connection, db.now() - KEEP_BRIEF)
+
+
+async def _accounts(db: Database) -> AsyncIterator[dict[int, list[str]]]:
+    """All accounts, some hundreds at a time, by the days for which their logs are kept."""
+    after, more = "", True
+    while more:
+        async with db.read() as connection:
+            found = await retention.accounts_after(connection, after, ACCOUNTS_AT_ONCE)
+        more = len(found) == ACCOUNTS_AT_ONCE
         kept: defaultdict[int, list[str]] = defaultdict(list)
         for account in found:
-            kept[plan_in_effect(account.plan, account.trial_ends_at, now).log_days].append(account.id)
+            kept[plan_in_effect(account.plan, account.trial_ends_at, db.now()).log_days].append(account.id)
+            after = account.id
+        yield kept
+
+
+async def _end_logs(db: Database) -> AsyncGenerator[int, None]:
+    """Logs that are older than their account's plan keeps them; old counts, and such as are ahead of the clock."""
+    async for kept in _accounts(db):
         for days, ids in kept.items():
-            await self._prune_logs_of(ids, now - timedelta(days=days))
+            deleted = ROWS_AT_ONCE
+            while deleted == ROWS_AT_ONCE:
+                async with db.write() as connection:
+                    before = db.now() - timedelta(days=days)
+                    deleted = await retention.delete_logs(connection, ids, before, ROWS_AT_ONCE)
+                yield deleted
+            async with db.write() as connection:
+                over = run_counts.over_at(db.now())
+                await retention.delete_counts(connection, ids, before, ROWS_AT_ONCE)
+                await retention.delete_counts_ahead(connection, ids, over)
+            yield 0
 
-    async def _prune_logs_of(self, account_ids: list[str], before: datetime) -> None:
-        await self._repeat(lambda db: retention.delete_logs(db, account_ids, before, _LOGS_AT_ONCE))
 
-    async def _repeat(self, prune: Pruning) -> None:
-        """Until nothing is left of it."""
-        deleted = 1
-        while deleted:
-            async with self._db.write() as db:
-                deleted = await prune(db)
+async def _count_old(db: Database) -> int:
+    count = 0
+    async for kept in _accounts(db):
+        for days, ids in kept.items():
+            async with db.read() as connection:
+                count += await retention.count_old_logs(connection, ids, db.now() - timedelta(days=days))
+    return count
+
+
+async def _count_logs(db: Database) -> AsyncGenerator[int, None]:
+    """Count the logs of accounts with many pairs, as far as that has not been done."""
+    async for kept in _accounts(db):
+        ids = [each for some in kept.values() for each in some]
+        async with db.read() as connection:
+            large = await retention.accounts_with_pairs(connection, ids, MANY_PAIRS)
+        for tenant in (Tenant(account_id, mode) for account_id in large for mode in retention.MODES):
+            more = True
+            while more:
+                async with db.write() as connection:
+                    more = await run_counts.count_more(connection, tenant, db.now())
+                yield 0
+
+
+CHORES: Sequence[Chore] = (
+    _by_time("windows of rate limits", tables.rate_windows.c.ends_at),
+    _by_time("orders of runs", tables.orders.c.finished_at, KEEP_ORDERS),
+    _by_time("idempotency records", tables.idempotency.c.expires_at),
+    _by_time("sessions", tables.sessions.c.expires_at),
+    _by_time("webhook events, with their deliveries", tables.webhook_events.c.created_at, KEEP_EVENTS),
+    Chore(
+        "links to authorize",
+        _give_up_links,
+        _by_time("links to authorize", tables.authorizations.c.expires_at, KEEP_LINKS).count,
+    ),
+    Chore("grants that nothing came of", _give_up_grants, _count_grants),
+    Chore("logs of unchanged runs, but for one an hour", _thin, _count_brief),
+)
+CHORES_OF_ACCOUNTS: Sequence[Chore] = (Chore("logs older than the plan keeps them", _end_logs, _count_old),)
+ALL_CHORES = (*CHORES, *CHORES_OF_ACCOUNTS)

@@ -111,7 +111,7 @@ class Worker:
         self._woken.set()
         self._asked.set()
         self._deliverer.wake()
-        self._tidy.woken.set()
+        self._tidy.stop()
         draining = [self._runs.drain(DRAIN_SECONDS), self._deliverer.drain(DRAIN_SECONDS)]
         if self._channels is not None:
             self._channels.woken.set()

@@ -127,6 +127,21 @@ class Database:
 
         return await raw(connection)
 
+    @asynccontextmanager
+    async def alone(self, key: int) -> AsyncIterator[bool]:
+        """Whether nobody else, in any process, is in here with that key; nobody comes in until it is left.
+
+        With SQLite always: there is no other process.
+        """
+        if self.backend == "sqlite":
+            yield True
+            return
+        connection = await self.connect_raw()
+        try:
+            yield await connection.fetchval("SELECT pg_try_advisory_lock($1)", key)
+        finally:
+            connection.terminate()
+
     async def connect_raw(self) -> asyncpg.Connection:
         """A connection of the caller's own to PostgreSQL, to listen on; the caller closes it."""
         from calendarsync.store.postgresql import Postgresql

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, delete, func, select, true, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, case, func, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -341,20 +341,4 @@ async def cancel(db: AsyncConnection, webhook_id: str, now: datetime, limit: int
             ),
             {"ids": ids},
         )
-    return len(ids)
-
-
-async def prune(db: AsyncConnection, before: datetime, limit: int = 1000) -> int:
-    """Forget events of before that, and their deliveries; how many. Fewer than `limit`: those were all."""
-    oldest = (
-        select(webhook_events.c.id)
-        .where(webhook_events.c.created_at < before)
-        .order_by(webhook_events.c.created_at)
-        .limit(limit)
-        # Another process may be at it as well.
-        .with_for_update(skip_locked=True)
-    )
-    ids = (await db.execute(oldest)).scalars().all()
-    if ids:
-        await db.execute(delete(webhook_events).where(webhook_events.c.id.in_(_ids)), {"ids": ids})
     return len(ids)

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Table, bindparam, func, select
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    String,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +25,12 @@ Insert = postgresql.Insert | sqlite.Insert
 
 _NOTIFY = select(func.pg_notify(bindparam("channel"), bindparam("payload")))
 _TAKE_TURN = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
+_SHARE_TURN = select(func.pg_advisory_xact_lock_shared(bindparam("key", type_=BigInteger)))
+_OLDEST_TRANSACTION = (
+    select(func.min(literal_column("xact_start", DateTime(timezone=True))))
+    .select_from(text("pg_stat_activity"))
+    .where(text("datname = current_database() AND application_name = current_setting('application_name')"))
+)
 _PREFER_INDEXES = select(
     func.set_config("enable_seqscan", "off", True),
     func.set_config("enable_sort", "off", True),
@@ -32,6 +53,31 @@ async def one_at_a_time(db: AsyncConnection, key: int) -> None:
     """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
     if db.dialect.name == "postgresql":
         await db.execute(_TAKE_TURN, {"key": key})
+
+
+async def with_others(db: AsyncConnection, key: int) -> None:
+    """Until this transaction ends nobody passes with that key `one_at_a_time`; who passes here does."""
+    if db.dialect.name == "postgresql":
+        await db.execute(_SHARE_TURN, {"key": key})
+
+
+async def oldest_transaction(db: AsyncConnection) -> datetime | None:
+    """When the oldest of the program's transactions began that have not ended; None beside SQLite.
+
+    There nobody else is writing while this transaction does.
+    """
+    if db.dialect.name != "postgresql":
+        return None
+    found: datetime | None = (await db.execute(_OLDEST_TRANSACTION)).scalar_one()
+    return found
+
+
+def minute_of(db: AsyncConnection, column: Column[datetime]) -> ColumnElement[datetime]:
+    """The time in `column` without its seconds."""
+    if db.dialect.name == "postgresql":
+        return func.date_trunc(literal_column("'minute'"), column, type_=column.type)
+    # As SQLAlchemy writes it: 2026-03-28 10:00:00.000000
+    return type_coerce(func.substr(column, 1, 16, type_=String) + ":00.000000", column.type)
 
 
 async def prefer_indexes(db: AsyncConnection) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.grants import ACTIVE
@@ -89,11 +89,21 @@ async def is_granted(db: AsyncConnection, provider: str, subject_hash: str, emai
     return (await db.execute(query.limit(1))).first() is not None
 
 
-async def prune(db: AsyncConnection, before: datetime) -> int:
-    """Delete some grants from before that which nothing came of: nobody picked a calendar; how many there were."""
+def _unused(before: datetime) -> ColumnElement[bool]:
     connected = exists().where(connections.c.grant_id == grants.c.id)
     asked = exists().where(authorizations.c.grant_id == grants.c.id)
-    unused = and_(grants.c.created_at < before, ~connected, ~asked)
+    return and_(grants.c.created_at < before, ~connected, ~asked)
+
+
+async def count_unused(db: AsyncConnection, before: datetime) -> int:
+    """How many grants `prune` would delete."""
+    query = select(func.count()).select_from(grants).where(_unused(before))
+    return int((await db.execute(query)).scalar_one())
+
+
+async def prune(db: AsyncConnection, before: datetime) -> int:
+    """Delete some grants from before that which nothing came of: nobody picked a calendar; how many there were."""
+    unused = _unused(before)
     found = select(grants.c.id).where(unused).limit(_AT_ONCE).with_for_update(skip_locked=True)
     ids = (await db.execute(found)).scalars().all()
     if not ids:

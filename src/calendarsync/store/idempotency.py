@@ -13,8 +13,6 @@ from calendarsync.store.dialects import upsert
 from calendarsync.store.tables import idempotency
 from calendarsync.store.tenancy import Tenant, owned
 
-_PRUNED_AT_ONCE = 1_000
-
 
 async def take(
     db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any], *, now: datetime
@@ -57,15 +55,3 @@ async def change(
 async def release(db: AsyncConnection, tenant: Tenant, key_hash: str, request_id: str) -> None:
     """There is no answer to keep: the next request with this key is answered anew."""
     await db.execute(delete(idempotency).where(_answering(key_hash, request_id)), tenant.parameters())
-
-
-async def prune(db: AsyncConnection, now: datetime) -> int:
-    """Forget what is kept no longer, in all accounts, a thousand at once; how many there were."""
-    over = (
-        select(idempotency.c.key_hash)
-        .where(idempotency.c.expires_at <= now)
-        .limit(_PRUNED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    gone = delete(idempotency).where(idempotency.c.key_hash.in_(over))
-    return (await db.execute(gone)).rowcount

@@ -16,8 +16,6 @@ from calendarsync.store.tables import rate_windows
 _JUMP = timedelta(minutes=1)
 """A window that ends later than it could, by more than this, was begun before the clock was set back."""
 
-_PRUNED_AT_ONCE = 1_000
-
 
 def _counting(new: Insert) -> ReturningInsert[Any]:
     row = rate_windows.c
@@ -67,16 +65,3 @@ async def count(
 async def forget(db: AsyncConnection, subject: str) -> None:
     """What was counted no longer counts."""
     await db.execute(delete(rate_windows).where(rate_windows.c.subject == subject))
-
-
-async def prune(db: AsyncConnection, now: datetime) -> int:
-    """Forget windows that are over, a thousand at once; how many there were."""
-    # Locked before: whoever counts in one of them at the moment begins it anew.
-    over = (
-        select(rate_windows.c.subject)
-        .where(rate_windows.c.ends_at <= now)
-        .limit(_PRUNED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    gone = delete(rate_windows).where(rate_windows.c.subject.in_(over))
-    return (await db.execute(gone)).rowcount

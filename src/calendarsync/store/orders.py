@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import ORDERS_CHANNEL, notify, upsert
@@ -87,6 +87,7 @@ async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) 
         set_={
             "full": or_(orders.c.full, new.full),
             "confirm": or_(orders.c.confirm, new.confirm),
+            "urgent": or_(orders.c.urgent, new.urgent),
         },
         where=and_(orders.c.account_id == new.account_id, orders.c.mode == new.mode),
     ).returning(orders.c.sync_id)
@@ -135,6 +136,7 @@ def _routine(pair: Any, trigger: str, now: datetime) -> dict[str, Any]:
         "full": False,
         "confirm": False,
         "dry_run": False,
+        "urgent": False,
         "created_at": now,
     }
 
@@ -160,8 +162,3 @@ async def reports(db: AsyncConnection, sync_ids: Sequence[str]) -> dict[str, Map
     """The reports of those orders that are done."""
     rows = await db.execute(_REPORTS, {"sync_ids": sync_ids})
     return {row.sync_id: row.report for row in rows}
-
-
-async def prune(db: AsyncConnection, before: datetime) -> None:
-    """Forget orders that were done before that; their runs stay in the log."""
-    await db.execute(delete(orders).where(orders.c.finished_at < before))

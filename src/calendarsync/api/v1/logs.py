@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.accounts.scopes import Scope
@@ -19,10 +21,14 @@ from calendarsync.api.v1.log_cursor import MAX_CURSOR_LENGTH, LogCursor, digest_
 from calendarsync.api.v1.pair_models import OperationOut
 from calendarsync.api.v1.responses import NOT_FOUND
 from calendarsync.store import logs as store
+from calendarsync.store import run_counts
 
 router = APIRouter(prefix="/logs", tags=["Logs"], route_class=ApiRoute)
 
 _MAX_PAGE = 1_000_000
+
+_UNCOUNTED = 5_000
+"""Where more logs than that would have to be looked at for `total`, they are counted once and for all before."""
 
 
 class LogOut(BaseModel):
@@ -85,16 +91,26 @@ async def list_logs(
     kept = _kept_since(services, caller)
     wanted = store.LogFilter(max(since or kept, kept), until, pair_id, sync_id, status)
     number = start.page + 1 if start else page or 1
-    async with services.db.read_as(caller.tenant) as connection:
-        rows = await store.list_logs(
-            connection,
-            caller.tenant,
-            wanted,
-            offset=0 if start else (number - 1) * per_page,
-            limit=per_page + 1,
-            after=start.place if start else None,
-        )
-        total = start.total if start else await store.count_logs(connection, caller.tenant, wanted)
+
+    async def read(at_most: int | None) -> tuple[Sequence[RowMapping], int | None]:
+        async with services.db.read_as(caller.tenant) as connection:
+            rows = await store.list_logs(
+                connection,
+                caller.tenant,
+                wanted,
+                offset=0 if start else (number - 1) * per_page,
+                limit=per_page + 1,
+                after=start.place if start else None,
+            )
+            if start:
+                return rows, start.total
+            return rows, await _total(connection, services, caller, wanted, at_most)
+
+    rows, total = await read(_UNCOUNTED)
+    if total is None:
+        await _count(services, caller)
+        rows, total = await read(None)
+    assert total is not None
     following = None
     if len(rows) > per_page:
         last = rows[per_page - 1]
@@ -116,6 +132,27 @@ async def get_log(services: ServicesParam, caller: Caller, log_id: LogId) -> Log
     return LogWithOperations(
         **_shown(row), operations=[OperationOut(**_operation(each)) for each in operations]
     )
+
+
+async def _total(
+    connection: AsyncConnection,
+    services: Services,
+    caller: Identity,
+    wanted: store.LogFilter,
+    at_most: int | None,
+) -> int | None:
+    """None where more than `at_most` logs would have to be looked at that can be counted before."""
+    if wanted.pair_id is not None or wanted.sync_id is not None:
+        return await store.count_logs(connection, caller.tenant, wanted)
+    return await run_counts.count_logs(connection, caller.tenant, wanted, services.db.now(), at_most=at_most)
+
+
+async def _count(services: Services, caller: Identity) -> None:
+    """Count what has not been, a day in a transaction."""
+    more = True
+    while more:
+        async with services.db.write_as(caller.tenant) as connection:
+            more = await run_counts.count_more(connection, caller.tenant, services.db.now())
 
 
 def _kept_since(services: Services, caller: Identity) -> datetime:
