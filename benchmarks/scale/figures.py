@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 
-_DAY = 86_400
 _PAGE = 8192
 _TABLES = """
     SELECT relname, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_tup_del, n_dead_tup, n_live_tup,
@@ -112,7 +111,3 @@ def slope(times: Sequence[float], values: Sequence[float]) -> float:
     if spread == 0:
         return 0.0
     return sum((time - middle) * (value - level) for time, value in zip(times, values, strict=True)) / spread
-
-
-def runs_a_day(pairs: int, interval_seconds: float) -> float:
-    return pairs * _DAY / interval_seconds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from benchmarks.scale import mix
+from benchmarks.scale.figures import snapshot
 from benchmarks.scale.mix import SIDES, Account
 from calendarsync import __version__
 from calendarsync.accounts.installation import open_installation
@@ -44,7 +45,10 @@ _CREDENTIALS = {"username": "somebody@example.com", "password": "a password of s
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Seconds that it took: to fill, to migrate what was filled, and to migrate an empty database; and its logs."""
+    """Seconds that it took: to fill, to migrate what was filled, and to migrate an empty database.
+
+    `bytes_a_pair` by table, of those that have rows for each pair.
+    """
 
     url: str
     keyring: Keyring
@@ -52,6 +56,7 @@ class Filled:
     fill_seconds: float
     migrate_seconds: float
     migrate_empty_seconds: float
+    bytes_a_pair: Mapping[str, float]
 
 
 async def fill(server: PostgresqlServer, settings: Settings, url: str, pairs: int) -> Filled:
@@ -71,11 +76,20 @@ async def fill(server: PostgresqlServer, settings: Settings, url: str, pairs: in
     migrate_seconds = await _migrate(url)
     administrator = await asyncpg.connect(server.as_administrator(url))
     await administrator.execute("VACUUM ANALYZE")
+    tables = (await snapshot(administrator)).tables
     await administrator.close()
     db = Database(url)
     await open_installation(settings, db)  # raises where it is not the secret that was sealed with
     await db.close()
-    return Filled(url, keyring, logs, fill_seconds, migrate_seconds, migrate_empty_seconds)
+    return Filled(
+        url,
+        keyring,
+        logs,
+        fill_seconds,
+        migrate_seconds,
+        migrate_empty_seconds,
+        {name: tables[name].total_bytes / pairs for name in ("accounts", "connections", "grants", "pairs")},
+    )
 
 
 async def _migrate(url: str) -> float:
