@@ -13,6 +13,7 @@ from calendarsync.jobs.worker import RUNS_AT_ONCE
 from calendarsync.providers.base import Calendar, NotAuthorized, RateLimited, Unreachable
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import connections, pairs
+from calendarsync.sync.pace import share_of_first
 from tests.jobs.conftest import Gate, Workplace, workplace
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
@@ -29,7 +30,7 @@ async def test_a_new_pair_is_run_by_the_schedule_and_polled_from_then_on(
     await scheduled.until_free(pair)
     assert len(at.store("b").resources) == 1
     at.store("a").put("2.ics", event("two", "20260305T090000", "20260305T100000"))
-    at.app.clock.advance(seconds=299)
+    at.app.clock.advance(seconds=300 * share_of_first(at.connections["a"]) - 1)
     await scheduled.tick()
     assert await scheduled.logged() == 1, "not before its time"
     at.app.clock.advance(seconds=2)

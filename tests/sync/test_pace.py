@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from calendarsync.store.schedule import update_connection
 from calendarsync.store.tables import pairs
-from calendarsync.sync.pace import SLOWEST, interval, slowest_interval
+from calendarsync.sync.pace import SLOWEST, interval, share_of_first, slowest_interval
 from tests.testbed.events import event
 from tests.testbed.memory import Faults
 from tests.testbed.memory_desk import NOWHERE, MemoryDesk, memory_desk
@@ -38,6 +38,11 @@ async def next_poll(at: MemoryDesk, pair: str) -> timedelta:
     return timedelta(seconds=(due_at - at.app.clock()).total_seconds())
 
 
+def first(at: MemoryDesk, every: timedelta) -> timedelta:
+    """From the first sync to the first poll."""
+    return every * share_of_first(at.connections["a"])
+
+
 @pytest.mark.parametrize(("names", "every"), [("ab", TOLD), ("a", POLL), ("b", POLL), ("", POLL)], ids=str)
 async def test_a_pair_is_polled_seldom_where_both_ends_tell(
     at: MemoryDesk, names: str, every: timedelta
@@ -45,13 +50,16 @@ async def test_a_pair_is_polled_seldom_where_both_ends_tell(
     at.store("a").put("1.ics", event("one"))
     pair = await at.pair()
     await watch(at, WEEK, *names)
-    for _ in ("the first run", "reads back its copies", "finds nothing"):
+    await at.app.sync(pair)
+    assert await next_poll(at, pair) == first(at, every)
+    for _ in ("reads back its copies", "finds nothing"):
         await at.app.sync(pair)
         assert await next_poll(at, pair) == every
 
 
 async def test_a_channel_that_ends_before_that_is_not_relied_upon_longer(at: MemoryDesk) -> None:
     pair = await at.pair()
+    await at.app.sync(pair)
     for lasts, minutes in ((12, 12), (3, 5), (-1, 5)):
         await watch(at, WEEK, "a")
         await watch(at, timedelta(minutes=lasts), "b")

@@ -78,7 +78,13 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
             if schedule or db.backend == "sqlite":
                 deliverer = Deliverer(db, Sender(keyring, receivers, db.now), metrics=metrics)
                 engine = build_engine(
-                    db, keyring, http, poll_seconds=poll, on_events=deliverer.wake, grants=grants
+                    db,
+                    keyring,
+                    http,
+                    poll_seconds=poll,
+                    slowest_seconds=float(settings.slowest_poll_seconds),
+                    on_events=deliverer.wake,
+                    grants=grants,
                 )
                 worker = Worker(
                     db,
@@ -87,6 +93,7 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                     results,
                     deliverer=deliverer,
                     poll_seconds=poll,
+                    slowest_seconds=float(settings.slowest_poll_seconds),
                     channels=channels,
                     metrics=metrics,
                 )

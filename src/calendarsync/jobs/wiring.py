@@ -18,6 +18,7 @@ from calendarsync.store.database import Database
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.inputs import Tools
+from calendarsync.sync.pace import SLOWEST
 from calendarsync.sync.refresh import Refresher
 from calendarsync.sync.round import Reader
 from calendarsync.sync.run import Engine
@@ -31,6 +32,7 @@ def build_engine(
     http: HttpClient,
     *,
     poll_seconds: float,
+    slowest_seconds: float = SLOWEST,
     on_events: Callable[[], None] = lambda: None,
     grants: Grants | None = None,
 ) -> Engine:
@@ -67,6 +69,7 @@ def build_engine(
         now=db.now,
         jitter=random.random,
         poll_seconds=poll_seconds,
+        slowest_seconds=slowest_seconds,
         on_events=on_events,
     )
     return Engine(reader, Tools(keyring.mark_keys, fingerprinter, __version__))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select
@@ -19,6 +20,18 @@ async def save_run(db: AsyncConnection, run: Mapping[str, Any], done: Sequence[M
     if done:
         rows = [{"run_id": run["id"], "position": position, **row} for position, row in enumerate(done)]
         await db.execute(insert(operations), rows)
+
+
+def is_brief(synced_at: datetime | None, now: datetime) -> bool:
+    """Whether a log need not be kept for longer than a day, being of a run that changed nothing.
+
+    `synced_at`: when its pair was last synced before. The first log of each hour is kept.
+    """
+    return synced_at is not None and _hour(synced_at) == _hour(now)
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 # The whole condition of the index: so it is used whatever stands in the table's statistics.

@@ -68,6 +68,9 @@ class PairRecord:
     resume_at: datetime | None
     calendar_a: str
     calendar_b: str
+    created_at: datetime
+    changed_at: datetime | None
+    turn_at: datetime | None
 
     @property
     def in_order(self) -> bool:
@@ -256,8 +259,11 @@ def are(pair_ids: Collection[str]) -> ColumnElement[bool]:
 
 
 async def make_due(db: AsyncConnection, pair_ids: Collection[str], at: datetime) -> None:
-    """They are due at that time, where they were due later. The caller has locked the pairs that `are` these."""
-    await db.execute(update(pairs).where(are(pair_ids), pairs.c.due_at > at).values(due_at=at))
+    """They are due at that time, where they were due later, and go before polls that only look.
+
+    The caller has locked the pairs that `are` these.
+    """
+    await db.execute(update(pairs).where(are(pair_ids), pairs.c.due_at > at).values(due_at=at, turn_at=at))
 
 
 def beside(pair: PairRecord) -> ColumnElement[bool]:

@@ -11,13 +11,14 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.domain.link import Direction
+from calendarsync.domain.rules import Rules
 from calendarsync.providers.base import IdTaken, Refused
 from calendarsync.store import links, orders
 from calendarsync.store.claims import settle
 from calendarsync.store.ids import new_id
 from calendarsync.store.outbox import emit
-from calendarsync.store.quiet import QuietEnd
-from calendarsync.store.runs import save_run
+from calendarsync.store.quiet import Planned, QuietEnd
+from calendarsync.store.runs import is_brief, save_run
 from calendarsync.store.schedule import (
     PairRecord,
     ahead_of,
@@ -33,15 +34,15 @@ from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
+from calendarsync.sync.pace import quiet_period
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.report import PAIR_GONE, Operation, Order, RunError, RunReport, RunStatus
-from calendarsync.sync.round import Reader
+from calendarsync.sync.round import JITTER, Reader
 from calendarsync.sync.telling import of_run
 
-QUIET = timedelta(minutes=15)
-"""How long an unchanged pair is not planned anew. Longer, and what time brings into the window comes late."""
-
 RETRY_AFTER = timedelta(days=1)
+_TEST_MODE = "test"
+_UNASKED = frozenset({"schedule", "push"})
 _WRITTEN = frozenset({"create", "update", "delete"})
 _HELD_BACK = frozenset({Refused.code, IdTaken.code})
 _LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
@@ -59,12 +60,15 @@ _TO_BE_PLANNED: dict[str, Any] = {"quiet_state": None, "quiet_until": None}
 class Ending:
     """What has come of a run so far. `planned` and `quiet`: whether there was anything to plan, or nothing.
 
-    `ahead` is how far the clock that it was planned by was ahead. `watched_until`: until when both calendars'
-    providers tell of changes; None where one does not.
+    `looked`: what was planned by, where there was nothing to be done about it, nor to be noted. `leans`: on what
+    stands in the records of other pairs. `ahead` is how far the clock that it was planned by was ahead.
+    `watched_until`: until when both calendars' providers tell of changes; None where one does not.
     """
 
     planned: bool = False
     quiet: bool = False
+    looked: Looked | None = None
+    leans: bool = False
     ahead: timedelta = timedelta()
     watched_until: datetime | None = None
     removed: bool = False
@@ -85,6 +89,7 @@ class Ending:
         """Take over what was planned; a later plan of the same run replaces what an earlier one skipped."""
         self.planned = True
         self.waiting = any(plan.waiting for plan in plans)
+        self.leans = any(case.reason == "copied_already" for plan in plans for case in plan.cases)
         self.failures = sum(skip.failed for plan in plans for skip in plan.skipped)
         self.processed |= {(plan.direction, event_id) for plan in plans for event_id in plan.processed}
         self.skipped = [
@@ -169,32 +174,24 @@ class Finisher:
         outcomes: Sequence[Outcome],
     ) -> None:
         """Remember what the provider refused, so that it is not tried again before its time (rule 22)."""
+        stand = {
+            flow.direction: _failures(flow, flow_plan, outcome)
+            for flow, flow_plan, outcome in zip(flows, plans, outcomes, strict=True)
+        }
+        news = {flow.direction for flow in flows if flow.failures or stand[flow.direction]}
+        if not news:
+            return
         async with hold.write() as db:
-            for flow, plan, outcome in zip(flows, plans, outcomes, strict=True):
-                held = {(skip.event_id, skip.original) for skip in plan.skipped if skip.failed}
-                failed = {
-                    key: (failure.code, failure.tried_hash, failure.retry_at)
-                    for key, failure in flow.failures.items()
-                    if key in held
-                }
-                failed |= {
-                    key: (code, tried, flow.now + RETRY_AFTER)
-                    for key, (code, tried) in outcome.failed.items()
-                    if code in _HELD_BACK
-                }
-                if failed or flow.failures:
-                    await links.replace_failures(db, hold.claim.pair_id, flow.direction, failed)
+            for direction in news:
+                await links.replace_failures(db, hold.claim.pair_id, direction, stand[direction])
 
     async def finish(
         self, pair: PairRecord, order: Order, ending: Ending, hold: Hold, *, release: bool
     ) -> RunReport:
         """Write the log and what follows from the run; with `release` the claim ends. Raises ClaimLost."""
         report = ending.report(order.sync_id)
-        if ending.quiet and release and pair.in_order:
-            told = report.to_json() if order.placed else None
-            next_due_at = self.reader.next_due(ending.watched_until)
-            end = QuietEnd(hold.claim, next_due_at, log_of(pair, order, report), told)
-            await self.quiet_ends.write(end)
+        if release and pair.in_order and (ending.quiet or self._was_idle(pair, ending, report)):
+            await self.quiet_ends.write(self._quiet_end(pair, order, ending, hold, report))
             return report
         onward = await self._onward(pair, ending)
         touched = beside(pair) if ending.removed else are(onward) if onward else None
@@ -214,6 +211,29 @@ class Finisher:
         if emitted:
             self.reader.on_events()
         return report
+
+    @staticmethod
+    def _was_idle(pair: PairRecord, ending: Ending, report: RunReport) -> bool:
+        """Whether a plan has led to nothing but its log. The clock of test mode may have been moved meanwhile."""
+        in_step = ending.looked is not None and report.status is RunStatus.SUCCESS and not report.operations
+        return in_step and pair.mode != _TEST_MODE
+
+    def _quiet_end(
+        self, pair: PairRecord, order: Order, ending: Ending, hold: Hold, report: RunReport
+    ) -> QuietEnd:
+        planned, changed_at = None, pair.changed_at
+        if ending.looked is not None:
+            news = self._changed_at(pair, ending.looked)
+            until = None if ending.waiting else self._quiet_until(pair, ending)
+            planned, changed_at = Planned(str(ending.looked), until, news), news or changed_at
+        return QuietEnd(
+            hold.claim,
+            self.reader.next_due(pair, _unchanged_since(pair, changed_at), ending.watched_until),
+            log_of(pair, order, report),
+            report.to_json() if order.placed else None,
+            planned,
+            pair.last_synced_at if _may_be_brief(order, report) else None,
+        )
 
     async def _onward(self, pair: PairRecord, ending: Ending) -> list[str]:
         """The pairs in which what was written travels on: they need not wait for their next poll (rule 2)."""
@@ -238,10 +258,7 @@ class Finisher:
         release: bool,
         undo: bool,
     ) -> None:
-        # What did not come to its end is not left to a notice: there may be none.
-        watched_until = ending.watched_until if ending.status is RunStatus.SUCCESS else None
-        next_due_at = pair.resume_at if pair.status == "paused" else self.reader.next_due(watched_until)
-        values: dict[str, Any] = {"next_due_at": next_due_at} if release else {}
+        values: dict[str, Any] = {}
         status: dict[str, Any] = {}
         if undo:
             # It judged nothing by the pair's rules or guards: that is still to be done when the pair is resumed.
@@ -253,7 +270,18 @@ class Finisher:
             status = {} if pair.in_order else _IN_ORDER
             values |= await self._looked_at(db, pair, ending) if ending.planned else {}
             values["last_synced_at"] = now
+        if release:
+            values["next_due_at"] = self._next_due(pair, ending, values.get("changed_at"))
         await settle(db, hold.claim, status, release=release, **values)
+
+    def _next_due(self, pair: PairRecord, ending: Ending, changed_at: datetime | None) -> datetime | None:
+        if pair.status == "paused":
+            return pair.resume_at
+        # What did not come to its end is not left to a slower pace, or to a notice: there may be none.
+        if ending.status is not RunStatus.SUCCESS:
+            return self.reader.next_due(pair)
+        since = _unchanged_since(pair, changed_at or pair.changed_at)
+        return self.reader.next_due(pair, since, ending.watched_until)
 
     async def tell(
         self, order: Order, report: RunReport, hold: Hold, *, next_due_at: datetime | None, release: bool
@@ -295,10 +323,53 @@ class Finisher:
         still = still and ending.ahead == await ahead_of(db, pair)
         # Whether a copy whose edit travelled has stayed as it was written is seen by the next plan alone.
         still = still and all(each.action != "propagate" for each in ending.operations)
-        return {
+        values: dict[str, Any] = {
             "quiet_state": str(looked),
-            "quiet_until": self.reader.now() + QUIET if still else None,
+            "quiet_until": self._quiet_until(pair, ending) if still else None,
         }
+        changed_at = self._changed_at(pair, looked)
+        return values if changed_at is None else values | {"changed_at": changed_at}
+
+    def _changed_at(self, pair: PairRecord, looked: Looked) -> datetime | None:
+        """Now, if a calendar has changed since the pair was last planned."""
+        before = Looked.parse(pair.quiet_state)
+        return self.reader.now() if (looked.a, looked.b) != (before.a, before.b) else None
+
+    def _quiet_until(self, pair: PairRecord, ending: Ending) -> datetime:
+        """Until when an unchanged pair is not planned anew: what time brings into the window may be as late."""
+        rules = Rules.from_options(pair.sync_mode, pair.options)
+        # Whoever moves the clock of test mode does not wait for that.
+        leans = ending.leans or rules.relay or pair.mode == _TEST_MODE
+        seconds = quiet_period(rules.future_days, leans=leans) * (1 - self.reader.jitter() * JITTER)
+        return self.reader.now() + timedelta(seconds=seconds)
+
+
+def _failures(
+    flow: FlowInput, flow_plan: FlowPlan, outcome: Outcome
+) -> dict[tuple[str, str], tuple[str, str, datetime]]:
+    """What stands of a flow's failures after its run."""
+    held = {(skip.event_id, skip.original) for skip in flow_plan.skipped if skip.failed}
+    failed = {
+        key: (failure.code, failure.tried_hash, failure.retry_at)
+        for key, failure in flow.failures.items()
+        if key in held
+    }
+    return failed | {
+        key: (code, tried, flow.now + RETRY_AFTER)
+        for key, (code, tried) in outcome.failed.items()
+        if code in _HELD_BACK
+    }
+
+
+def _unchanged_since(pair: PairRecord, changed_at: datetime | None) -> datetime | None:
+    """None in test mode, where whoever moves the clock reckons with the poll interval."""
+    return None if pair.mode == _TEST_MODE else changed_at or pair.created_at
+
+
+def _may_be_brief(order: Order, report: RunReport) -> bool:
+    """Whether nobody asked for a run, and nothing came of it."""
+    nothing = report.status is RunStatus.SUCCESS and not (report.operations or report.events_processed)
+    return nothing and order.trigger in _UNASKED
 
 
 def refused(order: Order, error: RunError) -> RunReport:
@@ -310,13 +381,14 @@ async def write_log(
     db: AsyncConnection, pair: PairRecord, order: Order, report: RunReport, now: datetime
 ) -> bool:
     """Log a run, and tell whoever subscribed; whether that left events to be sent."""
-    log = log_of(pair, order, report) | {"created_at": now}
+    synced_at = pair.last_synced_at if _may_be_brief(order, report) else None
+    log = log_of(pair, order, report) | {"created_at": now, "brief": is_brief(synced_at, now)}
     await save_run(db, log, _rows(report))
     return await emit(db, [of_run(log)], now)
 
 
 def log_of(pair: PairRecord, order: Order, report: RunReport) -> dict[str, Any]:
-    """The row of `runs`, but for its time."""
+    """The row of `runs`, but for its time and what depends on that."""
     return {name: getattr(report, name) for name in _LOGGED} | {
         "id": new_id("log"),
         "account_id": pair.account_id,

@@ -52,6 +52,8 @@ class Flows:
     async def read_texts(self, flows: Sequence[FlowInput], sides: Sides) -> Sides:
         """Read what a text filter has not been told of yet, before anything is planned by it (rule 8)."""
         for flow in flows:
+            if not flow.scene.rules.text_filters:
+                continue
             missing = await asyncio.to_thread(unjudged, flow)
             if missing:
                 read = await self.round_.read_texts(source_of(flow, sides), missing, self.hold)
@@ -69,6 +71,19 @@ class Flows:
             return await load_flows(
                 db, self.pair, records, self.tools, now=now, adopt_foreign=adopt_foreign, beside=beside
             )
+
+    def is_idle(self, flows: Sequence[FlowInput], plans: Sequence[FlowPlan]) -> bool:
+        """Whether there is nothing to be done, and nothing to be noted of the links."""
+        rules_version = self.tools.rules_version(self.pair)
+        return not any(
+            plan.writes
+            or plan.keeps
+            or plan.forgets
+            or plan.again
+            or flow.failures
+            or any(link.rules_version != rules_version for link in flow.links)
+            for flow, plan in zip(flows, plans, strict=True)
+        )
 
     async def apply(
         self, flows: Sequence[FlowInput], plans: Sequence[FlowPlan], sides: Sides

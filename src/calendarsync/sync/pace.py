@@ -1,6 +1,8 @@
-"""How long it is from one poll of a pair to the next (rule 27, docs/decisions/polling-pace.md). All in seconds."""
+"""How often a pair is polled, and planned anew (rules 7 and 27, docs/decisions/polling-pace.md). All in seconds."""
 
 from __future__ import annotations
+
+from zlib import crc32
 
 SLOWEST = 3600.0
 """No pace makes an interval longer than that, if the installation says nothing else."""
@@ -31,3 +33,30 @@ def interval(
 def slowest_interval(poll: float, slowest: float = SLOWEST) -> float:
     """The longest that there is. Where `slowest` is no longer than `poll`, every interval is `poll`."""
     return max(poll, min(poll * WATCHED_PACE, slowest))
+
+
+_SOONEST = 0.1
+
+SHORTEST_QUIET, LONGEST_QUIET = 900.0, 86_400.0
+"""How long an unchanged pair is not planned anew, at least and at most."""
+
+_DAY = 86_400.0
+
+
+def share_of_first(connection_id: str) -> float:
+    """Which share of the interval passes between a pair's first sync and its first poll: over 0, at most 1.
+
+    So pairs that were made together do not stay together, but for those on one connection, which are read together
+    (rule 28).
+    """
+    return _SOONEST + (1 - _SOONEST) * crc32(connection_id.encode()) / 0xFFFF_FFFF
+
+
+def quiet_period(future_days: int, *, leans: bool = False) -> float:
+    """How long time alone may bring what no plan has seen: a hundredth of the window ahead, within bounds.
+
+    `leans`: on what stands in the records of other pairs, and may change there without a change in a calendar.
+    """
+    if leans:
+        return SHORTEST_QUIET
+    return max(SHORTEST_QUIET, min(future_days * _DAY / SHARE_OF_UNCHANGED, LONGEST_QUIET))

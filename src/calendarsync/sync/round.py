@@ -24,6 +24,7 @@ from calendarsync.store.database import Database
 from calendarsync.store.outbox import emit
 from calendarsync.store.schedule import (
     ConnectionRecord,
+    PairRecord,
     expire,
     held_back_until,
     hold_back_grant,
@@ -36,7 +37,7 @@ from calendarsync.store.schedule import (
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.apply import Side
 from calendarsync.sync.hold import Hold
-from calendarsync.sync.pace import slowest_interval
+from calendarsync.sync.pace import SLOWEST, interval, share_of_first, slowest_interval
 from calendarsync.sync.refresh import Contents, Refresher
 from calendarsync.sync.telling import of_expired
 
@@ -78,6 +79,7 @@ class Reader:
     now: Callable[[], datetime]
     jitter: Callable[[], float]
     poll_seconds: float
+    slowest_seconds: float = SLOWEST
     on_events: Callable[[], None] = lambda: None
 
     async def note_error(self, failed: ConnectionFailed, hold: Hold) -> None:
@@ -128,16 +130,26 @@ class Reader:
         about = (until - self.now()) * _MORE_WAIT
         return not_before >= until - about
 
-    def next_due(self, watched_until: datetime | None = None) -> datetime:
-        """Within one poll interval, a little early by chance, so that polls spread (rule 27).
+    def next_due(
+        self,
+        pair: PairRecord,
+        unchanged_since: datetime | None = None,
+        watched_until: datetime | None = None,
+    ) -> datetime:
+        """When a pair is to be polled next (rule 27): a little early by chance, so that polls spread.
 
-        `watched_until`: so long changes are told, and polling is only to make good what was not told.
+        `unchanged_since`: since when nothing has changed in its calendars, and `watched_until`: so long its changes
+        are told, both of a run that came to its end. Without them it is one poll interval.
         """
         now, seconds = self.now(), self.poll_seconds
-        if watched_until is not None:
-            told = (watched_until - now).total_seconds()
-            seconds = max(seconds, min(watched_interval(seconds), told))
-        return now + timedelta(seconds=seconds * (1 - self.jitter() * JITTER))
+        if unchanged_since is not None:
+            unchanged = max((now - unchanged_since).total_seconds(), 0.0)
+            watched = None if watched_until is None else (watched_until - now).total_seconds()
+            seconds = interval(seconds, self.slowest_seconds, unchanged=unchanged, watched=watched)
+            if pair.last_synced_at is None:
+                return now + timedelta(seconds=seconds * share_of_first(pair.connection_a_id))
+        # Of the poll interval, however long this one is: pairs that are read together stay together (rule 28).
+        return now + timedelta(seconds=seconds - self.jitter() * JITTER * self.poll_seconds)
 
 
 class Round:

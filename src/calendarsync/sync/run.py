@@ -21,6 +21,7 @@ from calendarsync.sync.flows import MAX_ATTEMPTS, Flows, Sides, source_of, targe
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
 from calendarsync.sync.locks import Locks
+from calendarsync.sync.pace import LONGEST_QUIET
 from calendarsync.sync.plan import plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
@@ -161,6 +162,9 @@ class Engine:
                 ending.add_intentions(plans)
             if order.dry_run or ending.attention is not None:
                 return
+            if both.is_idle(flows, plans):
+                ending.again, ending.looked = False, self._looked(both.pair, sides)
+                return
             outcomes = await both.apply(flows, plans, sides)
             await self._finisher.note_failures(both.hold, flows, plans, outcomes)
             await both.raise_for(outcomes)
@@ -170,18 +174,23 @@ class Engine:
 
     def _is_quiet(self, pair: PairRecord, sides: Sides) -> bool:
         """Nothing changed since the last complete run, and time alone has brought nothing into the window."""
+        if pair.quiet_until is None:
+            return False
+        left = (pair.quiet_until - self._reader.now()).total_seconds()
+        # Longer than it is ever put off: the clock was set back.
+        return 0 < left <= LONGEST_QUIET and Looked.parse(pair.quiet_state) == self._looked(pair, sides)
+
+    def _looked(self, pair: PairRecord, sides: Sides) -> Looked:
         a, b = (side.connection.index_version for side in sides)
-        now_looked = Looked(a, b, self._tools.setting(pair), self._tools.program)
-        return (
-            pair.quiet_until is not None
-            and self._reader.now() < pair.quiet_until
-            and Looked.parse(pair.quiet_state) == now_looked
-        )
+        return Looked(a, b, self._tools.setting(pair), self._tools.program)
 
 
 async def _plan(flows: Sequence[FlowInput], ending: Ending) -> list[FlowPlan]:
     """Planning is pure and takes its time with thousands of events: other pairs go on meanwhile."""
-    plans = [await asyncio.to_thread(plan, flow) for flow in flows]
+    if any(flow.source or flow.target or flow.links for flow in flows):
+        plans = await asyncio.to_thread(lambda: [plan(flow) for flow in flows])
+    else:
+        plans = [plan(flow) for flow in flows]
     ending.add_plans(plans)
     return plans
 
