@@ -1,0 +1,169 @@
+"""Turns of polls under a quota that all workers share (docs/decisions/provider-quotas.md).
+
+A virtual clock as in the generic cell rate algorithm (ITU-T I.371, annex A): a request moves it on by one spacing,
+and whoever finds it ahead of the time has to wait. There are two. `used_at` is moved by what was sent, and by what
+has a place that is kept; it alone says whether a poll may start, so that no span of time sees more than its share.
+`next_at` is the end of the queue, and moves with every poll that is put off: so polls that have to wait are spread
+over the time to come, each comes once, and in the order in which they asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+SHARE_OF_POLLS = 0.8
+"""Of a project's quota. What somebody waits for, triggers and pushes, never waits, and so needs what is left."""
+
+TOLERANCE = timedelta(seconds=2.5)
+"""So much before its turn a poll may start, and so late it still has the place that was kept: the schedule looks
+once a second. In a span of time at most its share and that of twice the tolerance is started.
+"""
+
+LONGEST_DEBT = timedelta(minutes=5)
+"""So long polls wait at most for what was sent without asking, however much that was: providers count by the
+minute, and what was sent long ago counts for nothing.
+"""
+
+FURTHEST = timedelta(hours=1)
+"""A moment that is further ahead than that is not believed when a worker starts, or a clock was set back."""
+
+
+@dataclass(slots=True)
+class Quota:
+    """One project's."""
+
+    spacing: timedelta
+    used_at: datetime
+    next_at: datetime
+
+    @classmethod
+    def of(cls, per_minute: int, used_at: datetime, next_at: datetime) -> Quota:
+        return cls(timedelta(minutes=1) / (per_minute * SHARE_OF_POLLS), used_at, next_at)
+
+    def free_at(self, now: datetime) -> datetime:
+        """When what was sent leaves room for another request."""
+        return max(self.used_at, now)
+
+    def end_at(self, now: datetime) -> datetime:
+        """When the queue of polls has come to its end."""
+        return max(self.next_at, self.used_at, now)
+
+    def use(self, requests: int, now: datetime) -> None:
+        self.used_at = self.free_at(now) + requests * self.spacing
+
+    def queue(self, requests: int, now: datetime) -> None:
+        self.next_at = self.end_at(now) + requests * self.spacing
+
+    def spend(self, requests: int, now: datetime) -> None:
+        """Requests that were sent without asking: polls wait for them."""
+        furthest, more = now + LONGEST_DEBT, requests * self.spacing
+        self.next_at = max(self.next_at, min(self.end_at(now) + more, furthest))
+        self.used_at = max(self.used_at, min(self.free_at(now) + more, furthest))
+
+    def hold(self, until: datetime) -> None:
+        """The provider said that the project as a whole is to wait."""
+        self.used_at, self.next_at = max(self.used_at, until), max(self.next_at, until)
+
+    def pull_in(self, now: datetime) -> None:
+        self.used_at, self.next_at = min(self.used_at, now + FURTHEST), min(self.next_at, now + FURTHEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """`ends`: those of its connections that count for a project, and which one that is.
+
+    `due_at` and `turn_at` stand at the pair: a poll that was put off is due at its turn; one whose place is kept is
+    due later than its turn was. `wanted`: there is something to do, and not only something to look for.
+    """
+
+    ends: Mapping[str, str]
+    due_at: datetime
+    turn_at: datetime | None = None
+    wanted: bool = False
+
+    def has_place(self, now: datetime) -> bool:
+        """Whether a place is kept for it that has come; too late it is kept no longer."""
+        return self.turn_at is not None and self.turn_at < self.due_at and now <= self.due_at + TOLERANCE
+
+    @property
+    def goes_first(self) -> bool:
+        return self.wanted or self.turn_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A poll is put off: `due_at` and `turn_at` as they are to stand at the pair."""
+
+    due_at: datetime
+    turn_at: datetime
+
+
+@dataclass(slots=True)
+class Allotted:
+    """Of each poll its turn, None where it may start now; and how many requests to each project these stand for."""
+
+    turns: list[Turn | None] = field(default_factory=list)
+    covered: Counter[str] = field(default_factory=Counter)
+
+
+def allot(polls: Sequence[Poll], quotas: Mapping[str, Quota], now: datetime) -> Allotted:
+    """Give turns to polls that start together, in their order, and move the clocks on by what that takes.
+
+    A connection is read once for all of them (rule 28), and asks once. One request is reckoned for it: that is what
+    it takes where nothing has changed, and what more is sent is counted as it is sent.
+    """
+    allotted, read_at = Allotted(), dict[str, datetime]()
+    for poll in polls:
+        allotted.turns.append(_turn(poll, quotas, now, read_at, allotted.covered))
+    return allotted
+
+
+def _turn(
+    poll: Poll,
+    quotas: Mapping[str, Quota],
+    now: datetime,
+    read_at: dict[str, datetime],
+    covered: Counter[str],
+) -> Turn | None:
+    needed = Counter(project for end, project in poll.ends.items() if end not in read_at)
+    if poll.has_place(now):
+        _read(poll, now, read_at)
+        # Of two projects only the one that had to be waited for kept a place: what is sent to either is counted.
+        if len(set(poll.ends.values())) == 1:
+            covered.update(needed)
+        return None
+    free = {
+        project: quotas[project].free_at(now) if poll.goes_first else quotas[project].end_at(now)
+        for project in needed
+    }
+    at = max([now, *free.values(), *(read_at[end] for end in poll.ends if end in read_at)])
+    may_start = at <= now + TOLERANCE
+    for project, requests in needed.items():
+        quota = quotas[project]
+        if _lengthens_queue(poll, now, may_start=may_start):
+            quota.queue(requests, now)
+        if may_start or (poll.goes_first and free[project] > now + TOLERANCE):
+            quota.use(requests, now)
+    _read(poll, now if may_start else at, read_at)
+    if may_start:
+        covered.update(needed)
+        return None
+    return Turn(at, now if poll.goes_first else at)
+
+
+def _lengthens_queue(poll: Poll, now: datetime, *, may_start: bool) -> bool:
+    """Whether those who ask later have to wait for it too: its own turn is in the queue already.
+
+    A turn that came too late has been lost to all, unless there is room for it now.
+    """
+    if poll.turn_at is None:
+        return True
+    return not may_start and now > poll.due_at + TOLERANCE
+
+
+def _read(poll: Poll, at: datetime, read_at: dict[str, datetime]) -> None:
+    for end in poll.ends:
+        read_at.setdefault(end, at)
