@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,10 +19,14 @@ from calendarsync.jobs.runs import LEASE, Runs, end_tasks, load
 from calendarsync.jobs.tidy import TIDY_SECONDS, Tidy
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.metrics import Metrics
-from calendarsync.store.claims import Claim, claim_due, claim_ordered, pull_in
+from calendarsync.store.choosing import BEGINNING
+from calendarsync.store.claims import Claim, claim_due, claim_ordered
+from calendarsync.store.clock_jumps import pull_in, shorten_leases
 from calendarsync.store.database import Database, DatabaseUnavailable
+from calendarsync.store.fairness import Places
 from calendarsync.store.ids import new_id
-from calendarsync.sync.round import JITTER, watched_interval
+from calendarsync.sync.pace import SLOWEST, slowest_interval
+from calendarsync.sync.round import JITTER
 from calendarsync.sync.run import Engine
 
 PAIR_ORDERED = "pair_ordered"
@@ -47,6 +52,15 @@ CLOCK_JUMP_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(slots=True)
+class _PutOff:
+    """Pairs that are due later than that, from `since` on."""
+
+    latest: datetime
+    watched_latest: datetime
+    since: datetime | None = None
+
+
 class Worker:
     """Runs pairs, each under a claim, delivers webhooks, and keeps channels where there are any to be kept.
 
@@ -62,6 +76,7 @@ class Worker:
         *,
         deliverer: Deliverer,
         poll_seconds: float,
+        slowest_seconds: float = SLOWEST,
         channels: Channels | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -73,12 +88,16 @@ class Worker:
         self._tidy = Tidy(db)
         self._channels = channels
         self._poll = timedelta(seconds=poll_seconds)
+        self._slowest = timedelta(seconds=slowest_interval(poll_seconds, slowest_seconds))
         self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics())
         self._scheduling = self._clock_minded = False
+        # What the clock has put off is pulled in from here on, where it is later than that.
+        self._put_off: _PutOff | None = None
         # What the schedule and the orders wait for beside their next look; whether more was there than room; and
         # whether an order was there that could not be claimed.
         self._woken, self._asked = asyncio.Event(), asyncio.Event()
         self._more = self._blocked = False
+        self._after = BEGINNING
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, schedule: bool = True) -> None:
@@ -131,51 +150,69 @@ class Worker:
         """Claim what is due, as much as there is room for, and run it."""
         await self._mind_the_clock()
         # Runs that wait for a calendar take no place, or a slow hub would hold up everybody else.
-        room = min(RUNS_AT_ONCE + self._engine.waiting, _MOST_RUNS) - self._runs.scheduled
-        room = min(room, _CLAIMED_AT_ONCE)
-        if room <= 0:
+        free = min(RUNS_AT_ONCE + self._engine.waiting, _MOST_RUNS) - self._runs.scheduled
+        if free <= 0:
             return
+        places = Places(free, _CLAIMED_AT_ONCE, self._runs.at_work(ordered=False))
+        ahead = self._poll * JITTER
         async with self._db.write() as db:
             now = self._db.now()
-            claims = await claim_due(db, now, now + LEASE, room, worker=self.id, ahead=self._poll * JITTER)
-        self._more = len(claims) >= room
-        await self._run(claims, now + LEASE, scheduling=True)
-        if self._more:
-            self._woken.set()
+            taken = await claim_due(db, now, now + LEASE, places, worker=self.id, ahead=ahead)
+        self._more = taken.more
+        if taken.claims:
+            await self._run(taken.claims, now + LEASE, scheduling=True)
+            if taken.more:
+                self._woken.set()
 
     async def _mind_the_clock(self) -> None:
         """A clock that was set back, now or before this process began, has put off everything by as much."""
         jump = await self._db.read_clock()
+        now = self._db.now()
         if abs(jump) >= CLOCK_JUMP_SECONDS:
             _log.warning("clock_jumped", seconds=round(jump))
+        if jump <= -CLOCK_JUMP_SECONDS:
+            self._tidy.mind_the_clock()
         if jump <= -CLOCK_JUMP_SECONDS or not self._clock_minded:
+            # What is put off no further than the slowest pace may be meant so: that is sure only if it jumped now.
+            soonest = self._poll if self._clock_minded else self._slowest
+            self._put_off = _PutOff(now + soonest, now + self._slowest)
             async with self._db.write() as db:
-                now = self._db.now()
-                watched = timedelta(seconds=watched_interval(self._poll.total_seconds()))
-                await pull_in(db, now + self._poll, now + watched, now + LEASE)
+                await shorten_leases(db, now + LEASE, now + self._poll)
             await self._deliverer.mind_the_clock()
             self._clock_minded = True
+        if self._put_off is not None:
+            await self._pull_in(self._put_off, now + self._poll * random.random())
+
+    async def _pull_in(self, put_off: _PutOff, at: datetime) -> None:
+        """A batch, each at a time of its own; others follow with the next looks."""
+        async with self._db.write() as db:
+            put_off.since = await pull_in(db, at, put_off.latest, put_off.watched_latest, since=put_off.since)
+        if put_off.since is None:
+            self._put_off = None
+        else:
+            self._woken.set()
 
     async def _carry_on_orders(self) -> None:
-        """Claim what was ordered, the oldest first, and run it."""
-        room = min(_MOST_ORDERED - self._runs.ordered, _CLAIMED_AT_ONCE)
-        if room <= 0:
+        """Claim what was ordered, as much as there is room for, and run it."""
+        free = _MOST_ORDERED - self._runs.ordered
+        if free <= 0:
             return
+        places = Places(free, _CLAIMED_AT_ONCE, self._runs.at_work(ordered=True))
         async with self._db.write() as db:
             now = self._db.now()
-            claims = await claim_ordered(db, now, now + LEASE, room, worker=self.id)
-        if claims:
+            taken = await claim_ordered(db, now, now + LEASE, places, worker=self.id, after=self._after)
+        self._after = taken.after
+        if taken.claims:
             self._blocked = False
-        await self._run(claims, now + LEASE, scheduling=self._scheduling)
-        if len(claims) >= room:
+            await self._run(taken.claims, now + LEASE, scheduling=self._scheduling)
+        if taken.more and (taken.claims or taken.after != BEGINNING):
             self._asked.set()
 
     async def _run(self, claims: Sequence[Claim], until: datetime, *, scheduling: bool) -> None:
         """Begin the runs of these claims. What they begin with is read once others may claim."""
-        if claims:
-            async with self._db.read() as db:
-                here = await load(db, claims, until)
-            await self._runs.take_up(here, scheduling=scheduling)
+        async with self._db.read() as db:
+            here = await load(db, claims, until)
+        await self._runs.take_up(here, scheduling=scheduling)
 
     async def _on_ordered(self, _: bytes) -> None:
         # Until it is claimed: its calendar may be in use, or there may be no room.

@@ -7,7 +7,8 @@ many logs there are.
 
 That the counts are exact rests on three things. Who deletes logs takes them off the counts in the same transaction
 (store/retention.py), and nobody counts meanwhile. A span is counted when no transaction is left that could still
-write into it. And where the clock was set back, what lies ahead of it does not count and is forgotten.
+write into it. And where the clock was set back, what lies ahead of it does not count, and is forgotten before it
+could be written into: within `MARGIN`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, insert, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, insert, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import minute_of, oldest_transaction, one_at_a_time, with_others
@@ -55,7 +56,7 @@ def _looked_at(since: str, until: str, *, at_most: str | None = None) -> ColumnE
         owned(runs), runs.c.status.in_(_statuses), _at >= _moment(since), _at < _moment(until)
     )
     if at_most is not None:
-        found = found.limit(bindparam(at_most))
+        found = found.limit(bindparam(at_most, type_=Integer))
     return select(func.count()).select_from(found.subquery()).scalar_subquery()
 
 
