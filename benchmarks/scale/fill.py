@@ -29,6 +29,7 @@ from calendarsync.settings import Settings
 from calendarsync.store import schema
 from calendarsync.store.connections import seal_credentials
 from calendarsync.store.database import Database
+from calendarsync.store.ids import new_id
 from calendarsync.sync.inputs import Looked, Tools
 from tests.testbed.postgresql import PostgresqlServer
 
@@ -52,6 +53,7 @@ class Filled:
 
     url: str
     keyring: Keyring
+    quiet_until: datetime
     logs: int
     fill_seconds: float
     migrate_seconds: float
@@ -69,7 +71,8 @@ async def fill(server: PostgresqlServer, settings: Settings, url: str, pairs: in
     keyring = Keyring([settings.secret_key.get_secret_value().encode()])
     started = perf_counter()
     administrator = await asyncpg.connect(server.as_administrator(url))
-    logs = await _copy_all(administrator, keyring, pairs)
+    rows = _Rows(keyring, datetime.now(UTC), list(mix.accounts(pairs)))
+    logs = await _copy_all(administrator, rows)
     await administrator.execute("ANALYZE")
     await administrator.close()
     fill_seconds = perf_counter() - started
@@ -84,6 +87,7 @@ async def fill(server: PostgresqlServer, settings: Settings, url: str, pairs: in
     return Filled(
         url,
         keyring,
+        rows.quiet_until,
         logs,
         fill_seconds,
         migrate_seconds,
@@ -115,9 +119,7 @@ async def _migrate_to_before(url: str) -> None:
     await engine.dispose()
 
 
-async def _copy_all(connection: asyncpg.Connection[Any], keyring: Keyring, pairs: int) -> int:
-    now = datetime.now(UTC)
-    rows = _Rows(keyring, now, list(mix.accounts(pairs)))
+async def _copy_all(connection: asyncpg.Connection[Any], rows: _Rows) -> int:
     for table, made in (
         ("accounts", rows.accounts()),
         ("connections", rows.connections()),
@@ -152,6 +154,7 @@ class _Rows:
         pair: Any = SimpleNamespace(sync_mode=SYNC_MODE, direction=DIRECTION, options={})
         self._looked = str(Looked(0, 0, tools.setting(pair), __version__))
         self._cursor = json.dumps({"program": __version__, "retried_at": now.timestamp(), "cursor": "0"})
+        self.quiet_until = now + timedelta(hours=20)  # never further off than the program puts it
         self._long_ago = now - timedelta(days=100)
 
     def accounts(self) -> Iterator[dict[str, Any]]:
@@ -230,7 +233,7 @@ class _Rows:
                     "generation": 0,
                     "due_at": self._now - timedelta(seconds=random.uniform(1, 86_000)),
                     "quiet_state": self._looked,
-                    "quiet_until": self._now + timedelta(days=7),
+                    "quiet_until": self.quiet_until,
                 }
 
     def logs(self) -> Iterator[dict[str, Any]]:
@@ -241,8 +244,8 @@ class _Rows:
                     continue
                 for back in range(LOGS, 0, -1):
                     yield {
-                        "id": mix.id_of("log", f"{number} {back}"),
-                        "sync_id": mix.id_of("sync_run", f"{number} {back}"),
+                        "id": new_id("log"),
+                        "sync_id": new_id("sync_run"),
                         "account_id": account.id,
                         "mode": "live",
                         "pair_id": mix.id_of("pair", number),

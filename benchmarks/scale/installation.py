@@ -56,6 +56,7 @@ async def installed(
                     port=port,
                     targets=targets,
                     poll_seconds=poll_seconds(pairs),
+                    quiet_until=filled.quiet_until,
                     postmaster=_parent(await connection.fetchval("SELECT pg_backend_pid()")),
                 ),
                 filled,

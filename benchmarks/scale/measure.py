@@ -29,6 +29,9 @@ _FIRST_CLAIM_SECONDS = 60.0
 _EXPECTED = frozenset({"provider_rate_limited", "not_authorized"})
 
 _IS_CLAIMED = "SELECT EXISTS (SELECT FROM pairs WHERE leased_until IS NOT NULL)"
+# Every plan puts off the next one anew.
+_PLANNED = "SELECT count(*) FROM pairs WHERE quiet_until IS DISTINCT FROM $1"
+_MOST_PLANNED = 0.1
 _RUNS = """
     SELECT count(*) AS total,
         count(*) FILTER (WHERE events_created + events_updated + events_deleted > 0) AS changed,
@@ -76,7 +79,11 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """An installation that is filled and whose API is up. `postmaster` is None where the server is a given one."""
+    """An installation that is filled and whose API is up.
+
+    Until `quiet_until` no pair is to be planned anew as it was filled in. `postmaster` is None where the server is
+    not on this machine.
+    """
 
     url: str
     connection: asyncpg.Connection[Any]
@@ -85,6 +92,7 @@ class Bench:
     port: int
     targets: Sequence[Target]
     poll_seconds: int
+    quiet_until: datetime
     postmaster: int | None
 
     @contextmanager
@@ -139,6 +147,7 @@ async def measure(bench: Bench, workers: int, seconds: float) -> Measurement:
     await bench.renew()
     bare_rate = await bare(bench, workers, min(seconds, _LONGEST_BARE_SECONDS))
     await bench.renew()
+    planned = await bench.connection.fetchval(_PLANNED, bench.quiet_until)
     started = perf_counter()
     with bench.workers(workers) as children:
         first_claim_seconds = await bench.first_claim(started)
@@ -154,6 +163,11 @@ async def measure(bench: Bench, workers: int, seconds: float) -> Measurement:
         warned = stop_all(children)
     bench.api.ensure_alive()
     runs = await bench.runs_between(before.at, after.at)
+    planned = await bench.connection.fetchval(_PLANNED, bench.quiet_until) - planned
+    if planned > _MOST_PLANNED * runs.total:
+        raise ScaleError(
+            f"{planned} of {runs.total} runs had to plan: they do not know the pairs as filled in"
+        )
     of_workers, of_database, of_api = (
         (later - earlier) / runs.total * 1000 for earlier, later in zip(cpu, cpu_after, strict=True)
     )

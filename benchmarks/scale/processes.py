@@ -24,7 +24,7 @@ _ROOT = Path(__file__).parents[2]
 SECRET = "a secret that only measurements know and nobody else"
 
 # Nothing here is held back by what a project may ask of a provider, but turns are given all the same.
-_NO_QUOTA = 1_000_000_000
+_NO_QUOTA = 10_000_000
 
 
 class ScaleError(Exception):

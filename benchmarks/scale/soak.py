@@ -24,14 +24,17 @@ FLAT = 0.03
 _PAGE, _PAGE_HEAD, _POINTER = 8192, 24, 4
 _INDEX_ENTRY_HEAD = 8
 _ALIGNED = 8
-_FULL = 0.7
-"""How full the pages of a B-tree are whose keys come in no order (Yao 1978: ln 2)."""
+_FULL, _FULL_IN_ORDER = 0.7, 0.9
+"""How full the pages of a B-tree are whose keys come in no order (Yao 1978: ln 2), and in theirs (fillfactor)."""
+
+_IN_ORDER = frozenset({"id", "sync_id", "run_id"})
+"""Columns that begin with the time."""
 
 # Of each index of a table: how wide its columns are on the average, in the rows that came last; and the share of
 # rows that it holds, where it is a partial one.
 _INDEXES = """
     SELECT c.relname AS name, c.reltuples AS entries, t.reltuples AS rows,
-        (SELECT array_agg(a.attname::text) FROM pg_attribute a WHERE a.attrelid = i.indrelid
+        (SELECT array_agg(a.attname::text ORDER BY array_position(i.indkey::int2[], a.attnum)) FROM pg_attribute a WHERE a.attrelid = i.indrelid
             AND a.attnum = ANY (i.indkey)) AS columns
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE i.indrelid = $1::regclass
@@ -65,7 +68,7 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """`megabytes_an_hour` by process, over the last two thirds; `flat` if none grows by more than `FLAT` in them."""
+    """`megabytes_an_hour` by process, over the last two thirds; `flat` if none grows by more than `FLAT` then."""
 
     minutes: float
     runs: Runs
@@ -169,7 +172,8 @@ async def bytes_a_row(connection: asyncpg.Connection[Any], table: str) -> float:
             f"SELECT avg({sizes}) FROM (SELECT * FROM {table} ORDER BY ctid DESC LIMIT 10000) t"
         )
         held = row["entries"] / row["rows"] if row["rows"] else 0.0
-        total += index_bytes(float(keys or 0)) * min(held, 1.0)
+        full = _FULL_IN_ORDER if row["columns"][0] in _IN_ORDER else _FULL
+        total += index_bytes(float(keys or 0), full) * min(held, 1.0)
     return total
 
 
@@ -179,6 +183,6 @@ def heap_bytes(width: float) -> float:
     return _PAGE / max((_PAGE - _PAGE_HEAD) // each, 1)
 
 
-def index_bytes(keys: float) -> float:
-    """Of an entry of a B-tree whose columns take so many bytes together."""
-    return (-(-(_INDEX_ENTRY_HEAD + keys) // _ALIGNED) * _ALIGNED + _POINTER) / _FULL
+def index_bytes(keys: float, full: float) -> float:
+    """Of an entry of a B-tree whose columns take so many bytes together, and whose pages are so full."""
+    return (-(-(_INDEX_ENTRY_HEAD + keys) // _ALIGNED) * _ALIGNED + _POINTER) / full
