@@ -69,6 +69,10 @@ client: env ## Make the client's blocking flavour from its asynchronous one
 bench: env ## Measure speed and memory beside a physical limit
 	$(BIN)/python -m benchmarks
 
+.PHONY: bench-scale
+bench-scale: env ## Measure N pairs (100000) under full load: WORKERS=1,2,4 SECONDS=60 SOAK=minutes OUT=file
+	$(BIN)/python -m benchmarks.scale
+
 .PHONY: corpus-table
 corpus-table: env ## Write the tables of docs/reference/corpus.md from the corpus in ../shared
 	CALENDARSYNC_WRITE_TABLES=1 $(BIN)/python -m pytest tests/corpus

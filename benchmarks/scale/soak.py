@@ -33,9 +33,10 @@ _IN_ORDER = frozenset({"id", "sync_id", "run_id"})
 # Of each index of a table: how wide its columns are on the average, in the rows that came last; and the share of
 # rows that it holds, where it is a partial one.
 _INDEXES = """
-    SELECT c.relname AS name, c.reltuples AS entries, t.reltuples AS rows,
-        (SELECT array_agg(a.attname::text ORDER BY array_position(i.indkey::int2[], a.attnum)) FROM pg_attribute a WHERE a.attrelid = i.indrelid
-            AND a.attnum = ANY (i.indkey)) AS columns
+    SELECT c.relname AS name, c.reltuples AS entries, t.reltuples AS rows, (
+            SELECT array_agg(a.attname::text ORDER BY array_position(i.indkey::int2[], a.attnum))
+            FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+        ) AS columns
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
     WHERE i.indrelid = $1::regclass
 """
