@@ -283,7 +283,7 @@ async def test_a_clock_that_is_set_back_puts_nothing_off(
         patch.setattr(scheduled.worker._deliverer, "mind_the_clock", mind_the_clock)
         await scheduled.tick()
     assert minded == [timedelta(hours=-1)], "deliveries too"
-    assert (await at.app.row(pairs, pair)).due_at == at.app.clock() + timedelta(seconds=300)
+    assert (await at.app.row(pairs, pair)).due_at <= at.app.clock() + timedelta(seconds=300)
     at.app.clock.advance(seconds=301)
     await scheduled.tick()
     await scheduled.until_logged(2)

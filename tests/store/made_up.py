@@ -18,8 +18,10 @@ from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.domain.rules import Window
 from calendarsync.store import tables
 from calendarsync.store.channels import ChannelRecord
+from calendarsync.store.choosing import BEGINNING
 from calendarsync.store.claims import Claim
 from calendarsync.store.deliveries import Delivery, End
+from calendarsync.store.fairness import Places
 from calendarsync.store.logs import LogFilter, Place
 from calendarsync.store.outbox import Event
 from calendarsync.store.paging import Page
@@ -261,6 +263,8 @@ _BY_NAME: Mapping[str, Any] = {
     "until": LATER,
     "ahead": timedelta(seconds=30),
     "worker": "worker_here",
+    "places": Places(10, 10),
+    "room": 1,
     "span": timedelta(seconds=30),
     "lasts": timedelta(hours=1),
     "report": {},
@@ -287,6 +291,9 @@ _BY_NAME: Mapping[str, Any] = {
     "names": ["chn_a"],
     "providers": ["google"],
     "watch_at": LATER,
+    "latest": NOW,
+    "watched_latest": LATER,
+    "at": NOW,
     "lock": True,
     "keep": True,
     "ids": ["event"],
@@ -312,6 +319,11 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "authorizations.prune": [{"before": LATER + timedelta(days=1)}],
     "authorizations.take_step": [{"before": ["new"], "values": {"status": "opened"}}],
     "channels.notified": [{"provider": "google"}, {"provider": "microsoft"}],
+    "choosing.ordered": [{"after": BEGINNING}, {"after": ("acct_0", "acct_0")}],
+    "choosing.due": [{"room": 1}, {"room": 0}],
+    "claims.claim_ordered": [{"after": BEGINNING}],
+    "clock_jumps.pull_in": [{"since": None, "latest": NOW - timedelta(days=1)}],
+    "clock_jumps.shorten_leases": [{"until": NOW - timedelta(days=1)}],
     "claims.claim_pair": [{"pair_id": "pair_free"}],
     "claims.hold_fast": [{}, {"beside": None}],
     "claims.settle": [

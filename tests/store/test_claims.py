@@ -11,6 +11,8 @@ from sqlalchemy import event, select, update
 
 from calendarsync.store import claims, orders, postgresql_migration
 from calendarsync.store.claims import Claim, ClaimLost
+from calendarsync.store.clock_jumps import pull_in, shorten_leases
+from calendarsync.store.fairness import Places
 from calendarsync.store.schedule import update_connection
 from calendarsync.store.tables import pairs
 from calendarsync.store.tenancy import Tenant
@@ -30,10 +32,10 @@ async def at(database_url: str) -> AsyncIterator[MemoryDesk]:
 async def claim_due(at: MemoryDesk, limit: int = 100) -> list[Claim]:
     now = at.app.clock()
     async with at.app.db.write() as db:
-        ordered = await claims.claim_ordered(db, now, now + LEASE, limit, worker=WORKER)
-        ahead = timedelta(seconds=30)
-        due = await claims.claim_due(db, now, now + LEASE, limit, worker=WORKER, ahead=ahead)
-        return ordered + due
+        places, ahead = Places(1000, limit), timedelta(seconds=30)
+        ordered = await claims.claim_ordered(db, now, now + LEASE, places, worker=WORKER)
+        due = await claims.claim_due(db, now, now + LEASE, places, worker=WORKER, ahead=ahead)
+        return ordered.claims + due.claims
 
 
 async def order(at: MemoryDesk, pair_id: str, sync_id: str, *, dry_run: bool = False) -> str:
@@ -197,24 +199,38 @@ async def test_a_clock_set_back_leaves_pauses_alone(at: MemoryDesk) -> None:
     await at.app.change_pair(paused, due_at=far, status="paused", resume_at=far)
     latest = at.app.clock() + timedelta(minutes=5)
     async with at.app.db.write() as db:
-        await claims.pull_in(db, latest, far, at.app.clock() + LEASE)
+        await pull_in(db, latest, latest, far)
     assert [await _due_at(at, pair) for pair in (late, paused)] == [latest, far]
 
 
 async def test_a_clock_set_back_leaves_pairs_of_which_changes_are_told_their_slower_pace(
     at: MemoryDesk,
 ) -> None:
-    half, whole = await at.pair("a", "b"), await at.pair("b", "c")
+    await at.add("e")
+    half, whole, slow = await at.pair("a", "b"), await at.pair("b", "c"), await at.pair("c", "e")
     soon, later = at.app.clock() + timedelta(minutes=5), at.app.clock() + timedelta(minutes=30)
-    far = at.app.clock() + timedelta(hours=2)
-    for name in ("b", "c"):
+    between, far = later - timedelta(minutes=1), at.app.clock() + timedelta(hours=2)
+    for name in ("b", "c", "e"):
         async with at.app.db.write() as db:
             await update_connection(db, at.connections[name], watched_until=far)
-    for pair in (half, whole):
-        await at.app.change_pair(pair, due_at=far)
+    for pair, due_at in ((half, between), (whole, far), (slow, between)):
+        await at.app.change_pair(pair, due_at=due_at)
     async with at.app.db.write() as db:
-        await claims.pull_in(db, soon, later, at.app.clock() + LEASE)
-    assert [await _due_at(at, pair) for pair in (half, whole)] == [soon, later]
+        await pull_in(db, soon, soon, later)
+    assert [await _due_at(at, pair) for pair in (half, whole, slow)] == [soon, soon, between]
+
+
+async def test_what_a_clock_has_put_off_is_pulled_in_in_batches(at: MemoryDesk) -> None:
+    wanted = [await at.pair(*ends) for ends in (("a", "b"), ("b", "c"), ("c", "d"))]
+    latest, batches = at.app.clock() + timedelta(minutes=5), [at.app.clock() + timedelta(n) for n in range(2)]
+    for number, pair in enumerate(wanted):
+        await at.app.change_pair(pair, due_at=latest + timedelta(hours=1 + number // 2))
+    since: datetime | None = None
+    for due_at in batches:
+        async with at.app.db.write() as db:
+            since = await pull_in(db, due_at, latest, latest, since=since, limit=2)
+        assert (since is None) is (due_at is batches[-1])
+    assert sorted([await _due_at(at, pair) for pair in wanted]) == sorted([*batches[:1] * 2, batches[1]])
 
 
 async def _due_at(at: MemoryDesk, pair: str) -> datetime:
@@ -253,8 +269,8 @@ async def test_those_who_were_ordered_first_go_first(at: MemoryDesk) -> None:
     await order(at, late, "sync_2")
     now = at.app.clock()
     async with at.app.db.write() as db:
-        (claim,) = await claims.claim_ordered(db, now, now + LEASE, 1, worker=WORKER)
-    assert claim.pair_id == early
+        taken = await claims.claim_ordered(db, now, now + LEASE, Places(1, 1), worker=WORKER)
+    assert ids(taken.claims) == {early}
 
 
 async def test_nobody_orders_a_run_of_a_pair_that_is_not_there_or_another_tenants(at: MemoryDesk) -> None:
@@ -284,6 +300,6 @@ async def test_a_lease_from_a_clock_that_ran_ahead_does_not_last_longer_than_any
     await claim_due(at)
     at.app.clock.advance(hours=-1)
     async with at.app.db.write() as db:
-        await claims.pull_in(db, at.app.clock(), at.app.clock(), at.app.clock() + LEASE)
+        await shorten_leases(db, at.app.clock() + LEASE, at.app.clock())
     at.app.clock.advance(seconds=16)
     assert ids(await claim_due(at)) == {pair}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -55,6 +56,7 @@ class _Run:
 
     until: datetime
     ordered: bool
+    account_id: str
     task: asyncio.Task[None] | None = None
 
 
@@ -75,6 +77,10 @@ class Runs:
     def ordered(self) -> int:
         """How many are at work that somebody waits for."""
         return sum(run.ordered for run in self._runs.values())
+
+    def at_work(self, *, ordered: bool) -> Counter[str]:
+        """How many of either kind each account has."""
+        return Counter(run.account_id for run in self._runs.values() if run.ordered is ordered)
 
     @property
     def scheduled(self) -> int:
@@ -101,7 +107,7 @@ class Runs:
             self._begin(Work(Hold(self.db, claim), pair, wanted), round_, claimed.until, wait)
 
     def _begin(self, work: Work, round_: Round, until: datetime, wait: Wait | None) -> None:
-        run = _Run(until, work.ordered)
+        run = _Run(until, work.ordered, work.pair.account_id)
         self._runs[work.hold.claim] = run
         run.task = asyncio.create_task(self._run(work, round_, wait), name=f"pair {work.pair.id}")
 

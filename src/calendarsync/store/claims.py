@@ -14,8 +14,11 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store import choosing
+from calendarsync.store.choosing import BEGINNING, After
 from calendarsync.store.dialects import one_at_a_time, prefer_indexes
-from calendarsync.store.tables import connections, orders, pairs
+from calendarsync.store.fairness import Places, in_turn
+from calendarsync.store.tables import orders, pairs
 
 CLAIMS_LOCK = 0x63_6C_61_69_6D_73
 """Claims are made one at a time: two at once would not see that they want the same calendar."""
@@ -39,35 +42,20 @@ def _moment(name: str) -> Any:
     return bindparam(name, type_=pairs.c.due_at.type)
 
 
-_free = pairs.c.leased_until.is_(None)
-_held = pairs.c.leased_until.is_not(None)
-_busy = select(pairs.c.calendar_a).where(_held).union(select(pairs.c.calendar_b).where(_held)).cte("busy")
-_undisturbed = and_(_free, pairs.c.calendar_a.not_in(select(_busy)), pairs.c.calendar_b.not_in(select(_busy)))
-_due = pairs.c.due_at <= _moment("now")
-_ordered = pairs.c.id.in_(select(orders.c.pair_id).where(orders.c.finished_at.is_(None)))
 _pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= _moment("now"))
-
-
-def _choosing(*which: ColumnElement[bool]) -> Any:
-    return (
-        select(pairs.c.id, pairs.c.connection_a_id, pairs.c.connection_b_id)
-        .where(_undisturbed, *which)
-        .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
-    )
-
-
+# Who is at one of them at this moment is passed by.
+_CHOOSE = (
+    select(pairs.c.id, pairs.c.connection_a_id, pairs.c.connection_b_id)
+    .where(choosing.free)
+    .with_for_update(skip_locked=True)
+)
+_THESE = _CHOOSE.where(pairs.c.id.in_(bindparam("wanted", expanding=True)))
+_THESE_DUE = _THESE.where(choosing.is_due)
 _ends: BindParameter[Any] = bindparam("ends", expanding=True)
 _on_these = or_(pairs.c.connection_a_id.in_(_ends), pairs.c.connection_b_id.in_(_ends))
-# By that and nothing else: the index gives the first ones without a sort.
-_ARE_DUE = _choosing(_due).order_by(pairs.c.due_at)
-_COME_ALONG = _choosing(_on_these, pairs.c.due_at <= _moment("soon"))
-_ordered_at = (
-    select(func.min(orders.c.created_at))
-    .where(orders.c.pair_id == pairs.c.id, orders.c.finished_at.is_(None))
-    .scalar_subquery()
+_COME_ALONG = _CHOOSE.where(choosing.undisturbed, _on_these, pairs.c.due_at <= _moment("soon")).limit(
+    bindparam("limit")
 )
-_ARE_ORDERED = _choosing(_ordered).order_by(_ordered_at)
 _CLAIM = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("chosen", expanding=True)))
@@ -100,44 +88,74 @@ _TAKE_ORDERS = (
     )
     .values(generation=select(pairs.c.generation).where(pairs.c.id == orders.c.pair_id).scalar_subquery())
 )
-_is_held = and_(pairs.c.id == bindparam("held_id"), pairs.c.generation == bindparam("held_generation"), _held)
+_is_held = and_(
+    pairs.c.id == bindparam("held_id"), pairs.c.generation == bindparam("held_generation"), choosing.held
+)
 _FENCE = select(pairs.c.id).where(_is_held).with_for_update()
-_LOCK = select(pairs.c.id, pairs.c.generation, _held.label("held")).order_by(pairs.c.id).with_for_update()
+_LOCK = (
+    select(pairs.c.id, pairs.c.generation, choosing.held.label("held")).order_by(pairs.c.id).with_for_update()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a worker has claimed. `more`: there was more than it had room for, or than it looked at.
+
+    `after`: where its next look at orders goes on.
+    """
+
+    claims: list[Claim]
+    more: bool
+    after: After = BEGINNING
 
 
 async def claim_ordered(
-    db: AsyncConnection, now: datetime, until: datetime, limit: int, *, worker: str
-) -> list[Claim]:
-    """Claim pairs that were ordered for this worker, leaving out calendars that are in use.
+    db: AsyncConnection,
+    now: datetime,
+    until: datetime,
+    places: Places,
+    *,
+    worker: str,
+    after: After = BEGINNING,
+) -> Taken:
+    """Claim pairs that were ordered for this worker, in turn by account, leaving out calendars that are in use.
 
     Pairs that share a calendar are claimed together or one after the other, never by two callers.
     """
     await _begin(db, now)
-    chosen = (await db.execute(_ARE_ORDERED, {"limit": limit})).all()
-    return await _claim(db, {row.id for row in chosen}, now, until, worker)
+    waiting = await choosing.ordered(db, places.room, after)
+    wanted = in_turn(waiting.pairs, places)
+    if not wanted:
+        return Taken([], waiting.more, waiting.after)
+    chosen = (await db.execute(_THESE, {"wanted": wanted})).scalars()
+    claims = await _claim(db, set(chosen), now, until, worker)
+    return Taken(claims, waiting.more or len(claims) < len(wanted), waiting.after)
 
 
 async def claim_due(
-    db: AsyncConnection, now: datetime, until: datetime, limit: int, *, worker: str, ahead: timedelta
-) -> list[Claim]:
+    db: AsyncConnection, now: datetime, until: datetime, places: Places, *, worker: str, ahead: timedelta
+) -> Taken:
     """The same for pairs that are due.
 
     Pairs on the same connections come along when they are due within `ahead`: so a connection is read once for
     all of them (rule 28), and they keep together from then on.
     """
     await _begin(db, now)
-    await prefer_indexes(db)
-    chosen = (await db.execute(_ARE_DUE, {"now": now, "limit": limit})).all()
+    waiting = await choosing.due(db, now, places.room)
+    wanted = in_turn(waiting.pairs, places)
+    chosen = (await db.execute(_THESE_DUE, {"wanted": wanted, "now": now})).all() if wanted else []
     if not chosen:
-        return []
+        return Taken([], waiting.more)
     ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
-    company = await db.execute(_COME_ALONG, {"ends": list(ends), "soon": now + ahead, "limit": limit})
-    claimed = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker)
-    return [replace(claim, due=True) for claim in claimed]
+    given = {"ends": list(ends), "soon": now + ahead, "limit": places.room}
+    company = await db.execute(_COME_ALONG, given)
+    claims = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker)
+    return Taken([replace(claim, due=True) for claim in claims], waiting.more)
 
 
 async def _begin(db: AsyncConnection, now: datetime) -> None:
     await one_at_a_time(db, CLAIMS_LOCK)
+    await prefer_indexes(db)
     lapsed = (await db.execute(_LAPSED, {"now": now})).scalars().all()
     if lapsed:
         await db.execute(_END, {"ended": lapsed})
@@ -258,33 +276,9 @@ async def settle(
         raise ClaimLost
 
 
-def _is_watched(end: ColumnElement[Any]) -> ColumnElement[bool]:
-    watched = connections.c.watched_until.is_not(None)
-    return select(connections.c.id).where(connections.c.id == end, watched).correlate(pairs).exists()
-
-
-_watched = and_(_is_watched(pairs.c.connection_a_id), _is_watched(pairs.c.connection_b_id))
-
-
-async def pull_in(
-    db: AsyncConnection, due_at: datetime, watched_due_at: datetime, leased_until: datetime
-) -> None:
-    """Nothing is put off further than that: the clock was set back. Pauses last as long as they were meant to.
-
-    `watched_due_at` is for pairs of which changes are told beside the polls.
-    """
-    latest = case((_watched, watched_due_at), else_=due_at)
-    # The first condition is in the second, and has an index.
-    put_off = and_(pairs.c.due_at > due_at, pairs.c.due_at > latest, pairs.c.status != "paused")
-    held_longer = pairs.c.leased_until > leased_until
-    await db.execute(_LOCK.where(or_(put_off, held_longer)))
-    await db.execute(update(pairs).where(put_off).values(due_at=latest))
-    await db.execute(update(pairs).where(held_longer).values(leased_until=leased_until))
-
-
 async def earliest_due(db: AsyncConnection) -> datetime | None:
     """When the pair that waits longest became due, or the next one becomes due."""
     first: datetime | None = (
-        await db.execute(select(func.min(pairs.c.due_at, type_=pairs.c.due_at.type)).where(_free))
+        await db.execute(select(func.min(pairs.c.due_at, type_=pairs.c.due_at.type)).where(choosing.free))
     ).scalar_one()
     return first

@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    true,
 )
 
 from calendarsync.store.columns import UtcDateTime, metadata
@@ -268,6 +269,8 @@ orders = Table(
     Column("dry_run", Boolean, nullable=False),
     # The run to be undone, by its sync id, or `latest`; None of an order to sync.
     Column("undo", String(40)),
+    # Somebody waits for it; else a change of a calendar asks for it.
+    Column("urgent", Boolean, nullable=False, server_default=true()),
     Column("created_at", UtcDateTime, nullable=False),
     # The claim that took it up; until then further requests join it.
     Column("generation", Integer),
@@ -287,7 +290,8 @@ Index(
 _open = orders.c.finished_at.is_(None)
 Index("ix_orders_pair_id", orders.c.pair_id, sqlite_where=_open, postgresql_where=_open)
 Index(
-    "ix_orders_account_id_created_at",
+    "ix_orders_urgent_account_id_created_at",
+    orders.c.urgent,
     orders.c.account_id,
     orders.c.created_at,
     sqlite_where=_open,

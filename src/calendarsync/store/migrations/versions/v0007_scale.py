@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.add_column("pairs", sa.Column("changed_at", _TIME, nullable=True))
     op.add_column("pairs", sa.Column("worker", sa.String(length=40), nullable=True))
     op.add_column("pairs", sa.Column("turn_at", _TIME, nullable=True))
+    op.add_column("orders", sa.Column("urgent", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.add_column("runs", sa.Column("brief", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "provider_quotas",
@@ -46,9 +47,8 @@ def upgrade() -> None:
     context = op.get_context()
     with context.autocommit_block() if context.dialect.name == "postgresql" else nullcontext():
         _index("ix_runs_brief", "runs", ["created_at"], "brief")
-        _index(
-            "ix_orders_account_id_created_at", "orders", ["account_id", "created_at"], "finished_at IS NULL"
-        )
+        columns = ["urgent", "account_id", "created_at"]
+        _index("ix_orders_urgent_account_id_created_at", "orders", columns, "finished_at IS NULL")
 
 
 def _index(name: str, table: str, columns: list[str], where: str) -> None:
