@@ -94,15 +94,16 @@ async def load_entries(
     db: AsyncConnection, connection_id: str, calendar_key: str, mark_keys: Sequence[bytes]
 ) -> dict[str, Entry]:
     """The whole index of one connection, by resource id; marks are verified on the way."""
-    rows = await db.execute(
-        select(index).where(index.c.connection_id == connection_id).order_by(index.c.resource_id)
-    )
+    rows = await db.execute(_ROWS, {"of_connection": connection_id})
     entries: dict[str, Entry] = {}
     for resource_id, group in groupby(rows, key=lambda row: str(row.resource_id)):
         entries[resource_id] = _entry(list(group), calendar_key, mark_keys)
         if len(entries) % _BREATH == 0:
             await asyncio.sleep(0)
     return entries
+
+
+_ROWS = select(index).where(index.c.connection_id == bindparam("of_connection")).order_by(index.c.resource_id)
 
 
 async def next_version(db: AsyncConnection, connection_id: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +17,15 @@ from calendarsync.store.dialects import upsert
 from calendarsync.store.tables import failures, index, kept_copies, links, pairs
 
 _CHUNK = 500
-_STORED = [field.name for field in fields(Link) if field.name != "id"]
+_STORED = [each.name for each in fields(Link) if each.name != "id"]
 
 
 async def load_links(db: AsyncConnection, pair_id: str) -> list[Link]:
-    rows = await db.execute(select(links).where(links.c.pair_id == pair_id).order_by(links.c.id))
-    return [_link(row) for row in rows]
+    return [_link(row) for row in await db.execute(_OF_PAIR, {"of_pair": pair_id})]
+
+
+# Built once: SQLAlchemy takes longer to build a statement than PostgreSQL to find that there is nothing.
+_OF_PAIR = select(links).where(links.c.pair_id == bindparam("of_pair")).order_by(links.c.id)
 
 
 async def save_links(db: AsyncConnection, pair_id: str, changed: Sequence[Link]) -> None:
@@ -95,16 +98,32 @@ class OtherCopy:
 
 async def copies_of_others(db: AsyncConnection, target_calendar: str, pair_id: str) -> list[OtherCopy]:
     """What links of other pairs say of the same calendar."""
-    mine = select(pairs.c.created_at).where(pairs.c.id == pair_id).scalar_subquery()
-    older = (pairs.c.created_at < mine) | ((pairs.c.created_at == mine) & (pairs.c.id < pair_id))
-    rows = await db.execute(
-        select(*(links.c[name] for name in _TOLD), older.label("older"))
-        .join(pairs, pairs.c.id == links.c.pair_id)
-        .where(links.c.target_calendar == target_calendar, links.c.pair_id != pair_id)
-    )
-    return [
-        OtherCopy(**row._asdict() | {"state": LinkState(row.state), "older": bool(row.older)}) for row in rows
-    ]
+    rows = await db.execute(_OF_OTHERS, {"target_calendar": target_calendar, "of_pair": pair_id})
+    return [_other_copy(row) for row in rows]
+
+
+def _other_copy(row: Row[Any]) -> OtherCopy:
+    values = {name: getattr(row, name) for name in _TOLD}
+    return OtherCopy(**values | {"state": LinkState(row.state), "older": bool(row.older)})
+
+
+@dataclass(slots=True)
+class Copies:
+    """What links say of one calendar: the ids of all copies in it, and those that are other pairs'."""
+
+    linked: set[str] = field(default_factory=set)
+    others: list[OtherCopy] = field(default_factory=list)
+
+
+async def copies_in(db: AsyncConnection, calendar_keys: Collection[str], pair_id: str) -> dict[str, Copies]:
+    """What all links, in any account, say of these calendars, by the calendar's key. `pair_id` is ours."""
+    found = {each: Copies() for each in calendar_keys}
+    for row in await db.execute(_IN_THESE, {"calendar_keys": list(found), "of_pair": pair_id}):
+        copies = found[row.target_calendar]
+        copies.linked.add(row.copy_id)
+        if row.pair_id != pair_id:
+            copies.others.append(_other_copy(row))
+    return found
 
 
 async def is_written_by_others(db: AsyncConnection, calendar_key: str, pair_id: str) -> bool:
@@ -117,7 +136,17 @@ async def is_written_by_others(db: AsyncConnection, calendar_key: str, pair_id: 
     return others.first() is not None
 
 
-_TOLD = [field.name for field in fields(OtherCopy) if field.name != "older"]
+_TOLD = [each.name for each in fields(OtherCopy) if each.name != "older"]
+
+_mine = select(pairs.c.created_at).where(pairs.c.id == bindparam("of_pair")).scalar_subquery()
+_older = (pairs.c.created_at < _mine) | ((pairs.c.created_at == _mine) & (pairs.c.id < bindparam("of_pair")))
+_TO_BE_TOLD = select(
+    links.c.pair_id, links.c.target_calendar, *(links.c[name] for name in _TOLD), _older.label("older")
+).join(pairs, pairs.c.id == links.c.pair_id)
+_OF_OTHERS = _TO_BE_TOLD.where(
+    links.c.target_calendar == bindparam("target_calendar"), links.c.pair_id != bindparam("of_pair")
+)
+_IN_THESE = _TO_BE_TOLD.where(links.c.target_calendar.in_(bindparam("calendar_keys", expanding=True)))
 
 _forth = links.c.direction == Direction.A_TO_B.value
 _source_connection = case((_forth, pairs.c.connection_a_id), else_=pairs.c.connection_b_id)
@@ -182,13 +211,16 @@ def _upstream(calendar_key: str, row: Row[Any], mark_keys: Sequence[bytes]) -> U
 
 async def linked_copies(db: AsyncConnection, calendar_key: str) -> set[str]:
     """The ids of all copies in a calendar that any link knows."""
-    rows = await db.execute(select(links.c.copy_id).where(links.c.target_calendar == calendar_key))
-    return set(rows.scalars())
+    return set((await db.execute(_LINKED, {"calendar_key": calendar_key})).scalars())
 
 
 async def load_kept(db: AsyncConnection, calendar_key: str) -> frozenset[str]:
-    rows = await db.execute(select(kept_copies.c.copy_id).where(kept_copies.c.calendar_key == calendar_key))
-    return frozenset(rows.scalars())
+    return frozenset((await db.execute(_KEPT, {"calendar_key": calendar_key})).scalars())
+
+
+_LINKED = select(links.c.copy_id).where(links.c.target_calendar == bindparam("calendar_key"))
+_KEPT = select(kept_copies.c.copy_id).where(kept_copies.c.calendar_key == bindparam("calendar_key"))
+_FAILED = select(failures).where(failures.c.pair_id == bindparam("of_pair"))
 
 
 async def keep_copy(db: AsyncConnection, calendar_key: str, copy_id: str) -> None:
@@ -198,7 +230,7 @@ async def keep_copy(db: AsyncConnection, calendar_key: str, copy_id: str) -> Non
 
 
 async def load_failures(db: AsyncConnection, pair_id: str) -> list[Row[Any]]:
-    return list(await db.execute(select(failures).where(failures.c.pair_id == pair_id)))
+    return list(await db.execute(_FAILED, {"of_pair": pair_id}))
 
 
 async def replace_failures(

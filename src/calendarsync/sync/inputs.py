@@ -18,7 +18,7 @@ from calendarsync.domain.origin import copy_id, looks_derived, origin_of
 from calendarsync.domain.relay import NotRelayed, Root
 from calendarsync.domain.rules import Rules
 from calendarsync.store import index, links
-from calendarsync.store.links import OtherCopy
+from calendarsync.store.links import Copies, OtherCopy
 from calendarsync.store.schedule import ConnectionRecord, PairRecord
 from calendarsync.sync.actions import Failure, FlowInput
 from calendarsync.sync.chains import trace
@@ -68,6 +68,7 @@ class _Calendar:
     entries: Mapping[str, Entry]
     floating: str
     linked: set[str]
+    others: Sequence[OtherCopy]
     kept: frozenset[str]
 
     def own_events(self) -> Iterable[Entry]:
@@ -98,7 +99,8 @@ async def load_flows(
 ) -> list[FlowInput]:
     """The flows of a pair as the database shows them now. `beside`: directions that it need not go in any more."""
     rules = Rules.from_options(pair.sync_mode, pair.options)
-    a, b = [await _load_calendar(db, record, rules, tools) for record in sides]
+    copies = await links.copies_in(db, {record.calendar_key for record in sides}, pair.id)
+    a, b = [await _load_calendar(db, record, rules, tools, copies[record.calendar_key]) for record in sides]
     looked = Looked.parse(pair.quiet_state)
     pair_links = await links.load_links(db, pair.id)
     failed = await links.load_failures(db, pair.id)
@@ -110,19 +112,18 @@ async def load_flows(
             continue
         source, target = (a, b) if direction is Direction.A_TO_B else (b, a)
         source_key, target_key = source.record.calendar_key, target.record.calendar_key
-        others = await links.copies_of_others(db, target_key, pair.id)
         traced: dict[str, Root | NotRelayed] = {}
         if rules.relay and (direction in asked or direction in beside):
             traced = await trace(db, source_key, source.copies(), target_key, tools.mark_keys)
         roots = {each: end for each, end in traced.items() if isinstance(end, Root)}
-        belonging = _belonging(target, others)
+        belonging = _belonging(target, target.others)
         scene = Scene(
             source_calendar=source_key,
             rules=rules,
             window=rules.window(now),
             floating=source.floating,
             fingerprinter=tools.fingerprinter,
-            meetings=_meetings(target, others, relays=bool(roots)),
+            meetings=_meetings(target, target.others, relays=bool(roots)),
             holder=Holder.of(target.record.provider),
             roots=roots,
         )
@@ -153,13 +154,14 @@ async def load_flows(
 
 
 async def _load_calendar(
-    db: AsyncConnection, record: ConnectionRecord, rules: Rules, tools: Tools
+    db: AsyncConnection, record: ConnectionRecord, rules: Rules, tools: Tools, copies: Copies
 ) -> _Calendar:
     return _Calendar(
         record=record,
         entries=await index.load_entries(db, record.id, record.calendar_key, tools.mark_keys),
         floating=record.timezone or rules.timezone or "UTC",
-        linked=await links.linked_copies(db, record.calendar_key),
+        linked=copies.linked,
+        others=copies.others,
         kept=await links.load_kept(db, record.calendar_key),
     )
 
