@@ -12,11 +12,15 @@ from calendarsync.providers.failures import no_answer
 from calendarsync.providers.google.calls import Call, data_of
 from calendarsync.providers.google.errors import Answer, raise_for_account
 from calendarsync.providers.google.multipart import CONTENT_TYPE, read_batch, write_batch
-from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
+from calendarsync.providers.limiter import OF_THIS_PROCESS, Limit, Limiter
 from calendarsync.providers.tokens import Tokens
 
-AT_ONCE = 4
-"""Requests of one grant under way at once: Google counts by person, and answers 403 to those in a hurry."""
+LIMIT = Limit(at_once=4, calls=600, seconds=60.0)
+"""Of one grant: Google counts by person, 600 calls a minute in a sliding window (Calendar API, "Usage limits").
+
+A batch of n calls counts as n ("Send batch requests"). No number is told for requests at once; who is in a hurry is
+answered 403.
+"""
 
 MAX_BYTES = 64 * 1024 * 1024  # a page of 2,500 events with long descriptions
 TIMEOUT_SECONDS = 60.0
@@ -61,26 +65,29 @@ class Session:
         An answer may be any error: calls in a batch fail each by itself. What fails all of them is raised. Calls
         that are answered 401 were not carried out; they are made once more with another token.
         """
-        token = await self._tokens.access_token()
-        answers = await self._batch(token, calls)
+        answers, token = await self._batch(calls)
         rejected = [
             place
             for place, answer in enumerate(answers)
             if isinstance(answer, Answer) and answer.status == 401
         ]
         if rejected:
-            token = await self._tokens.access_token(rejected=token)
-            again = await self._batch(token, [calls[place] for place in rejected])
+            again, _ = await self._batch([calls[place] for place in rejected], rejected=token)
             for place, answer in zip(rejected, again, strict=True):
                 answers[place] = answer
         return answers
 
-    async def _batch(self, token: str, calls: Sequence[Call]) -> list[Answer | Unavailable]:
+    async def _batch(
+        self, calls: Sequence[Call], *, rejected: str | None = None
+    ) -> tuple[list[Answer | Unavailable], str]:
+        """The answers, and the token with which they were got."""
         body = await aside(len(calls) * 4096, lambda: write_batch(list(calls)))
         headers = {"Content-Type": CONTENT_TYPE}
-        response = await self._once("POST", _BATCH_PATH, headers, body, token)
+        response, token = await self._once(
+            "POST", _BATCH_PATH, headers, body, calls=len(calls), rejected=rejected
+        )
         if response.status == 401:
-            return [Answer(401)] * len(calls)
+            return [Answer(401)] * len(calls), token
         if response.status != 200:
             raise_for_account(
                 Answer(response.status, data_of(response.status, response.body) or {}, response.headers),
@@ -89,25 +96,33 @@ class Session:
             raise Unavailable("Google Calendar did not understand the request.")
         kind = response.headers.get("Content-Type", "")
         found = await aside(len(response.body), lambda: read_batch(kind, response.body))
-        return [found.get(place) or _unreadable() for place in range(len(calls))]
+        return [found.get(place) or _unreadable() for place in range(len(calls))], token
 
     async def _request(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
     ) -> Response:
-        token = await self._tokens.access_token()
-        response = await self._once(method, target, headers, body, token)
+        response, token = await self._once(method, target, headers, body)
         if response.status == 401:
-            token = await self._tokens.access_token(rejected=token)
-            response = await self._once(method, target, headers, body, token)
+            response, _ = await self._once(method, target, headers, body, rejected=token)
         return response
 
     async def _once(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, token: str
-    ) -> Response:
-        async with self._limiter.slots(self._tokens.grant, AT_ONCE):
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        calls: int = 1,
+        rejected: str | None = None,
+    ) -> tuple[Response, str]:
+        """The answer, and the token with which it was got: another one than `rejected`."""
+        async with self._limiter.request(self._tokens.grant, LIMIT, calls=calls):
+            # Only now: who waits for its turn may wait for longer than a token is good for.
+            token = await self._tokens.access_token(rejected=rejected)
             self.requests += 1
             try:
-                return await self._client.request(
+                response = await self._client.request(
                     method,
                     f"{self._api_url}{target}",
                     headers={"Authorization": f"Bearer {token}", **headers},
@@ -118,6 +133,7 @@ class Session:
                 )
             except NetError as error:
                 raise no_answer(error) from None
+        return response, token
 
 
 def _unreadable() -> Unavailable:

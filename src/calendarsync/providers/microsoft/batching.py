@@ -15,7 +15,7 @@ from typing import Any
 
 from calendarsync.providers.base import ProviderError, Unavailable
 from calendarsync.providers.microsoft.failures import Answer, incomplete, part_answer
-from calendarsync.providers.microsoft.session import AT_ONCE, PREFER, GraphSession
+from calendarsync.providers.microsoft.session import PREFER, GraphSession
 
 BATCH_SIZE = 20
 
@@ -126,7 +126,7 @@ class Batcher:
             return [[await self._session.send(only.method, mailbox + only.path, only.body)]]
         parts = list(_parts(groups, mailbox))
         answer = await self._session.send(
-            "POST", "/$batch", {"requests": parts}, places=min(len(parts), AT_ONCE), denied=_all_denied
+            "POST", "/$batch", {"requests": parts}, parts=len(parts), denied=_all_denied
         )
         if answer.status != 200:
             raise Unavailable("Microsoft does not take several requests at once at the moment.")

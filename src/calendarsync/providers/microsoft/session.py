@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import quote
 
 from calendarsync.net import HttpClient, NetError, Response
 from calendarsync.providers.concurrency import aside
 from calendarsync.providers.failures import no_answer
-from calendarsync.providers.limiter import OF_THIS_PROCESS, Limiter
+from calendarsync.providers.limiter import OF_THIS_PROCESS, Limit, Limiter
 from calendarsync.providers.microsoft.failures import Answer, incomplete, problem_of
 from calendarsync.providers.tokens import Tokens
 
 VERSION = "/v1.0"
 MAX_BYTES = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 120.0
-AT_ONCE = 4
-"""Requests that one mailbox works on for one app at a time (throttling-limits, "Outlook service limits")."""
+LIMIT = Limit(at_once=4, calls=10_000, seconds=600.0)
+"""Of one mailbox and one app (throttling-limits, "Outlook service limits"); each part of a batch is a call.
+
+There is a limit of 150 MB that are written in 5 minutes as well, which events do not come near.
+"""
 
 PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text"'
 """outlook-immutable-id, event-get. It holds for the request that it stands in: each part of a batch has its own."""
 
 
 class GraphSession:
-    """At most `AT_ONCE` requests of a grant are under way in this process, those inside batches included.
+    """A grant keeps to `LIMIT` in this process, with all that is inside batches.
 
     `api_url` is Graph's base URL, one of a national cloud for instance. `requests` counts what was sent over HTTP.
     """
@@ -55,12 +57,12 @@ class GraphSession:
         body: object = None,
         *,
         prefer: str = PREFER,
-        places: int = 1,
+        parts: int = 1,
         denied: Callable[[Answer], bool] = lambda answer: False,
     ) -> Answer:
         """Send to `path`, which follows the API's version, or to a link that Graph gave.
 
-        `places` is how many requests it is to the mailbox; `denied` tells of an answer that it refuses the token
+        `parts` is how many requests it is to the mailbox; `denied` tells of an answer that it refuses the token
         though its status is no 401. Raises what is wrong with the account, the server or the
         way to it: NotAuthorized, Forbidden, NoMailbox, RateLimited, Unavailable, Unreachable, NotACalendar.
         Whatever says something about the thing that was asked for is an answer: 400, 404, 409, 410.
@@ -71,12 +73,9 @@ class GraphSession:
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body, separators=(",", ":")).encode()
-        async with self._room(places):
-            token = await self._tokens.access_token()
-            answer = await _read(await self._request(method, url, headers, data, token))
-            if answer.status == 401 or denied(answer):
-                token = await self._tokens.access_token(rejected=token)
-                answer = await _read(await self._request(method, url, headers, data, token))
+        answer, token = await self._once(method, url, headers, data, parts)
+        if answer.status == 401 or denied(answer):
+            answer, _ = await self._once(method, url, headers, data, parts, rejected=token)
         self.check(answer)
         return answer
 
@@ -104,42 +103,34 @@ class GraphSession:
         if error is not None:
             raise error
 
-    async def _request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, token: str
-    ) -> Response:
-        self.requests += 1
-        try:
-            return await self._client.request(
-                method,
-                url,
-                headers={**headers, "Authorization": f"Bearer {token}"},
-                body=body,
-                max_bytes=MAX_BYTES,
-                timeout_seconds=TIMEOUT_SECONDS,
-                follow_redirects=False,
-            )
-        except NetError as error:
-            raise no_answer(error) from error
-
-    @asynccontextmanager
-    async def _room(self, places: int) -> AsyncIterator[None]:
-        """Wait until that many more requests may be under way.
-
-        One at a time gathers several places: two that had half of theirs each would wait for one another.
-        """
-        grant = self._tokens.grant
-        slots = self._limiter.slots(grant, AT_ONCE)
-        gathering = self._limiter.slots(f"{grant}\x00gathering", 1)
-        held = 0
-        try:
-            async with gathering:
-                while held < min(places, AT_ONCE):
-                    await slots.acquire()
-                    held += 1
-            yield
-        finally:
-            for _ in range(held):
-                slots.release()
+    async def _once(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        parts: int,
+        *,
+        rejected: str | None = None,
+    ) -> tuple[Answer, str]:
+        """The answer, and the token with which it was got: another one than `rejected`."""
+        async with self._limiter.request(self._tokens.grant, LIMIT, places=parts, calls=parts):
+            # Only now: who waits for its turn may wait for longer than a token is good for.
+            token = await self._tokens.access_token(rejected=rejected)
+            self.requests += 1
+            try:
+                response = await self._client.request(
+                    method,
+                    url,
+                    headers={**headers, "Authorization": f"Bearer {token}"},
+                    body=body,
+                    max_bytes=MAX_BYTES,
+                    timeout_seconds=TIMEOUT_SECONDS,
+                    follow_redirects=False,
+                )
+            except NetError as error:
+                raise no_answer(error) from error
+        return await _read(response), token
 
 
 async def _read(response: Response) -> Answer:
