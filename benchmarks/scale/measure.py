@@ -38,6 +38,7 @@ _RUNS = """
         count(*) FILTER (WHERE error_code = 'provider_rate_limited') AS throttled,
         count(*) FILTER (WHERE error_code = 'not_authorized') AS expired,
         count(*) FILTER (WHERE trigger = 'api') AS triggered,
+        count(*) FILTER (WHERE status = 'partial') AS partial,
         array_agg(DISTINCT error_code) FILTER (WHERE error_code IS NOT NULL) AS errors
     FROM runs WHERE created_at >= $1 AND created_at < $2
 """
@@ -52,6 +53,7 @@ class Runs:
     throttled: int
     expired: int
     triggered: int
+    partial: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def child(name: str, command: Sequence[str], folder: Path, own: Mapping[str, str
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=folder,  # away from another installation's .env
-            env=others | own | {"PYTHONPATH": str(_ROOT)},
+            env={**others, **own, "PYTHONPATH": str(_ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,

@@ -225,11 +225,11 @@ def _grown(name: str, table: Any) -> str:
 
 
 def _rows(costs: Any) -> float:
-    return sum(rows for table, rows in costs["rows"].items() if not table.startswith(_QUEUE))
+    return float(sum(rows for table, rows in costs["rows"].items() if not table.startswith(_QUEUE)))
 
 
 def _log_bytes(costs: Any) -> float:
-    return sum(costs["table_bytes"].get(table, 0.0) for table in _LOGS)
+    return float(sum(costs["table_bytes"].get(table, 0.0) for table in _LOGS))
 
 
 def _ms(seconds: float) -> str:
