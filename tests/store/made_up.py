@@ -264,6 +264,7 @@ _BY_NAME: Mapping[str, Any] = {
     "ahead": timedelta(seconds=30),
     "worker": "worker_here",
     "places": Places(10, 10),
+    "back": 0.5,
     "room": 1,
     "span": timedelta(seconds=30),
     "lasts": timedelta(hours=1),

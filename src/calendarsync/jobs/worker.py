@@ -154,10 +154,10 @@ class Worker:
         if free <= 0:
             return
         places = Places(free, _CLAIMED_AT_ONCE, self._runs.at_work(ordered=False))
-        ahead = self._poll * JITTER
+        ahead, back = self._poll * JITTER, random.choice((0.0, random.random()))
         async with self._db.write() as db:
             now = self._db.now()
-            taken = await claim_due(db, now, now + LEASE, places, worker=self.id, ahead=ahead)
+            taken = await claim_due(db, now, now + LEASE, places, worker=self.id, ahead=ahead, back=back)
         self._more = taken.more
         if taken.claims:
             await self._run(taken.claims, now + LEASE, scheduling=True)

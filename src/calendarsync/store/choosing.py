@@ -49,23 +49,30 @@ class Waiting:
 
 
 # By that and nothing else: the index gives the first ones without a sort.
-_ARE_DUE = select(pairs.c.account_id, pairs.c.id).where(undisturbed, is_due).limit(bindparam("limit"))
+_ARE_DUE = (
+    select(pairs.c.account_id, pairs.c.id, pairs.c.due_at)
+    .where(undisturbed, is_due)
+    .limit(bindparam("limit"))
+)
 _LONGEST_DUE = _ARE_DUE.order_by(pairs.c.due_at)
 _LATEST_DUE = _ARE_DUE.order_by(pairs.c.due_at.desc())
 
 
-async def due(db: AsyncConnection, now: datetime, room: int) -> Waiting:
-    """Pairs that the schedule asks for: where more are due than that, the oldest and the latest.
+async def due(db: AsyncConnection, now: datetime, room: int, back: float = 0.0) -> Waiting:
+    """Pairs that the schedule asks for: where many are due, the oldest, and the latest of some moment.
 
-    So one account's backlog hides no other's pair that has just become due, and what waits longest comes up.
+    That moment is now, and with `back` so far back, as a share of the time that the oldest has waited. So one
+    account's backlog hides no other's pair that has just become due, nor for ever one that has not.
     """
     most = room * AT_ONCE
-    given = {"now": now, "limit": most}
-    oldest = [(row.account_id, row.id) for row in await db.execute(_LONGEST_DUE, given)]
-    if len(oldest) < most:
-        return Waiting(oldest, more=len(oldest) > room)
-    latest = [(row.account_id, row.id) for row in await db.execute(_LATEST_DUE, given)]
-    return Waiting(list(dict.fromkeys([*oldest, *reversed(latest)])), more=True)
+    oldest = (await db.execute(_LONGEST_DUE, {"now": now, "limit": most})).all()
+    rows = list(oldest)
+    if oldest and len(oldest) == most:
+        moment = now - (now - oldest[0].due_at) * back
+        latest = (await db.execute(_LATEST_DUE, {"now": moment, "limit": most})).all()
+        rows += reversed(latest)
+    found = list(dict.fromkeys((row.account_id, row.id) for row in rows))
+    return Waiting(found, more=len(found) > room)
 
 
 _open = orders.c.finished_at.is_(None)

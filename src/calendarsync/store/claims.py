@@ -133,15 +133,22 @@ async def claim_ordered(
 
 
 async def claim_due(
-    db: AsyncConnection, now: datetime, until: datetime, places: Places, *, worker: str, ahead: timedelta
+    db: AsyncConnection,
+    now: datetime,
+    until: datetime,
+    places: Places,
+    *,
+    worker: str,
+    ahead: timedelta,
+    back: float = 0.0,
 ) -> Taken:
     """The same for pairs that are due.
 
     Pairs on the same connections come along when they are due within `ahead`: so a connection is read once for
-    all of them (rule 28), and they keep together from then on.
+    all of them (rule 28), and they keep together from then on. `back`: where in a backlog it looks (choosing.due).
     """
     await _begin(db, now)
-    waiting = await choosing.due(db, now, places.room)
+    waiting = await choosing.due(db, now, places.room, back)
     wanted = in_turn(waiting.pairs, places)
     chosen = (await db.execute(_THESE_DUE, {"wanted": wanted, "now": now})).all() if wanted else []
     if not chosen:
