@@ -72,6 +72,7 @@ ENGINE = frozenset(
             "outbox",
             "pruning",
             "quiet",
+            "quotas",
             "retention",
             "runs",
         ),

@@ -26,6 +26,7 @@ from calendarsync.store.logs import LogFilter, Place
 from calendarsync.store.outbox import Event
 from calendarsync.store.paging import Page
 from calendarsync.store.quiet import QuietEnd
+from calendarsync.store.quotas import PutOff
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, beside
 from calendarsync.store.tenancy import Tenant, owned
 
@@ -299,6 +300,9 @@ _BY_NAME: Mapping[str, Any] = {
     "keep": True,
     "ids": ["event"],
     "hashes": ["hash"],
+    "grant_ids": ["grant_a"],
+    "moments": {"google:spent": (NOW, LATER)},
+    "projects": ["google:spent", "google:new"],
     "credentials_encrypted": b"sealed",
     "scopes": ["logs:read"],
 }
@@ -382,6 +386,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "quiet.settle_quiet": [
         {"ends": [QuietEnd(_HELD, LATER, _RUN | {"id": "log_2", "sync_id": "sync_3"}, {})]}
     ],
+    "quotas.put_off": [{"ends": [PutOff(_HELD, LATER, LATER)]}],
     "retention.accounts_after": [{"account_id": ""}],
     "pruning.delete_old": [{"column": column, "before": LATER + timedelta(days=1)} for column in _TIMES],
     "pruning.count_old": [{"column": column} for column in (*_TIMES, tables.authorizations.c.expires_at)],
@@ -430,6 +435,7 @@ async def fill(db: AsyncConnection) -> None:
         ),
         (tables.sandbox_events, _SANDBOX_EVENT | TENANT.values()),
         (tables.idempotency, _TAKEN | TENANT.values()),
+        (tables.provider_quotas, {"project": "google:spent", "used_at": NOW, "next_at": LATER}),
         (tables.rate_windows, {"subject": "spent", "used": 1, "ends_at": LATER}),
         (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),
         (tables.webhooks, _WEBHOOK | TENANT.values()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from calendarsync.jobs.deliveries import Deliverer, client_for_receivers
 from calendarsync.jobs.notices import Notices
 from calendarsync.jobs.outbox import Outbox
 from calendarsync.jobs.pushing import push_of
+from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runner import Runner
+from calendarsync.jobs.runs import end_tasks
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.wiring import build_engine
 from calendarsync.jobs.worker import Worker
@@ -74,6 +77,8 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
             push = push_of(settings, http, grants, now=db.now)
             channels = Channels(db, keyring, push, on_gap=bursts.add)
             poll = float(settings.poll_interval_seconds)
+            quotas = Quotas(db, keyring, settings, grants.sent)
+            counting = asyncio.create_task(quotas.keep_counting())
             worker = None
             if schedule or db.backend == "sqlite":
                 deliverer = Deliverer(db, Sender(keyring, receivers, db.now), metrics=metrics)
@@ -96,6 +101,7 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                     slowest_seconds=float(settings.slowest_poll_seconds),
                     channels=channels,
                     metrics=metrics,
+                    quotas=quotas,
                 )
                 await worker.start(schedule=schedule)
             try:
@@ -116,6 +122,7 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                 if worker is not None:
                     await worker.stop()
                 await results.stop()
+                await end_tasks([counting], 0.0)
                 await grants.close()
     finally:
         await db.close()

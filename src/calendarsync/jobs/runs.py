@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.results import Results
 from calendarsync.metrics import Metrics
 from calendarsync.store import orders
@@ -62,7 +63,7 @@ class _Run:
 
 @dataclass(slots=True)
 class Runs:
-    """`on_end` is told of each run's end, and whether somebody had ordered it."""
+    """`on_end` is told of each run's end, and whether somebody had ordered it. Polls ask `quotas` for turns."""
 
     db: Database
     engine: Engine
@@ -70,6 +71,7 @@ class Runs:
     poll: timedelta
     on_end: Callable[[bool], None]
     metrics: Metrics
+    quotas: Quotas | None = None
     stopping: bool = False
     _runs: dict[Claim, _Run] = field(default_factory=dict)
 
@@ -94,6 +96,8 @@ class Runs:
             return
         round_ = self.engine.new_round()
         round_.bring(claimed.connections.values())
+        begun: list[tuple[Work, Wait | None]] = []
+        polls: dict[Claim, PairRecord] = {}
         for claim, pair in claimed.pairs.items():
             if claim in self._runs:
                 continue
@@ -102,9 +106,15 @@ class Runs:
             wait = None
             if scheduling and claim.due and all(order.dry_run for order in wanted):
                 wait = held_back(pair, claimed.connections, self.db.now())
+                if wait is None and not wanted:
+                    polls[claim] = pair
                 if wait is None:
                     wanted.append(Order(new_id("sync_run"), "schedule"))
-            self._begin(Work(Hold(self.db, claim), pair, wanted), round_, claimed.until, wait)
+            begun.append((Work(Hold(self.db, claim), pair, wanted), wait))
+        put_off = await self.quotas.turns(polls, claimed.connections) if self.quotas is not None else ()
+        for work, wait in begun:
+            if work.hold.claim not in put_off and work.hold.claim not in self._runs:
+                self._begin(work, round_, claimed.until, wait)
 
     def _begin(self, work: Work, round_: Round, until: datetime, wait: Wait | None) -> None:
         run = _Run(until, work.ordered, work.pair.account_id)

@@ -14,6 +14,7 @@ import structlog
 from calendarsync.jobs.channels import Channels
 from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.outbox import WEBHOOKS_DUE
+from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.runs import LEASE, Runs, end_tasks, load
 from calendarsync.jobs.tidy import TIDY_SECONDS, Tidy
@@ -79,6 +80,7 @@ class Worker:
         slowest_seconds: float = SLOWEST,
         channels: Channels | None = None,
         metrics: Metrics | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self.id = new_id("worker")
         self._db = db
@@ -89,7 +91,7 @@ class Worker:
         self._channels = channels
         self._poll = timedelta(seconds=poll_seconds)
         self._slowest = timedelta(seconds=slowest_interval(poll_seconds, slowest_seconds))
-        self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics())
+        self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics(), quotas)
         self._scheduling = self._clock_minded = False
         # What the clock has put off is pulled in from here on, where it is later than that.
         self._put_off: _PutOff | None = None
@@ -178,6 +180,8 @@ class Worker:
             self._put_off = _PutOff(now + soonest, now + self._slowest)
             async with self._db.write() as db:
                 await shorten_leases(db, now + LEASE, now + self._poll)
+            if self._runs.quotas is not None:
+                await self._runs.quotas.pull_in()
             await self._deliverer.mind_the_clock()
             self._clock_minded = True
         if self._put_off is not None:

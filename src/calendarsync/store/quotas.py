@@ -1,0 +1,146 @@
+"""The quotas of projects at providers, which all workers share (docs/decisions/provider-quotas.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store.claims import Claim, turn_unless_changed, unless_changed
+from calendarsync.store.dialects import commit_without_waiting, takes_arrays, upsert
+from calendarsync.store.tables import delegations, grants, pairs, provider_quotas
+
+_row = provider_quotas.c
+_LOCK = (
+    select(_row.project, _row.used_at, _row.next_at)
+    .where(_row.project.in_(bindparam("projects", expanding=True)))
+    .order_by(_row.project)
+    .with_for_update()
+)
+_MOVE = (
+    update(provider_quotas)
+    .where(_row.project == bindparam("of_project"))
+    .values(
+        used_at=bindparam("used", type_=_row.used_at.type),
+        next_at=bindparam("next", type_=_row.next_at.type),
+    )
+)
+_display = select(delegations.c.display).where(delegations.c.id == grants.c.delegation_id).scalar_subquery()
+_GRANTS = select(grants.c.id, grants.c.provider, _display.label("display")).where(
+    grants.c.id.in_(bindparam("grant_ids", expanding=True))
+)
+
+
+async def lock_quotas(
+    db: AsyncConnection, projects: Collection[str], now: datetime
+) -> dict[str, tuple[datetime, datetime]]:
+    """`used_at` and `next_at` of each project, which nobody else moves until the transaction ends.
+
+    The caller locks nothing else after them. Should the machine fail within a moment, what is written with them may
+    be forgotten.
+    """
+    await commit_without_waiting(db)
+    wanted = sorted(projects)
+    found = {row.project: (row.used_at, row.next_at) for row in await db.execute(_LOCK, {"projects": wanted})}
+    missing = [project for project in wanted if project not in found]
+    if missing:
+        new = [{"project": project, "used_at": now, "next_at": now} for project in missing]
+        await db.execute(upsert(db, provider_quotas).on_conflict_do_nothing(), new)
+        rows = await db.execute(_LOCK, {"projects": wanted})
+        found = {row.project: (row.used_at, row.next_at) for row in rows}
+    return found
+
+
+async def move_quotas(db: AsyncConnection, moments: Mapping[str, tuple[datetime, datetime]]) -> None:
+    """Write down `used_at` and `next_at` of projects that the caller has locked."""
+    moved = [
+        {"of_project": project, "used": used_at, "next": next_at}
+        for project, (used_at, next_at) in sorted(moments.items())
+    ]
+    if moved:
+        await db.execute(_MOVE, moved)
+
+
+async def givers(db: AsyncConnection, grant_ids: Collection[str]) -> dict[str, tuple[str, str | None]]:
+    """Of each grant its provider, and what is displayed of the organisation's delegation that it came through."""
+    rows = await db.execute(_GRANTS, {"grant_ids": sorted(grant_ids)})
+    return {row.id: (row.provider, row.display) for row in rows}
+
+
+async def all_projects(db: AsyncConnection) -> list[str]:
+    """Those that anything counts for."""
+    return list((await db.execute(select(_row.project).order_by(_row.project))).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """The claim on a pair ends without a run; `due_at` and `turn_at` are as they then stand at the pair."""
+
+    claim: Claim
+    due_at: datetime
+    turn_at: datetime
+
+
+async def put_off(db: AsyncConnection, ends: Sequence[PutOff]) -> None:
+    """Those whose claims count no longer, or who are due at another time by now, keep what stands there."""
+    given = [
+        {
+            "put_id": end.claim.pair_id,
+            "put_generation": end.claim.generation,
+            "was_due_at": end.claim.due_at,
+            "next_due_at": end.due_at,
+            "next_turn_at": end.turn_at,
+        }
+        for end in ends
+    ]
+    if takes_arrays(db):
+        await db.execute(_PUT_ALL_OFF, {name: [each[name] for each in given] for name in given[0]})
+        return
+    await db.execute(_PUT_OFF, given)
+
+
+_moment = pairs.c.due_at.type
+_held = pairs.c.leased_until.is_not(None)
+_was, _next = bindparam("was_due_at", type_=_moment), bindparam("next_due_at", type_=_moment)
+_PUT_OFF = (
+    update(pairs)
+    .where(pairs.c.id == bindparam("put_id"), pairs.c.generation == bindparam("put_generation"), _held)
+    .values(
+        leased_until=None,
+        due_at=unless_changed(_was, _next),
+        turn_at=turn_unless_changed(_was, bindparam("next_turn_at", type_=_moment)),
+    )
+)
+_ended = (
+    func.unnest(
+        bindparam("put_id", type_=ARRAY(pairs.c.id.type)),
+        bindparam("put_generation", type_=ARRAY(pairs.c.generation.type)),
+        bindparam("was_due_at", type_=ARRAY(_moment)),
+        bindparam("next_due_at", type_=ARRAY(_moment)),
+        bindparam("next_turn_at", type_=ARRAY(_moment)),
+    )
+    .table_valued("id", "generation", "was_due_at", "next_due_at", "next_turn_at", name="ended")
+    .render_derived()
+)
+# Locked in one order, so that two transactions never wait for each other.
+_locked = (
+    select(pairs.c.id, _ended.c.was_due_at, _ended.c.next_due_at, _ended.c.next_turn_at)
+    .join(_ended, and_(pairs.c.id == _ended.c.id, pairs.c.generation == _ended.c.generation))
+    .where(_held)
+    .order_by(pairs.c.id)
+    .with_for_update(of=pairs)
+    .cte("locked")
+)
+_PUT_ALL_OFF = (
+    update(pairs)
+    .where(pairs.c.id == _locked.c.id)
+    .values(
+        leased_until=None,
+        due_at=unless_changed(_locked.c.was_due_at, _locked.c.next_due_at),
+        turn_at=turn_unless_changed(_locked.c.was_due_at, _locked.c.next_turn_at),
+    )
+)
