@@ -90,6 +90,7 @@ async def running(settings: Settings, *, schedule: bool) -> AsyncIterator[Proces
                     slowest_seconds=float(settings.slowest_poll_seconds),
                     on_events=deliverer.wake,
                     grants=grants,
+                    on_project_limit=quotas.hold,
                 )
                 worker = Worker(
                     db,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 
 from calendarsync import __version__
 from calendarsync.domain.fingerprint import Fingerprinter
@@ -35,6 +36,7 @@ def build_engine(
     slowest_seconds: float = SLOWEST,
     on_events: Callable[[], None] = lambda: None,
     grants: Grants | None = None,
+    on_project_limit: Callable[[str, datetime], None] = lambda grant_id, until: None,
 ) -> Engine:
     """The engine that a worker runs. `on_events` is told when a run has left events to be sent.
 
@@ -71,6 +73,7 @@ def build_engine(
         poll_seconds=poll_seconds,
         slowest_seconds=slowest_seconds,
         on_events=on_events,
+        on_project_limit=on_project_limit,
     )
     return Engine(reader, Tools(keyring.mark_keys, fingerprinter, __version__))
 

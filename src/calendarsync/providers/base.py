@@ -75,7 +75,13 @@ class NotACalendar(ProviderError):
 
 
 class RateLimited(ProviderError):
+    """`of_project`: the whole project or application is to wait, and not this grant alone."""
+
     code = "provider_rate_limited"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, of_project: bool = False) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.of_project = of_project
 
 
 class Unavailable(ProviderError):

@@ -70,7 +70,8 @@ class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as it
 class Reader:
     """How connections are opened and read. `jitter` gives numbers from 0 to 1.
 
-    `on_events` is told when a transaction has left events to be sent.
+    `on_events` is told when a transaction has left events to be sent, `on_project_limit` of a grant whose project
+    as a whole is to wait until then.
     """
 
     db: Database
@@ -81,6 +82,7 @@ class Reader:
     poll_seconds: float
     slowest_seconds: float = SLOWEST
     on_events: Callable[[], None] = lambda: None
+    on_project_limit: Callable[[str, datetime], None] = lambda grant_id, until: None
 
     async def note_error(self, failed: ConnectionFailed, hold: Hold) -> None:
         """Write down what an error means for its connection (rules 24 and 25). Raises ClaimLost."""
@@ -90,6 +92,8 @@ class Reader:
             "last_error_message": error.message,
         }
         until = self._until(error)
+        if until is not None and isinstance(error, RateLimited) and error.of_project and connection.grant_id:
+            self.on_project_limit(connection.grant_id, until)
         # All runs of a grant hit the same wall: one of them tells the others.
         told = until is not None and await self._is_held_back(connection, until)
         expired = emitted = False

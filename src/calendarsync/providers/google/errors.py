@@ -5,6 +5,7 @@ An error is a status and an envelope whose `errors[0].reason` says what it is ab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,7 @@ _SCOPES = {"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}
 _OPERATOR = {"accessNotConfigured", "SERVICE_DISABLED"}
 _ADMINISTRATOR = {"domainPolicy", "domainCannotUseApis"}
 ACCESS_LEVEL = "requiredAccessLevel"
+_TITLE = re.compile(r"Quota exceeded for quota .{0,100} and limit '([^']{1,100})'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,29 @@ class Answer:
         found = (text(each, "reason") for each in (*rows(error, "errors"), *rows(error, "details")))
         return frozenset(reason for reason in found if reason)
 
+    @property
+    def is_of_project(self) -> bool:
+        """Whether a refusal is the project's: all its people together have sent too much.
+
+        `rateLimitExceeded` is said of either quota, and `quotaExceeded` of what one user may do to calendars. Which
+        it is says the quota's name in the new form of the envelope (google.rpc.ErrorInfo), and its title in the
+        message.
+        """
+        error = table(self.data, "error")
+        if "dailyLimitExceeded" in self.reasons:
+            return True
+        names = [text(table(each, "metadata"), "quota_limit") for each in rows(error, "details")]
+        return any(map(_is_of_project, [*names, *_TITLE.findall(text(error, "message"))]))
+
+
+def _is_of_project(limit: str) -> bool:
+    """Whether a quota, by its name or its title, is one of the project and not of each user.
+
+    They are called `defaultPerMinutePerProject` and `defaultPerMinutePerUser`, and in the message 'Queries per
+    minute' and 'Queries per minute per user'.
+    """
+    return bool(limit) and "user" not in limit.lower()
+
 
 def raise_for_account(answer: Answer, now: datetime) -> None:
     """Raise what an answer says of the grant, the app or the service rather than of what was asked."""
@@ -73,7 +98,7 @@ def raise_for_account(answer: Answer, now: datetime) -> None:
         raise NotAuthorized("Google no longer accepts this access. Connect the account again.")
     if status == 429 or (status == 403 and reasons & _LIMITS):
         seconds = retry_after_seconds(answer.headers, now)
-        raise RateLimited("Google asks to slow down.", retry_after=seconds)
+        raise RateLimited("Google asks to slow down.", retry_after=seconds, of_project=answer.is_of_project)
     if status == 403 and reasons & _SCOPES:
         raise MissingScope(
             "Google was not told to allow all that is needed. Connect the account again, and leave every box "

@@ -118,6 +118,7 @@ class GraphSession:
             # Only now: who waits for its turn may wait for longer than a token is good for.
             token = await self._tokens.access_token(rejected=rejected)
             self.requests += 1
+            self._tokens.sent(parts)
             try:
                 response = await self._client.request(
                     method,
