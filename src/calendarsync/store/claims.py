@@ -162,10 +162,11 @@ async def claim_due(
 
 async def _begin(db: AsyncConnection, now: datetime) -> None:
     await one_at_a_time(db, CLAIMS_LOCK)
-    await prefer_indexes(db)
     lapsed = (await db.execute(_LAPSED, {"now": now})).scalars().all()
     if lapsed:
         await db.execute(_END, {"ended": lapsed})
+    # Not before: those few are to be sorted, or all pairs would be walked through in the order of their ids.
+    await prefer_indexes(db)
 
 
 async def _claim(
