@@ -11,8 +11,18 @@ import pytest
 from sqlalchemy import func, insert, select, update
 
 from calendarsync.jobs import tidy as tidy_module
-from calendarsync.jobs.tidy import KEEP_EVENTS, KEEP_LINKS, KEEP_ORDERS, TIDY_SECONDS, Tidy
+from calendarsync.jobs.tidy import (
+    ALL_CHORES,
+    KEEP_EVENTS,
+    KEEP_LINKS,
+    KEEP_ORDERS,
+    TIDY_LOCK,
+    TIDY_SECONDS,
+    Tidy,
+)
+from calendarsync.store import pruning, retention, run_counts, tables
 from calendarsync.store.database import Database
+from calendarsync.store.logs import LogFilter
 from calendarsync.store.tables import (
     accounts,
     authorizations,
@@ -22,11 +32,15 @@ from calendarsync.store.tables import (
     idempotency,
     operations,
     orders,
+    pairs,
     rate_windows,
     runs,
+    sessions,
+    users,
     webhook_events,
     webhooks,
 )
+from calendarsync.store.tenancy import Tenant
 from tests.jobs.conftest import Workplace, workplace
 from tests.testbed.memory_desk import MemoryDesk
 
@@ -69,6 +83,7 @@ def log(name: str, owner: str, age: timedelta, **values: Any) -> dict[str, Any]:
         "duration_ms": 1,
         "provider_requests": 2,
         "created_at": NOW - age,
+        "brief": False,
         **counts,
         **values,
     }
@@ -111,27 +126,147 @@ async def test_every_account_has_its_turn_and_every_batch_its_own_transaction(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tidy_module, "ACCOUNTS_AT_ONCE", 2)
-    monkeypatch.setattr(tidy_module, "_LOGS_AT_ONCE", 3)
+    monkeypatch.setattr(tidy_module, "ROWS_AT_ONCE", 3)
+    deleted = []
+    delete = retention.delete_logs
+
+    async def noted(*given: Any) -> int:
+        deleted.append(await delete(*given))
+        return deleted[-1]
+
+    monkeypatch.setattr(retention, "delete_logs", noted)
     names = [f"{number}" for number in range(5)]
     await put(database, accounts, *(account(name) for name in names))
     old = timedelta(days=8)
     await put(database, runs, *(log(f"{name}_{number}", name, old) for name in names for number in range(10)))
-    tidy, left = Tidy(database), []
-    for _ in range(3):
-        await tidy.look()
-        left.append(len(await ids(database, runs)))
-    assert left == [30, 10, 0]
+    tidy = Tidy(database)
+    await tidy.look()
+    assert await ids(database, runs) == set()
+    assert deleted == [*[3] * 6, 2, *[3] * 6, 2, *[3] * 3, 1]
     await put(database, runs, log("again", "0", old))
+    await tidy.look()
+    assert await ids(database, runs) == {"log_again"}, "not before a while is over"
+    tidy.mind_the_clock()
     await tidy.look()
     assert await ids(database, runs) == set(), "from the beginning again"
 
 
+async def test_an_unchanged_pair_keeps_a_log_an_hour_after_a_day(database: Database) -> None:
+    day = timedelta(days=1)
+    await put(database, accounts, account("free"), account("other"))
+    await put(
+        database,
+        runs,
+        log("old", "free", day + MINUTE, brief=True),
+        log("older", "other", 2 * day, brief=True, mode="test"),
+        log("first of its hour", "free", day + MINUTE),
+        log("young", "free", day - MINUTE, brief=True),
+    )
+    await Tidy(database).look()
+    assert await ids(database, runs) == {"log_first of its hour", "log_young"}
+
+
+async def test_counts_stay_exact_and_go_with_their_logs(database: Database) -> None:
+    await put(database, accounts, account("free"), account("large"))
+    logs = [
+        log(f"{owner}{hours}", owner, timedelta(hours=hours), brief=hours % 2 == 0)
+        for owner in ("free", "large")
+        for hours in range(0, 240, 5)
+    ]
+    await put(database, runs, *logs)
+    await count_all(database, "free")
+    await Tidy(database).look()
+    before = NOW - timedelta(days=7)
+    kept = await ids(database, runs)
+    assert len(kept) < len(logs)
+    for owner in ("free", "large"):
+        tenant = Tenant(f"acct_{owner}", "live")
+        async with database.read_as(tenant) as db:
+            total = await run_counts.count_logs(db, tenant, LogFilter(before), NOW)
+        assert total == sum(1 for each in kept if each.startswith(f"log_{owner}"))
+    async with database.read() as db:
+        begins = (await db.execute(select(tables.run_counts.c.begins_at))).scalars().all()
+    assert begins
+    assert min(begins) >= before
+
+
+async def count_all(database: Database, owner: str) -> None:
+    tenant, more = Tenant(f"acct_{owner}", "live"), True
+    while more:
+        async with database.write() as db:
+            more = await run_counts.count_more(db, tenant, NOW)
+
+
+async def test_the_logs_of_large_accounts_are_counted_before_anybody_asks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidy_module, "MANY_PAIRS", 2)
+    for owner, number in (("large", 2), ("small", 1)):
+        mine = {"account_id": f"acct_{owner}", "mode": "live"}
+        await put(database, accounts, account(owner))
+        ends = [f"{owner}_{each}" for each in range(number + 1)]
+        await put(database, connections, *({**mine, **_connection(each, "active")} for each in ends))
+        made = ({**mine, **_pair(f"pair_{each}", each, ends[-1])} for each in ends[:-1])
+        await put(database, pairs, *made)
+        await put(database, runs, *(log(f"{owner}{each}", owner, each * MINUTE) for each in range(300)))
+    await Tidy(database).look()
+    async with database.read() as db:
+        found = await db.execute(select(tables.run_counts.c.account_id).distinct())
+        assert found.scalars().all() == ["acct_large"]
+
+
+def _pair(name: str, a: str, b: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": name, "connection_a_id": a, "connection_b_id": b}
+    row |= {
+        "calendar_a": a,
+        "calendar_b": b,
+        "sync_mode": "full",
+        "direction": "bidirectional",
+        "options": {},
+        "status": "active",
+    }
+    return row | {"created_at": NOW}
+
+
 async def test_several_at_once_do_no_harm(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tidy_module, "_LOGS_AT_ONCE", 7)
+    """As the command works beside the schedule: what one deletes the other does not find."""
+    monkeypatch.setattr(tidy_module, "ROWS_AT_ONCE", 7)
     await put(database, accounts, account("free"))
     await put(database, runs, *(log(f"{number}", "free", timedelta(days=8)) for number in range(60)))
-    await asyncio.gather(*(Tidy(database).look() for _ in range(4)))
+    done = [Tidy(database).do(chore) for chore in ALL_CHORES for _ in range(3)]
+    assert sum(await asyncio.gather(*done)) == 60
     assert await ids(database, runs) == set()
+
+
+async def test_one_process_at_a_time_tidies(database: Database) -> None:
+    await put(database, rate_windows, {"subject": "over", "ends_at": NOW - MINUTE, "used": 3})
+    async with database.alone(TIDY_LOCK) as alone:
+        assert alone
+        await Tidy(database).look()
+        left = await ids(database, rate_windows)
+    assert left == ({"over"} if database.backend == "postgresql" else set())
+    await Tidy(database).look()
+    assert await ids(database, rate_windows) == set()
+
+
+async def test_a_stop_comes_between_two_transactions(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidy_module, "ROWS_AT_ONCE", 5)
+    over = ({"subject": f"{number}", "ends_at": NOW - MINUTE, "used": 3} for number in range(60))
+    await put(database, rate_windows, *over)
+    tidy, found, delete = Tidy(database), list[int](), pruning.delete_old
+
+    async def third_stops(*given: Any) -> int:
+        found.append(await delete(*given))
+        if len(found) == 3:
+            tidy.stop()
+        return found[-1]
+
+    monkeypatch.setattr(pruning, "delete_old", third_stops)
+    await tidy.look()
+    assert found == [5, 5, 5]
+    assert len(await ids(database, rate_windows)) == 45
 
 
 async def test_what_has_run_out_goes(database: Database) -> None:
@@ -160,11 +295,20 @@ async def test_what_has_run_out_goes(database: Database) -> None:
         {**answer, "key_hash": "old", "expires_at": NOW - MINUTE},
         {**answer, "key_hash": "young", "expires_at": NOW + MINUTE},
     )
+    await put(database, users, {"id": "user_1", "email": "ann@example.com", "created_at": NOW})
+    session = {"user_id": "user_1", "created_at": NOW - timedelta(days=1)}
+    await put(
+        database,
+        sessions,
+        {**session, "token_hash": "old", "expires_at": NOW - MINUTE},
+        {**session, "token_hash": "young", "expires_at": NOW + MINUTE},
+    )
     await _events(database, mine)
     await Tidy(database).look()
     assert await ids(database, orders) == {"young", "open"}
     assert await ids(database, rate_windows) == {"running"}
     assert await ids(database, idempotency) == {"young"}
+    assert await ids(database, sessions) == {"young"}
     assert await ids(database, webhook_events) == {"evt_young"}
     assert await ids(database, deliveries) == {"dlv_young"}
     assert await ids(database, webhooks) == {"whk_1"}

@@ -95,12 +95,10 @@ class Tidy:
     async def _work(self, work: AsyncGenerator[int, None]) -> int:
         deleted, began = 0, time.monotonic()
         async with aclosing(work) as batches:
-            async for rows in batches:
+            while not self._stopping.is_set() and (rows := await anext(batches, None)) is not None:
                 deleted += rows
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), time.monotonic() - began)
-                if self._stopping.is_set():
-                    break
                 began = time.monotonic()
         return deleted
 
