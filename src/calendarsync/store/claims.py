@@ -11,7 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, case, func, literal, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store import choosing
@@ -208,7 +220,9 @@ async def lock_pairs(
 
     Their ids, generations, and whether they are claimed.
     """
-    rows = await db.execute(_LOCK.where(or_(pairs.c.id == pair_id, beside)))
+    # A union, or PostgreSQL would go through all pairs there are to find them.
+    all_of_them = union(select(literal(pair_id)), select(pairs.c.id).where(beside).correlate(None))
+    rows = await db.execute(_LOCK.where(pairs.c.id.in_(all_of_them)))
     return {(row.id, row.generation, bool(row.held)) for row in rows}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, or_, select, union, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -186,8 +186,7 @@ async def held_back_until(db: AsyncConnection, connection_id: str) -> datetime |
 
 def of_grant(connection: ConnectionRecord) -> ColumnElement[bool]:
     """The pairs on this connection, and on the account's others that share its grant."""
-    sharing = select(connections.c.id).where(_same_grant(connection))
-    return or_(pairs.c.connection_a_id.in_(sharing), pairs.c.connection_b_id.in_(sharing))
+    return _are_on(select(connections.c.id).where(_same_grant(connection)))
 
 
 async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, until: datetime) -> None:
@@ -223,13 +222,24 @@ async def load_claimed(
     return found, {row.id: _connection(row) for row in rows}
 
 
+def _are_on(connection_ids: Select[Any]) -> ColumnElement[bool]:
+    """The pairs on one of these connections, at either end: each end is looked up in its own index.
+
+    With OR between the two PostgreSQL would read all pairs there are.
+    """
+    ends = (pairs.c.connection_a_id, pairs.c.connection_b_id)
+    return pairs.c.id.in_(
+        union(*(select(pairs.c.id).where(end.in_(connection_ids)).correlate(None) for end in ends))
+    )
+
+
 _reading = select(connections.c.id).where(
     connections.c.calendar_key.in_(bindparam("calendar_keys", expanding=True))
 )
 _RELAYING = select(
     pairs.c.id, pairs.c.options, pairs.c.direction, pairs.c.calendar_a, pairs.c.calendar_b
 ).where(
-    or_(pairs.c.connection_a_id.in_(_reading), pairs.c.connection_b_id.in_(_reading)),
+    _are_on(_reading),
     pairs.c.status == "active",
     pairs.c.removal.is_(None),
     pairs.c.id != bindparam("pair_id"),
@@ -269,7 +279,7 @@ async def make_due(db: AsyncConnection, pair_ids: Collection[str], at: datetime)
 def beside(pair: PairRecord) -> ColumnElement[bool]:
     """The pairs that share a calendar with this one."""
     calendars = (pair.calendar_a, pair.calendar_b)
-    return or_(pairs.c.calendar_a.in_(calendars), pairs.c.calendar_b.in_(calendars))
+    return _are_on(select(connections.c.id).where(connections.c.calendar_key.in_(calendars)))
 
 
 async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
