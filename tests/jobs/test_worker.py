@@ -13,8 +13,8 @@ from calendarsync.jobs.worker import RUNS_AT_ONCE
 from calendarsync.providers.base import Calendar, NotAuthorized, RateLimited, Unreachable
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import connections, pairs
-from calendarsync.sync.pace import share_of_first
-from tests.jobs.conftest import Gate, Workplace, workplace
+from calendarsync.sync.pace import share_of_first, slowest_interval
+from tests.jobs.conftest import POLL_SECONDS, Gate, Workplace, workplace
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
 from tests.testbed.memory_desk import MemoryDesk
@@ -287,6 +287,21 @@ async def test_a_clock_that_is_set_back_puts_nothing_off(
     at.app.clock.advance(seconds=301)
     await scheduled.tick()
     await scheduled.until_logged(2)
+
+
+async def test_a_start_pulls_in_what_no_pace_can_have_put_off(at: MemoryDesk, scheduled: Workplace) -> None:
+    """The clock may have been set back before. What a slow pace has put off stays, whoever starts."""
+    for name in ("c", "d"):
+        await at.add(name)
+    slow, late = await at.pair("a", "b"), await at.pair("c", "d")
+    slowest = timedelta(seconds=slowest_interval(POLL_SECONDS))
+    now = at.app.clock()
+    for pair, wait in ((slow, slowest - timedelta(seconds=1)), (late, slowest + timedelta(seconds=1))):
+        await at.app.change_pair(pair, due_at=now + wait)
+    await scheduled.worker.start()
+    await scheduled.tick()
+    assert (await at.app.row(pairs, slow)).due_at == now + slowest - timedelta(seconds=1)
+    assert (await at.app.row(pairs, late)).due_at <= now + timedelta(seconds=POLL_SECONDS)
 
 
 async def test_a_clock_that_is_set_forward_costs_a_run_at_most(
