@@ -69,6 +69,7 @@ _PAIR: dict[str, Any] = {
     "due_at": NOW,
     "generation": 1,
     "leased_until": LATER,
+    "worker": "worker_here",
     "calendar_a": "key-a",
     "calendar_b": "key-b",
 }
@@ -129,6 +130,14 @@ _FREE = {
     "calendar_b": "key-d",
 }
 _LAPSED = {**_FREE, "id": "pair_lapsed", "leased_until": NOW - timedelta(seconds=1)}
+_FOR_ANOTHER = {
+    **_LAPSED,
+    "id": "pair_given",
+    "leased_until": LATER,
+    "given": True,
+    "calendar_a": "key-e",
+    "calendar_b": "key-f",
+}
 _HELD = Claim("pair_held", 1, NOW, due=True)
 _LINK = Link(Direction.A_TO_B, "event", "", "uid", "origin", "key-b", "copy", 1, LinkState.LIVE)
 
@@ -263,6 +272,8 @@ _BY_NAME: Mapping[str, Any] = {
     "delivery_id": "dlv_0",
     "until": LATER,
     "ahead": timedelta(seconds=30),
+    "me": "worker_here",
+    "at_work": [_HELD],
     "worker": "worker_here",
     "places": Places(10, 10),
     "back": 0.5,
@@ -343,6 +354,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
     "grant_tokens.prune": [{"before": LATER}],
     "grants.drop_if_unused": [{}, {"grant_id": "grant_unused"}],
+    "homes.find_homes": [{"chosen": ["pair_free"], "me": "worker_else", "polls": True}],
     "grants.find_grant": [{"provider": "google", "subject_hashes": ["subject"]}],
     "grants.insert_grant": [{"values": _NEW_GRANT}],
     "grants.renew_grant": [{"values": {"scopes": ["openid"]}}],
@@ -426,6 +438,7 @@ async def fill(db: AsyncConnection) -> None:
         (tables.pairs, _PAIR | TENANT.values()),
         (tables.pairs, _PAIR | TENANT.values() | _FREE),
         (tables.pairs, _PAIR | TENANT.values() | _LAPSED),
+        (tables.pairs, _PAIR | TENANT.values() | _FOR_ANOTHER),
         (tables.orders, _ORDER | TENANT.values()),
         (tables.runs, _RUN | {"id": "log_0", "created_at": NOW, "brief": True}),
         (tables.run_counts, {**TENANT.values(), "begins_at": NOW, "status": "success", "count": 1}),

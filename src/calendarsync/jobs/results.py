@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from calendarsync.jobs.listening import Listener
 from calendarsync.store import orders
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.dialects import ORDERS_CHANNEL
@@ -25,7 +26,7 @@ class Results:
         # By their order's sync id, for as long as somebody has the ticket.
         self._expected: WeakValueDictionary[str, asyncio.Future[RunReport]] = WeakValueDictionary()
         self._task: asyncio.Task[None] | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self.listener = Listener(db)
         self._noticed = asyncio.Event()
 
     def expect(self, sync_id: str) -> Ticket:
@@ -35,8 +36,7 @@ class Results:
             done = self._expected[sync_id] = asyncio.get_running_loop().create_future()
         if self._task is None:
             self._task = asyncio.create_task(self._look(), name="results")
-        if self._listening is None and self._db.backend == "postgresql":
-            self._listening = asyncio.create_task(self._listen(), name="results of other processes")
+            self.listener.hear(ORDERS_CHANNEL, self._notice)
         return Ticket(sync_id, done)
 
     def tell(self, report: RunReport) -> None:
@@ -46,10 +46,10 @@ class Results:
             done.set_result(report)
 
     async def stop(self) -> None:
-        tasks = [task for task in (self._task, self._listening) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.listener.stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _look(self) -> None:
         while True:
@@ -69,25 +69,6 @@ class Results:
                 except Exception as defect:  # noqa: BLE001 - who waits for another order is told
                     _log.error("result_not_read", sync_id=sync_id, defect=type(defect).__name__)
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                await self._listen_once()
-            except Exception as error:  # noqa: BLE001 - the looks go on meanwhile
-                _log.warning("results_interrupted", error=type(error).__name__)
-            await asyncio.sleep(_LOOK_SECONDS)
-
-    async def _listen_once(self) -> None:
-        connection = await self._db.connect_raw()
-        gone = asyncio.Event()
-        try:
-            connection.add_termination_listener(lambda _: gone.set())
-            await connection.add_listener(ORDERS_CHANNEL, self._notice)
-            self._noticed.set()
-            await gone.wait()
-        finally:
-            connection.terminate()
-
-    def _notice(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        if payload in self._expected:
+    def _notice(self, sync_id: str | None) -> None:
+        if sync_id is None or sync_id in self._expected:
             self._noticed.set()

@@ -19,6 +19,7 @@ from calendarsync.metrics import Metrics
 from calendarsync.store import orders
 from calendarsync.store.claims import Claim, ClaimLost, give_back, renew, settle
 from calendarsync.store.database import Database, DatabaseUnavailable
+from calendarsync.store.given import retire
 from calendarsync.store.ids import new_id
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
 from calendarsync.sync.admission import Wait, held_back
@@ -225,6 +226,14 @@ class Runs:
     async def drain(self, patience: float) -> None:
         """Let what runs come to its end for so many seconds, and break off the rest."""
         await end_tasks([run.task for run in self._runs.values() if run.task is not None], patience)
+
+    async def retire(self, worker: str) -> None:
+        """Be given no more claims, and end those that are not at work; where that fails they lapse."""
+        try:
+            async with self.db.write() as db:
+                await retire(db, worker, list(self._runs))
+        except DatabaseUnavailable:
+            _log.warning("claims_left_to_lapse", worker=worker)
 
     async def give_back_all(self) -> None:
         await self.give_back(self._runs)

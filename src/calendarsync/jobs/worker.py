@@ -24,7 +24,9 @@ from calendarsync.store.choosing import BEGINNING
 from calendarsync.store.claims import Claim, claim_due, claim_ordered
 from calendarsync.store.clock_jumps import pull_in, shorten_leases
 from calendarsync.store.database import Database, DatabaseUnavailable
+from calendarsync.store.dialects import GIVEN_CHANNEL
 from calendarsync.store.fairness import Places
+from calendarsync.store.given import take_given
 from calendarsync.store.ids import new_id
 from calendarsync.sync.pace import SLOWEST, slowest_interval
 from calendarsync.sync.round import JITTER
@@ -98,6 +100,7 @@ class Worker:
         # What the schedule and the orders wait for beside their next look; whether more was there than room; and
         # whether an order was there that could not be claimed.
         self._woken, self._asked = asyncio.Event(), asyncio.Event()
+        self._given, self._listener = asyncio.Event(), results.listener
         self._more = self._blocked = False
         self._after = BEGINNING
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,6 +123,9 @@ class Worker:
         if self._channels is not None:
             channels = self._channels
             loops.append(_again_and_again(channels.look, channels.woken, TICK_SECONDS, self._is_stopping))
+        if self._db.backend == "postgresql":
+            self._listener.hear(GIVEN_CHANNEL, self._on_given)
+            loops.append(_again_and_again(self._take_given, self._given, TICK_SECONDS, self._is_stopping))
         if schedule:
             loops.append(_again_and_again(self._tick, self._woken, TICK_SECONDS, self._is_stopping))
         self._tasks = [asyncio.create_task(loop) for loop in loops]
@@ -131,6 +137,7 @@ class Worker:
         keeping, others = self._tasks[:1], self._tasks[1:]
         self._woken.set()
         self._asked.set()
+        self._given.set()
         self._deliverer.wake()
         self._tidy.stop()
         draining = [self._runs.drain(DRAIN_SECONDS), self._deliverer.drain(DRAIN_SECONDS)]
@@ -138,7 +145,7 @@ class Worker:
             self._channels.woken.set()
             draining.append(self._channels.drain(DRAIN_SECONDS))
         await end_tasks(others, _END_SECONDS)
-        await asyncio.gather(*draining)
+        await asyncio.gather(self._runs.retire(self.id), *draining)
         await end_tasks(keeping, 0.0)
         giving_back = asyncio.gather(self._runs.give_back_all(), self._deliverer.give_back_all())
         with suppress(TimeoutError):
@@ -212,11 +219,23 @@ class Worker:
         if taken.more and (taken.claims or taken.after != BEGINNING):
             self._asked.set()
 
+    async def _take_given(self) -> None:
+        """Run what others claimed for this process, which has its grants at work, however much it has to do."""
+        async with self._db.write() as db:
+            now = self._db.now()
+            claims = await take_given(db, self.id, now, now + LEASE, ahead=self._poll * JITTER)
+        if claims:
+            await self._run(claims, now + LEASE, scheduling=self._scheduling)
+
     async def _run(self, claims: Sequence[Claim], until: datetime, *, scheduling: bool) -> None:
         """Begin the runs of these claims. What they begin with is read once others may claim."""
         async with self._db.read() as db:
             here = await load(db, claims, until)
         await self._runs.take_up(here, scheduling=scheduling)
+
+    def _on_given(self, worker: str | None) -> None:
+        if worker in (None, self.id):
+            self._given.set()
 
     async def _on_ordered(self, _: bytes) -> None:
         # Until it is claimed: its calendar may be in use, or there may be no room.

@@ -28,8 +28,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store import choosing
 from calendarsync.store.choosing import BEGINNING, After
-from calendarsync.store.dialects import one_at_a_time, prefer_indexes
+from calendarsync.store.dialects import (
+    GIVEN_CHANNEL,
+    has_other_processes,
+    notify,
+    one_at_a_time,
+    prefer_indexes,
+)
 from calendarsync.store.fairness import Places, in_turn
+from calendarsync.store.homes import find_homes
 from calendarsync.store.tables import orders, pairs
 
 CLAIMS_LOCK = 0x63_6C_61_69_6D_73
@@ -75,6 +82,7 @@ _CLAIM = (
         generation=pairs.c.generation + 1,
         leased_until=_moment("until"),
         worker=bindparam("worker"),
+        given=bindparam("given"),
         status=case((_pause_over, "active"), else_=pairs.c.status),
         resume_at=case((_pause_over, None), else_=pairs.c.resume_at),
     )
@@ -132,7 +140,8 @@ async def claim_ordered(
 ) -> Taken:
     """Claim pairs that were ordered for this worker, in turn by account, leaving out calendars that are in use.
 
-    Pairs that share a calendar are claimed together or one after the other, never by two callers.
+    Pairs that share a calendar are claimed together or one after the other, never by two callers. A pair whose
+    grant another process has at work is claimed for that one, which is told, and is not in the answer.
     """
     await _begin(db, now)
     waiting = await choosing.ordered(db, places.room, after)
@@ -140,7 +149,7 @@ async def claim_ordered(
     if not wanted:
         return Taken([], waiting.more, waiting.after)
     chosen = (await db.execute(_THESE, {"wanted": wanted})).scalars()
-    claims = await _claim(db, set(chosen), now, until, worker)
+    claims = await _claim(db, set(chosen), now, until, worker, polls=False)
     return Taken(claims, waiting.more or len(claims) < len(wanted), waiting.after)
 
 
@@ -168,7 +177,7 @@ async def claim_due(
     ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
     given = {"ends": list(ends), "soon": now + ahead, "limit": places.room}
     company = await db.execute(_COME_ALONG, given)
-    claims = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker)
+    claims = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker, polls=True)
     return Taken([replace(claim, due=True) for claim in claims], waiting.more)
 
 
@@ -182,18 +191,26 @@ async def _begin(db: AsyncConnection, now: datetime) -> None:
 
 
 async def _claim(
-    db: AsyncConnection, chosen: Collection[str], now: datetime, until: datetime, worker: str
+    db: AsyncConnection, chosen: Collection[str], now: datetime, until: datetime, worker: str, *, polls: bool
 ) -> list[Claim]:
-    """Claim pairs that are locked, and take up what was ordered of them."""
+    """Claim pairs that are locked, each for the process that is to run it, and take up what was ordered of them."""
     if not chosen:
         return []
-    given = {"chosen": list(chosen), "now": now, "until": until, "worker": worker}
-    rows = await db.execute(_CLAIM, given)
-    claimed = [
-        Claim(row.id, row.generation, row.due_at, row.due_at is not None and row.due_at <= now)
-        for row in rows
-    ]
-    await db.execute(_TAKE_ORDERS, {"pair_ids": list(chosen)})
+    homes = {(worker, until): list(chosen)}
+    if has_other_processes(db):
+        homes = await find_homes(db, chosen, worker, now, until, polls=polls)
+    claimed = []
+    for (home, home_until), pair_ids in homes.items():
+        given = {"worker": home, "given": home != worker, "until": home_until}
+        rows = await db.execute(_CLAIM, {"chosen": pair_ids, "now": now, **given})
+        if home == worker:
+            claimed += [
+                Claim(row.id, row.generation, row.due_at, row.due_at is not None and row.due_at <= now)
+                for row in rows
+            ]
+        else:
+            await notify(db, GIVEN_CHANNEL, home)
+    await db.execute(_TAKE_ORDERS, {"pair_ids": [each for pair_ids in homes.values() for each in pair_ids]})
     return claimed
 
 

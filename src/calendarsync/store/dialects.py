@@ -49,6 +49,11 @@ def takes_arrays(db: AsyncConnection) -> bool:
     return db.dialect.name == "postgresql"
 
 
+def has_other_processes(db: AsyncConnection) -> bool:
+    """Whether others may work on this database."""
+    return db.dialect.name == "postgresql"
+
+
 async def one_at_a_time(db: AsyncConnection, key: int) -> None:
     """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
     if db.dialect.name == "postgresql":
@@ -99,6 +104,10 @@ async def commit_without_waiting(db: AsyncConnection) -> None:
 
 
 ORDERS_CHANNEL = "calendarsync_orders"
+"""Of orders that were carried out: their sync ids."""
+
+GIVEN_CHANNEL = "calendarsync_given"
+"""Of workers that claims were made for: their ids."""
 
 
 async def notify(db: AsyncConnection, channel: str, payload: str) -> None:
