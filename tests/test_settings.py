@@ -196,3 +196,16 @@ def test_what_is_safe_is_safe_however_it_is_written(monkeypatch: pytest.MonkeyPa
     settings = Settings.load()
     assert settings.public_url == "https://calendar.example.com/Path"
     assert settings.google_token_url == "http://127.0.0.1:4000"
+
+
+@pytest.mark.parametrize(
+    ("slowest", "told"),
+    [
+        ("", "Every pair is synced every 300 s, less often while nothing changes, every 3600 s at least."),
+        ("300", "Every pair is synced every 300 s."),
+        ("60", "Every pair is synced every 300 s."),
+    ],
+)
+def test_the_pace_is_told_in_words(monkeypatch: pytest.MonkeyPatch, slowest: str, told: str) -> None:
+    monkeypatch.setenv("CALENDARSYNC_SLOWEST_POLL_SECONDS", slowest)
+    assert Settings.load().pace == told

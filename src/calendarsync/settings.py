@@ -193,6 +193,13 @@ class Settings(BaseSettings):
         return sqlite_path(self.database_url).parent
 
     @property
+    def pace(self) -> str:
+        """How often pairs are polled, in words that may be shown."""
+        poll, slowest = self.poll_interval_seconds, self.slowest_poll_seconds
+        slower = f", less often while nothing changes, every {slowest} s at least" if slowest > poll else ""
+        return f"Every pair is synced every {poll} s{slower}."
+
+    @property
     def database_label(self) -> str:
         """The database in words that may be shown: the absolute path of its file, or "PostgreSQL"."""
         if backend_of(self.database_url) == "postgresql":

@@ -99,7 +99,7 @@ def _announce(settings: Settings, listener: socket.socket, *, worker: bool, alon
     typer.echo(f"Database: {settings.database_label}")
     typer.echo(f"Changes told by Google and Microsoft: {state_of_push(settings)}")
     if worker:
-        typer.echo(f"Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
+        typer.echo(f"{settings.pace} Ctrl-C ends it.")
     elif alone:
         typer.echo("The schedule does not run here (--no-worker); a trigger still does. Ctrl-C ends it.")
     else:

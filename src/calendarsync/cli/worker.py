@@ -43,5 +43,5 @@ async def _work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with running(settings, schedule=True) as process:
         await warn_of_role(process.db)
-        typer.echo(f"Working. Every pair is synced every {settings.poll_interval_seconds} s. Ctrl-C ends it.")
+        typer.echo(f"Working. {settings.pace} Ctrl-C ends it.")
         await ended.wait()
