@@ -102,7 +102,7 @@ async def copies_of_others(db: AsyncConnection, target_calendar: str, pair_id: s
     return [_other_copy(row) for row in rows]
 
 
-def _other_copy(row: Row[Any]) -> OtherCopy:
+def _other_copy(row: Any) -> OtherCopy:
     values = {name: getattr(row, name) for name in _TOLD}
     return OtherCopy(**values | {"state": LinkState(row.state), "older": bool(row.older)})
 

@@ -37,7 +37,7 @@ from calendarsync.store.schedule import (
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.apply import Side
 from calendarsync.sync.hold import Hold
-from calendarsync.sync.pace import SLOWEST, interval, share_of_first, slowest_interval
+from calendarsync.sync.pace import SLOWEST, interval, share_of_first
 from calendarsync.sync.refresh import Contents, Refresher
 from calendarsync.sync.telling import of_expired
 
@@ -48,8 +48,6 @@ _MORE_WAIT = 0.2
 
 JITTER = 0.1
 """How much earlier than its time a poll may come, as a share of the poll interval."""
-
-watched_interval = slowest_interval
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - it tells what happened, as its cause does
