@@ -31,11 +31,13 @@ _OLDEST_TRANSACTION = (
     .select_from(text("pg_stat_activity"))
     .where(text("datname = current_database() AND application_name = current_setting('application_name')"))
 )
-_PREFER_INDEXES = select(
+_BY_INDEXES = (
     func.set_config("enable_seqscan", "off", True),
     func.set_config("enable_sort", "off", True),
     func.set_config("enable_incremental_sort", "off", True),
 )
+_PREFER_INDEXES = select(*_BY_INDEXES)
+_TAKE_TURN_BY_INDEXES = _TAKE_TURN.add_columns(*_BY_INDEXES)
 _NOT_WAITING = select(func.set_config("synchronous_commit", "off", True))
 
 
@@ -54,10 +56,13 @@ def has_other_processes(db: AsyncConnection) -> bool:
     return db.dialect.name == "postgresql"
 
 
-async def one_at_a_time(db: AsyncConnection, key: int) -> None:
-    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway."""
+async def one_at_a_time(db: AsyncConnection, key: int, *, by_indexes: bool = False) -> None:
+    """Until this transaction ends nobody else passes with the same key. SQLite has one writer at a time anyway.
+
+    `by_indexes`: as `prefer_indexes`, in the same statement.
+    """
     if db.dialect.name == "postgresql":
-        await db.execute(_TAKE_TURN, {"key": key})
+        await db.execute(_TAKE_TURN_BY_INDEXES if by_indexes else _TAKE_TURN, {"key": key})
 
 
 async def with_others(db: AsyncConnection, key: int) -> None:
