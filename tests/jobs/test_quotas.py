@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import Worker
+from calendarsync.providers.base import RateLimited
 from calendarsync.providers.tokens import Access
 from calendarsync.settings import Settings
 from calendarsync.store.claims import Claim, claim_due
@@ -25,10 +26,12 @@ from calendarsync.store.fairness import Places
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
 from calendarsync.store.tables import connections, delegations, grants, pairs, provider_quotas
 from calendarsync.sync.inputs import Looked
+from calendarsync.sync.run import Engine
 from calendarsync.webhooks.delivery import Sender
-from tests.jobs.conftest import POLL_SECONDS, Workplace
+from tests.jobs.conftest import POLL_SECONDS, Gate, Workplace
 from tests.store.watching import watching
 from tests.testbed.installation import FixedToken
+from tests.testbed.memory import MemoryCalendar
 from tests.testbed.memory_desk import MemoryDesk
 
 PER_MINUTE = 75
@@ -170,8 +173,9 @@ async def working(at: MemoryDesk) -> AsyncIterator[Workplace]:
 
 @pytest.mark.rule(27)
 async def test_polls_beyond_the_quota_come_one_by_one_each_at_its_turn(
-    at: MemoryDesk, working: Workplace
+    at: MemoryDesk, working: Workplace, gate: Gate
 ) -> None:
+    gate.open.set()
     made = await polled(at, 6)
     await working.worker.start()
     await working.until_logged(3)
@@ -180,6 +184,7 @@ async def test_polls_beyond_the_quota_come_one_by_one_each_at_its_turn(
             await asyncio.sleep(0.02)
     waiting = [turn for turn in await turns(at, made) if turn is not None]
     assert sorted(waiting) == [3, 4, 5]
+    assert gate.readings == 6, "of those that wait nothing is asked"
     assert await working.runner.lateness() == 0, "who waits for a turn is not late"
     for count in (4, 5, 6):
         at.app.clock.advance(seconds=3 if count == 4 else 1)
@@ -387,6 +392,29 @@ async def test_new_and_changed_pairs_pass_the_queue(at: MemoryDesk) -> None:
     assert (await turns(at, made))[-1] is not None
 
 
+async def test_a_poll_that_cannot_ask_is_due_again_at_once(
+    at: MemoryDesk, working: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And holds up nothing that was ordered with it."""
+    (poll,) = await polled(at, 1)
+    ordered = await at.pair()
+    asked = asyncio.Event()
+
+    async def unavailable(*_: object) -> None:
+        asked.set()
+        raise DatabaseUnavailable("away")
+
+    ticket = await working.trigger(ordered)
+    with monkeypatch.context() as patched:
+        patched.setattr(Quotas, "turns", unavailable)
+        await working.worker.start()
+        await asyncio.wait_for(asked.wait(), 20)
+        assert (await asyncio.wait_for(ticket.done, 20)).status == "success"
+    working.worker.wake()
+    await working.until_logged(2)
+    await working.until_free(poll)
+
+
 @pytest.mark.rule(24)
 async def test_a_refusal_of_the_whole_project_holds_up_its_polls_alone(
     at: MemoryDesk, working: Workplace
@@ -409,3 +437,27 @@ async def test_a_clock_that_was_set_back_does_not_stop_polls_for_ever(at: Memory
     at.app.clock.advance(days=-1)
     await quotas.pull_in()
     assert list((await moments(at)).values()) == [(3600, 3600)]
+
+
+@pytest.mark.rule(24)
+async def test_a_run_tells_of_a_refusal_that_is_the_projects(
+    at: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await granted(at, "g")
+    pair, held, refusal = await at.pair("g", "a"), list[str](), [RateLimited("slow down")]
+
+    async def refused(*_: object, **__: object) -> None:
+        raise refusal[-1]
+
+    reader = replace(
+        at.app.engine._reader,
+        on_project_limit=lambda grant_id, until: held.append(grant_id),
+    )
+    at.app.engine = Engine(reader, at.app.engine._tools)
+    monkeypatch.setattr(MemoryCalendar, "read", refused)
+    assert (await at.app.run(pair)).status == "failed"
+    assert held == []
+    at.app.clock.advance(minutes=5)
+    refusal.append(RateLimited("slow down", of_project=True))
+    assert (await at.app.run(pair)).status == "failed"
+    assert held == ["grant_g"]

@@ -97,25 +97,36 @@ class Runs:
             return
         round_ = self.engine.new_round()
         round_.bring(claimed.connections.values())
-        begun: list[tuple[Work, Wait | None]] = []
-        polls: dict[Claim, PairRecord] = {}
+        polls: dict[Claim, Work] = {}
         for claim, pair in claimed.pairs.items():
             if claim in self._runs:
                 continue
             mine = (claim.pair_id, claim.generation)
             wanted = [_placed(row) for row in claimed.orders if (row.pair_id, row.generation) == mine]
-            wait = None
+            work, wait = Work(Hold(self.db, claim), pair, wanted), None
             if scheduling and claim.due and all(order.dry_run for order in wanted):
                 wait = held_back(pair, claimed.connections, self.db.now())
                 if wait is None and not wanted:
-                    polls[claim] = pair
+                    polls[claim] = work
                 if wait is None:
                     wanted.append(Order(new_id("sync_run"), "schedule"))
-            begun.append((Work(Hold(self.db, claim), pair, wanted), wait))
-        put_off = await self.quotas.turns(polls, claimed.connections) if self.quotas is not None else ()
-        for work, wait in begun:
-            if work.hold.claim not in put_off and work.hold.claim not in self._runs:
+            if claim not in polls:
                 self._begin(work, round_, claimed.until, wait)
+        for claim in await self._in_turn(polls, claimed):
+            if claim not in self._runs:
+                self._begin(polls[claim], round_, claimed.until, None)
+
+    async def _in_turn(self, polls: Mapping[Claim, Work], claimed: Claimed) -> Collection[Claim]:
+        """Those polls that may start now. What somebody waits for has begun before this asks."""
+        if self.quotas is None:
+            return polls
+        asking = {claim: work.pair for claim, work in polls.items()}
+        try:
+            put_off = await self.quotas.turns(asking, claimed.connections)
+        except DatabaseUnavailable:
+            await self.give_back(polls)
+            return ()
+        return [claim for claim in polls if claim not in put_off]
 
     def _begin(self, work: Work, round_: Round, until: datetime, wait: Wait | None) -> None:
         run = _Run(until, work.ordered, work.pair.account_id)
