@@ -28,7 +28,7 @@ class Tokens(Protocol):
         """
 
     def sent(self, calls: int) -> None:
-        """So many calls have been sent with a token of the grant: each counts for the provider's quotas."""
+        """So many calls, as the provider's quotas count them, have been sent with a token of the grant."""
 
 
 @dataclass(frozen=True, slots=True)

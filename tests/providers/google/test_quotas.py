@@ -75,3 +75,7 @@ async def test_each_call_of_a_batch_counts(client: HttpClient, google_model: Mod
     assert (tokens.calls, session.requests) == (1, 1)
     await session.send_all([call] * 5)
     assert (tokens.calls, session.requests) == (6, 2)
+    patch = Call("PATCH", f"{events_path(account.email)}/none", body={})
+    await session.send(patch)
+    await session.send_all([patch, call])
+    assert (tokens.calls, session.requests) == (6 + 3 + 4, 4), "a patch counts as three"

@@ -18,8 +18,8 @@ from calendarsync.providers.tokens import Tokens
 LIMIT = Limit(at_once=4, calls=600, seconds=60.0)
 """Of one grant: Google counts by person, 600 calls a minute in a sliding window (Calendar API, "Usage limits").
 
-A batch of n calls counts as n ("Send batch requests"). No number is told for requests at once; who is in a hurry is
-answered 403.
+A batch of n calls counts as n ("Send batch requests"), a patch as three. No number is told for requests at once;
+who is in a hurry is answered 403.
 """
 
 MAX_BYTES = 64 * 1024 * 1024  # a page of 2,500 events with long descriptions
@@ -51,7 +51,7 @@ class Session:
 
         That is NotAuthorized, MissingScope, AppForbidden, RateLimited, Unavailable, Unreachable, NotACalendar.
         """
-        response = await self._request(call.method, call.target, call.headers, call.content or None)
+        response = await self._request(call)
         data = await aside(len(response.body), lambda: data_of(response.status, response.body))
         if data is None:
             raise _unreadable()
@@ -83,9 +83,8 @@ class Session:
         """The answers, and the token with which they were got."""
         body = await aside(len(calls) * 4096, lambda: write_batch(list(calls)))
         headers = {"Content-Type": CONTENT_TYPE}
-        response, token = await self._once(
-            "POST", _BATCH_PATH, headers, body, calls=len(calls), rejected=rejected
-        )
+        units = sum(call.units for call in calls)
+        response, token = await self._once("POST", _BATCH_PATH, headers, body, units=units, rejected=rejected)
         if response.status == 401:
             return [Answer(401)] * len(calls), token
         if response.status != 200:
@@ -98,12 +97,11 @@ class Session:
         found = await aside(len(response.body), lambda: read_batch(kind, response.body))
         return [found.get(place) or _unreadable() for place in range(len(calls))], token
 
-    async def _request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Response:
-        response, token = await self._once(method, target, headers, body)
+    async def _request(self, call: Call) -> Response:
+        asked = (call.method, call.target, call.headers, call.content or None)
+        response, token = await self._once(*asked, units=call.units)
         if response.status == 401:
-            response, _ = await self._once(method, target, headers, body, rejected=token)
+            response, _ = await self._once(*asked, units=call.units, rejected=token)
         return response
 
     async def _once(
@@ -113,15 +111,15 @@ class Session:
         headers: Mapping[str, str],
         body: bytes | None,
         *,
-        calls: int = 1,
+        units: int,
         rejected: str | None = None,
     ) -> tuple[Response, str]:
         """The answer, and the token with which it was got: another one than `rejected`."""
-        async with self._limiter.request(self._tokens.grant, LIMIT, calls=calls):
+        async with self._limiter.request(self._tokens.grant, LIMIT, calls=units):
             # Only now: who waits for its turn may wait for longer than a token is good for.
             token = await self._tokens.access_token(rejected=rejected)
             self.requests += 1
-            self._tokens.sent(calls)
+            self._tokens.sent(units)
             try:
                 response = await self._client.request(
                     method,
