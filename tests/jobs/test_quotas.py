@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, update
 from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.results import Results
+from calendarsync.jobs.tidy import Tidy
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import Worker
 from calendarsync.providers.base import RateLimited
@@ -437,6 +438,16 @@ async def test_a_clock_that_was_set_back_does_not_stop_polls_for_ever(at: Memory
     at.app.clock.advance(days=-1)
     await quotas.pull_in()
     assert list((await moments(at)).values()) == [(3600, 3600)]
+
+
+async def test_a_project_that_nothing_is_asked_of_is_forgotten(at: MemoryDesk) -> None:
+    for name, day in (("mine", 0), ("yours", 2)):
+        at.app.clock.advance(days=day)
+        grant_id = await grant(at, name, through=f"sync@{name}.iam.gserviceaccount.com")
+        await quotas_of(at, Counter({grant_id: 5})).write_down()
+    assert len(await moments(at)) == 2
+    await Tidy(at.app.db).look()
+    assert list((await moments(at)).values()) == [(5, 5)]
 
 
 @pytest.mark.rule(24)

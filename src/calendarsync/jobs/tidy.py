@@ -35,6 +35,9 @@ KEEP_EVENTS = timedelta(days=30)
 KEEP_LINKS = timedelta(days=1)
 """How long a link that has run out is known, and what nobody authorized, or picked a calendar of, waits."""
 
+KEEP_QUOTAS = timedelta(days=1)
+"""How long it is known until when a project's quota was spent. They are few, and in no index by that."""
+
 ACCOUNTS_AT_ONCE = 500
 ROWS_AT_ONCE = 1_000
 
@@ -214,6 +217,7 @@ CHORES: Sequence[Chore] = (
     _by_time("orders of runs", tables.orders.c.finished_at, KEEP_ORDERS),
     _by_time("idempotency records", tables.idempotency.c.expires_at),
     _by_time("sessions", tables.sessions.c.expires_at),
+    _by_time("quotas of projects that nothing is asked of", tables.provider_quotas.c.next_at, KEEP_QUOTAS),
     _by_time("webhook events, with their deliveries", tables.webhook_events.c.created_at, KEEP_EVENTS),
     Chore(
         "links to authorize",
