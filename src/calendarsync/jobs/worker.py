@@ -46,6 +46,9 @@ _MOST_RUNS = 8 * RUNS_AT_ONCE
 _MOST_ORDERED = 128
 """How many runs one process has at work that somebody waits for; the schedule leaves them their place."""
 
+_FRUITLESS_LOOKS = 8
+"""So many looks at the orders of ever more accounts follow at once though none of them can be claimed."""
+
 BEAT_SECONDS = 4.0
 TICK_SECONDS = 1.0
 DRAIN_SECONDS = 12.0
@@ -102,7 +105,8 @@ class Worker:
         self._woken, self._asked = asyncio.Event(), asyncio.Event()
         self._given, self._listener = asyncio.Event(), results.listener
         self._more = self._blocked = False
-        self._after = BEGINNING
+        # Where the next look at orders goes on, and how many were for nothing since one was not.
+        self._after, self._fruitless = BEGINNING, 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, *, schedule: bool = True) -> None:
@@ -213,10 +217,13 @@ class Worker:
             now = self._db.now()
             taken = await claim_ordered(db, now, now + LEASE, places, worker=self.id, after=self._after)
         self._after = taken.after
-        if taken.claims:
+        self._fruitless = 0 if taken.claims else self._fruitless + 1
+        if taken.claims or not taken.any:
             self._blocked = False
+        if taken.claims:
             await self._run(taken.claims, now + LEASE, scheduling=self._scheduling)
-        if taken.more and (taken.claims or taken.after != BEGINNING):
+        goes_on = taken.after != BEGINNING and self._fruitless < _FRUITLESS_LOOKS
+        if taken.more and (taken.claims or goes_on):
             self._asked.set()
 
     async def _take_given(self) -> None:
@@ -240,6 +247,7 @@ class Worker:
     async def _on_ordered(self, _: bytes) -> None:
         # Until it is claimed: its calendar may be in use, or there may be no room.
         self._blocked = True
+        self._fruitless = 0
         self._asked.set()
 
     async def _on_webhooks_due(self, _: bytes) -> None:

@@ -40,11 +40,12 @@ BEGINNING: After = ("", "")
 class Waiting:
     """(account id, pair id) of pairs, those first that have waited longest. `more`: there are others behind them.
 
-    `after`: where the next look goes on.
+    `any`: something waits, or is at work, whether it may be claimed or not. `after`: where the next look goes on.
     """
 
     pairs: Sequence[tuple[str, str]]
     more: bool
+    any: bool = True
     after: After = BEGINNING
 
 
@@ -142,14 +143,14 @@ async def ordered(db: AsyncConnection, room: int, after: After = BEGINNING) -> W
         found += await _accounts(db, BEGINNING)
     queues = list(dict.fromkeys((urgent, account_id) for urgent, account_id, _ in found))
     if not queues:
-        return Waiting((), more=False)
+        return Waiting((), more=False, any=False)
     share = min(room, -(-room * AT_ONCE // len(queues)))
     first_of = _first_at_once if takes_arrays(db) else _first_for_each
     rows = sorted(await first_of(db, queues, share))
     seen = list(dict.fromkeys((account_id, pair_id) for _, _, account_id, pair_id in rows))
     # One that gave its whole share may have more.
     more = bool(last) or len(seen) > room or len(rows) >= share
-    return Waiting(seen, more, (last.get(True, ""), last.get(False, "")))
+    return Waiting(seen, more, after=(last.get(True, ""), last.get(False, "")))
 
 
 async def _accounts(db: AsyncConnection, after: After) -> list[tuple[bool, str, int]]:

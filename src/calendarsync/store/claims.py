@@ -116,11 +116,12 @@ _LOCK = (
 class Taken:
     """What a worker has claimed. `more`: there was more than it had room for, or than it looked at.
 
-    `after`: where its next look at orders goes on.
+    `any`: something waited, or was at work. `after`: where its next look at orders goes on.
     """
 
     claims: list[Claim]
     more: bool
+    any: bool = True
     after: After = BEGINNING
 
 
@@ -142,10 +143,10 @@ async def claim_ordered(
     waiting = await choosing.ordered(db, places.room, after)
     wanted = in_turn(waiting.pairs, places)
     if not wanted:
-        return Taken([], waiting.more, waiting.after)
+        return Taken([], waiting.more, waiting.any, waiting.after)
     chosen = (await db.execute(_THESE, {"wanted": wanted})).scalars()
     claims = await _claim(db, set(chosen), now, until, worker, polls=False)
-    return Taken(claims, waiting.more or len(claims) < len(wanted), waiting.after)
+    return Taken(claims, waiting.more or len(claims) < len(wanted), after=waiting.after)
 
 
 async def claim_due(
