@@ -147,8 +147,9 @@ class Scale:
         )
 
     def first_syncs_days(self, limits: Limits) -> float:
-        """To write all copies at Google once; each part of a batch counts."""
-        return self.load.pairs * self.load.copies * self.load.google / limits.google_minute / 1440
+        """To write all copies at Google once, in the polls' share; each part of a batch counts."""
+        writes = self.load.pairs * self.load.copies * self.load.google
+        return writes / (limits.google_minute * limits.polls_share) / 1440
 
     def stretched(self, limits: Limits) -> float:
         """By how much polls at Google are put off, with no more than the limit; inf where none are left."""

@@ -1,5 +1,8 @@
-"""What one of each thing costs, as it was measured: the one place to fill in after `make bench-scale`.
+"""What one of each thing costs, as it was measured: the one place to fill in.
 
+`row_bytes` is what `python -m benchmarks.scale.rows` prints. From the line of most pairs and one worker that
+`make bench-scale` writes: CPU of a run is `quiet_run_ms` and `database_quiet_run_ms`, rows a run `quiet_run_rows`,
+WAL a run without its whole pages `quiet_run_wal` and with them `quiet_run_wal_cold`, memory at the end `worker_mb`.
 Then `CALENDARSYNC_WRITE_TABLES=1 pytest tests/test_scale_page.py` writes docs/guide/scale.md anew.
 """
 
@@ -51,17 +54,17 @@ MEASURED = UnitCosts(
         "2026-11-28, AMD EPYC, 2 cores, beside other work; PostgreSQL 18.4, Python 3.11.7, calendarsync 0.1.0."
     ),
     row_bytes={
-        "pairs": 724,
-        "connections": 1408,
-        "grants": 2910,
-        "channels": 468,
-        "event_index": 818,
-        "links": 1128,
-        "runs": 740,
-        "operations": 297,
-        "webhook_events": 635,
-        "deliveries": 511,
-        "orders": 549,
+        "pairs": 662,
+        "connections": 1373,
+        "grants": 2843,
+        "channels": 450,
+        "event_index": 833,
+        "links": 1162,
+        "runs": 635,
+        "operations": 255,
+        "webhook_events": 674,
+        "deliveries": 482,
+        "orders": 754,
     },
     quiet_run_ms=0.44,
     planned_run_ms=9.9,
