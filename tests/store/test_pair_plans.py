@@ -25,7 +25,7 @@ from calendarsync.store.schedule import (
 )
 from tests.store.made_up import LATER, fill
 
-READS_ALL = re.compile(r"Seq Scan on pairs|SCAN pairs(?!.*USING INDEX ix)|using pk_pairs on pairs\n\s*Filter")
+READS_ALL = re.compile(r"Seq Scan on pairs|Scan using \w+ on pairs(?: \w+)?\n(?!\s*Index Cond)|SCAN pairs")
 
 Asked = Callable[[AsyncConnection, PairRecord, ConnectionRecord], Awaitable[object]]
 
