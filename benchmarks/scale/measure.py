@@ -28,7 +28,8 @@ _FIRST_CLAIM_SECONDS = 60.0
 # What a run of the mix may fail with.
 _EXPECTED = frozenset({"provider_rate_limited", "not_authorized"})
 
-_IS_CLAIMED = "SELECT EXISTS (SELECT FROM pairs WHERE leased_until IS NOT NULL)"
+# Just now: a lease lasts 15 s.
+_IS_CLAIMED = "SELECT EXISTS (SELECT FROM pairs WHERE leased_until > clock_timestamp() + interval '12 s')"
 # Every plan puts off the next one anew.
 _PLANNED = "SELECT count(*) FROM pairs WHERE quiet_until IS DISTINCT FROM $1"
 _MOST_PLANNED = 0.1
