@@ -193,7 +193,7 @@ async def test_whoever_fills_the_changes_turns_delays_no_urgent_order(at: Memory
     for owner, pair in zip(owners, wanted[1:], strict=True):
         await make_orders(at, owner, [pair], now - timedelta(minutes=1), trigger="push", urgent=False)
     await make_orders(at, owners[0], [wanted[0]], now)
-    taken = await claim_ordered(at, Places(1, 1), ("", owners[100]))
+    taken = await claim_ordered(at, Places(1, 1), (owners[100], owners[100]))
     assert ids(taken) == [wanted[0]]
 
 

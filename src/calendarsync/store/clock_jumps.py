@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.tables import connections, pairs
 
 
@@ -61,6 +62,7 @@ async def pull_in(
     `watched_latest` is for pairs of which changes are told beside the polls, and no earlier than `latest`.
     Where the next batch begins, to be given as `since`; None where these were all.
     """
+    await prefer_indexes(db)
     given = {"latest": latest, "watched_latest": watched_latest}
     found = await db.execute(_PUT_OFF, {**given, "since": since or latest, "limit": limit})
     rows = found.all()
