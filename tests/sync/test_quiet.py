@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 
 from calendarsync.store.claims import ClaimLost
 from calendarsync.store.ids import new_id
-from calendarsync.store.schedule import load_pair
+from calendarsync.store.schedule import load_connection, load_pair
 from calendarsync.store.tables import accounts, links, orders, pairs, runs
 from calendarsync.sync.report import Order
 from calendarsync.sync.run import Work
@@ -212,6 +212,31 @@ async def test_a_plan_that_finds_nothing_and_a_run_without_a_plan_end_together(a
         assert after[pair].quiet_state == before[pair].quiet_state
     assert after[planned].quiet_until == at.app.clock() + DAY
     assert after[quiet].quiet_until == before[quiet].quiet_until
+
+
+async def test_a_plan_that_finds_nothing_costs_two_transactions(
+    at: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at.store("a").put("1.ics", event("one"))
+    pair = await at.pair()
+    await in_step(at, pair)
+    await at.app.change_pair(pair, quiet_until=None)
+    work, round_ = await scheduled(at, pair), at.app.engine.new_round()
+    begun: list[str] = []
+    for name in ("_read", "_write"):
+        real = getattr(at.app.db, name)
+
+        def counted(*given: Any, name: str = name, real: Any = real) -> Any:
+            begun.append(name)
+            return real(*given)
+
+        monkeypatch.setattr(at.app.db, name, counted)
+    async with at.app.db.read() as db:
+        ends = [await load_connection(db, each) for each in at.connections.values()]
+    round_.bring(ends)
+    begun.clear()
+    await at.app.engine.work_off(work, round_)
+    assert begun == ["_read", "_write"]
 
 
 async def test_a_plan_that_finds_nothing_tells_who_ordered_it(at: MemoryDesk) -> None:
