@@ -20,6 +20,7 @@ from calendarsync.jobs.runs import LEASE, Runs, end_tasks, load
 from calendarsync.jobs.tidy import TIDY_SECONDS, Tidy
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.metrics import Metrics
+from calendarsync.providers.limiter import OF_THIS_PROCESS
 from calendarsync.store.choosing import BEGINNING
 from calendarsync.store.claims import Claim, claim_due, claim_ordered
 from calendarsync.store.clock_jumps import pull_in, shorten_leases
@@ -162,8 +163,10 @@ class Worker:
     async def _tick(self) -> None:
         """Claim what is due, as much as there is room for, and run it."""
         await self._mind_the_clock()
-        # Runs that wait for a calendar take no place, or a slow hub would hold up everybody else.
-        free = min(RUNS_AT_ONCE + self._engine.waiting, _MOST_RUNS) - self._runs.scheduled
+        # Runs that wait for a calendar, or for what its provider lets a grant do, take no place: a slow hub would
+        # hold up everybody else.
+        waiting = self._engine.waiting + OF_THIS_PROCESS.waiting
+        free = min(RUNS_AT_ONCE + waiting, _MOST_RUNS) - self._runs.scheduled
         if free <= 0:
             return
         places = Places(free, _CLAIMED_AT_ONCE, self._runs.at_work(ordered=False))
