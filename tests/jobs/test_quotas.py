@@ -6,13 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import insert, select, update
 
 from calendarsync.jobs.deliveries import Deliverer
+from calendarsync.jobs.process import running
 from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.results import Results
 from calendarsync.jobs.tidy import Tidy
@@ -21,7 +23,7 @@ from calendarsync.jobs.worker import Worker
 from calendarsync.providers.base import RateLimited
 from calendarsync.providers.tokens import Access
 from calendarsync.settings import Settings
-from calendarsync.store.claims import Claim, claim_due
+from calendarsync.store.claims import Claim, claim_due, settle
 from calendarsync.store.database import DatabaseUnavailable
 from calendarsync.store.fairness import Places
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
@@ -438,6 +440,45 @@ async def test_a_clock_that_was_set_back_does_not_stop_polls_for_ever(at: Memory
     at.app.clock.advance(days=-1)
     await quotas.pull_in()
     assert list((await moments(at)).values()) == [(3600, 3600)]
+
+
+async def test_a_process_counts_what_its_grants_send(at: MemoryDesk, database_url: str) -> None:
+    grant_id = await grant(at, "mine")
+    async with at.app.db.write() as db:  # by the clock of the process; an old one without a connection goes
+        await db.execute(update(grants).values(created_at=datetime.now(UTC)))
+    given = Settings(
+        database_url=database_url, secret_key=SecretStr("s" * 32), public_url="https://c.example"
+    )
+    async with running(given, schedule=True) as process:
+        process.grants.tokens(grant_id).sent(3)
+        async with asyncio.timeout(20):
+            while not await moments(at):  # noqa: ASYNC110 - a row has no event
+                await asyncio.sleep(0.05)
+        assert not process.grants.sent
+
+
+async def test_processes_that_come_and_go_keep_to_one_quota(at: MemoryDesk) -> None:
+    """Four of them, one of which is new each time, for half a minute: what starts, starts at its share."""
+    made = await polled(at, 40)
+    processes, started = [quotas_of(at) for _ in range(4)], list[datetime]()
+    for second in range(25):
+        taken = [await claim(at, 12) for _ in processes]
+        waiting = await asyncio.gather(
+            *(each.ask(quotas) for each, quotas in zip(taken, processes, strict=True))
+        )
+        begun = [
+            each for some, put_off in zip(taken, waiting, strict=True) for each in some.polls.keys() - put_off
+        ]
+        started += [at.app.clock()] * len(begun)
+        async with at.app.db.write() as db:
+            for each in begun:
+                await settle(db, each, {}, release=True, next_due_at=at.app.clock() + timedelta(days=1))
+        processes[second % 4] = quotas_of(at)
+        at.app.clock.advance(seconds=1)
+    per_second = Counter(started)
+    assert max(per_second.values()) <= 6
+    assert 24 <= len(started) <= 25 + 5
+    assert len([turn for turn in await turns(at, made) if turn is not None]) == 40 - len(started)
 
 
 async def test_a_project_that_nothing_is_asked_of_is_forgotten(at: MemoryDesk) -> None:
