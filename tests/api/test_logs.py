@@ -12,8 +12,11 @@ import pytest
 from sqlalchemy import update
 
 from calendarsync.accounts.keys import Mode
+from calendarsync.api.v1 import logs
 from calendarsync.api.v1.log_cursor import digest_of
+from calendarsync.store import run_counts
 from calendarsync.store.tables import accounts, operations, runs
+from calendarsync.store.tenancy import Tenant
 from tests.api.client import Client
 from tests.api.world import World
 
@@ -43,6 +46,32 @@ async def log(world: World, number: int, **values: Any) -> str:
     async with world.db.write() as connection:
         await connection.execute(runs.insert().values(row))
     return str(row["id"])
+
+
+async def test_logs_that_nobody_has_counted_are_counted_before_they_are_many(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted, count_more = [], run_counts.count_more
+
+    async def noted(*given: Any) -> bool:
+        counted.append(given[1])
+        return await count_more(*given)
+
+    monkeypatch.setattr(logs, "_UNCOUNTED", 4)
+    monkeypatch.setattr(run_counts, "count_more", noted)
+    for number in range(8):
+        status = "failed" if number % 4 == 3 else "success"
+        await log(world, number, status=status, created_at=world.tick(600))
+    world.tick(600)
+    assert (await client.get(f"{URL}?status=failed")).json["total"] == 2
+    assert (await client.get(f"{URL}?pair_id=pair_one")).json["total"] == 8
+    assert counted == []
+    assert (await client.get(URL)).json["total"] == 8
+    assert set(counted) == {Tenant(world.account_id, "live")}
+    page = (await client.get(f"{URL}?per_page=3")).json
+    assert page["total"] == 8
+    following = (await client.get(f"{URL}?per_page=3&cursor={page['next_cursor']}")).json
+    assert (following["total"], len(following["logs"])) == (8, 3)
 
 
 async def listed(client: Client, query: str = "") -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select, update
+from structlog.testing import capture_logs
 
 from calendarsync.jobs import tidy as tidy_module
 from calendarsync.jobs.tidy import (
@@ -247,6 +248,22 @@ async def test_one_process_at_a_time_tidies(database: Database) -> None:
     assert left == ({"over"} if database.backend == "postgresql" else set())
     await Tidy(database).look()
     assert await ids(database, rate_windows) == set()
+
+
+async def test_what_goes_wrong_with_one_kind_keeps_no_other_from_going(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> int:
+        raise RuntimeError("with a secret in it")
+
+    monkeypatch.setattr(pruning, "delete_old", fail)
+    await put(database, accounts, account("free"))
+    await put(database, runs, log("old", "free", timedelta(days=8)))
+    with capture_logs() as logged:
+        await Tidy(database).look()
+    assert await ids(database, runs) == set()
+    assert {entry["event"] for entry in logged} == {"tidying_failed"}
+    assert "secret" not in str(logged)
 
 
 async def test_a_stop_comes_between_two_transactions(

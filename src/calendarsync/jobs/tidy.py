@@ -14,11 +14,12 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import Column
 
 from calendarsync.accounts.plans import plan_in_effect
 from calendarsync.store import authorizations, grant_tokens, pruning, retention, run_counts, tables
-from calendarsync.store.database import Database
+from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tenancy import Tenant
 
 TIDY_SECONDS = 60.0
@@ -46,6 +47,7 @@ MANY_PAIRS = 100
 
 TIDY_LOCK = 0x74_69_64_79
 
+_log = structlog.get_logger(__name__)
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 Deleting = Callable[[Database], AsyncGenerator[int, None]]
 """Deletes, and says after each transaction how many rows it was."""
@@ -84,16 +86,25 @@ class Tidy:
             if not alone:
                 return
             for chore in CHORES:
-                await self.do(chore)
+                await self._try(chore.what, chore.work(self._db))
             if time.monotonic() >= self._next_pass:
                 self._next_pass = time.monotonic() + PASS_SECONDS
                 for chore in CHORES_OF_ACCOUNTS:
-                    await self.do(chore)
-                await self._work(_count_logs(self._db))
+                    await self._try(chore.what, chore.work(self._db))
+                await self._try("counts of logs", _count_logs(self._db))
 
     async def do(self, chore: Chore) -> int:
         """Until nothing is left of it, or `stop`. How many rows were deleted."""
         return await self._work(chore.work(self._db))
+
+    async def _try(self, what: str, work: AsyncGenerator[int, None]) -> None:
+        """What goes wrong with one kind of rows keeps no other from being deleted."""
+        try:
+            await self._work(work)
+        except DatabaseUnavailable:
+            raise
+        except Exception as defect:  # noqa: BLE001 - the next look tries again
+            _log.error("tidying_failed", what=what, defect=type(defect).__name__)
 
     async def _work(self, work: AsyncGenerator[int, None]) -> int:
         deleted, began = 0, time.monotonic()

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.store.dialects import one_at_a_time, prefer_indexes
 from calendarsync.store.logs import STATUSES
 from calendarsync.store.run_counts import COUNTS_LOCK
+from calendarsync.store.run_tables import is_brief
 from calendarsync.store.tables import accounts, pairs, run_counts, runs
 
 MODES = ("live", "test")
@@ -81,7 +82,7 @@ async def delete_logs(db: AsyncConnection, account_ids: Sequence[str], before: d
 
 
 async def count_brief_logs(db: AsyncConnection, before: datetime) -> int:
-    query = select(func.count()).select_from(runs).where(runs.c.brief, runs.c.created_at < before)
+    query = select(func.count()).select_from(runs).where(is_brief, runs.c.created_at < before)
     return int((await db.execute(query)).scalar_one())
 
 
@@ -93,7 +94,7 @@ async def delete_brief_logs(
     The oldest go first, so whoever goes on from there passes by what is deleted already, and stands in the index
     until the database has swept it.
     """
-    old = _LOGS.where(runs.c.brief, runs.c.created_at >= after, runs.c.created_at < before)
+    old = _LOGS.where(is_brief, runs.c.created_at >= after, runs.c.created_at < before)
     gone = await _delete(db, old.order_by(runs.c.created_at).limit(limit))
     return len(gone), max((row.created_at for row in gone), default=before)
 

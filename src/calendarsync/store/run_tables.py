@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, and_, false, literal_column
+from sqlalchemy import Boolean, Column, Index, Integer, String, Table, and_, false, literal_column, text
 
 from calendarsync.store.columns import UtcDateTime, metadata, references
 
@@ -49,7 +49,9 @@ Index(
     postgresql_where=wrote,
 )
 
-Index("ix_runs_brief", runs.c.created_at, sqlite_where=runs.c.brief, postgresql_where=runs.c.brief)
+# As text: SQLite compares it with the index's own condition, and `brief = 1` would be another one.
+is_brief = text("brief")
+Index("ix_runs_brief", runs.c.created_at, sqlite_where=is_brief, postgresql_where=is_brief)
 
 run_counts = Table(
     "run_counts",

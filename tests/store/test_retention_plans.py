@@ -1,0 +1,75 @@
+"""What goes is found by an index, however much stays: judged by the database's own plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Select, insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from calendarsync.store import pruning, retention
+from calendarsync.store.database import Database
+from calendarsync.store.tables import (
+    accounts,
+    idempotency,
+    orders,
+    rate_windows,
+    runs,
+    sessions,
+    webhook_events,
+)
+from tests.store.test_log_plans import START, rows
+from tests.store.test_run_counts import explained
+from tests.store.watching import watching
+
+LATER = START + timedelta(hours=1)
+ALL = ["acct_0", "acct_1", "acct_2", "acct_3"]
+Work = Callable[[AsyncConnection], Awaitable[object]]
+WORKS: dict[str, tuple[Work, str]] = {
+    "logs": (
+        lambda db: retention.delete_logs(db, ALL, START, 1_000),
+        "ix_runs_account_id_mode_status_created_at_id",
+    ),
+    "brief logs": (lambda db: retention.delete_brief_logs(db, START, LATER, 1_000), "ix_runs_brief"),
+    **{
+        table.name: (
+            lambda db, column=column: pruning.delete_old(db, column, START, 1_000),  # type: ignore[misc]
+            f"ix_{table.name}_{column.name}",
+        )
+        for table, column in (
+            (orders, orders.c.finished_at),
+            (rate_windows, rate_windows.c.ends_at),
+            (idempotency, idempotency.c.expires_at),
+            (sessions, sessions.c.expires_at),
+            (webhook_events, webhook_events.c.created_at),
+        )
+    },
+}
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    async with database.write() as db:
+        made = [{"id": each, "email": each, "plan": "free", "created_at": START} for each in ALL]
+        await db.execute(insert(accounts), made)
+        await db.execute(insert(runs), [row | {"brief": True} for row in rows(2_000)])
+        await db.execute(text("ANALYZE"))
+    yield database
+    await database.close()
+
+
+@pytest.mark.parametrize("what", WORKS)
+async def test_no_table_is_read_whole(database: Database, what: str) -> None:
+    work, index = WORKS[what]
+    async with database.write() as db:
+        with watching() as seen:
+            await work(db)
+        asked = [each for each in seen if isinstance(each.statement, Select) and each.module != "dialects"]
+        plans = [await explained(db, each.statement, each.all_parameters()) for each in asked]
+    assert any(re.search(index, plan) for plan in plans), plans
+    for plan in plans:
+        assert not re.search(r"Seq Scan|SCAN \w+$|SCAN \w+ *\n|Sort\n|TEMP B-TREE FOR ORDER", plan), plan
