@@ -51,7 +51,7 @@ CLOCKS_AND_DICE = frozenset({"now", "utcnow", "today", "time", "monotonic", "per
 PURE_IN_SYNC = (
     *("actions", "board", "drift", "edits", "eligible", "explain", "explain_instances", "fields", "former"),
     *("guards", "meetings", "pace", "plan", "propagation", "reasons", "relay", "render", "respect", "shape"),
-    *("undo", "unjudged", "wanted", "withdrawal"),
+    *("turns", "undo", "unjudged", "wanted", "withdrawal"),
 )
 IMPURE = ("os", "socket", "time", "random", "logging", "asyncio", "pathlib", "sqlite3", "aiohttp")
 LONGEST = 500
