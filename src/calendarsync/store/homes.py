@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import Select, bindparam, func, select, union, union_all
+from sqlalchemy import Select, bindparam, exists, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import connections, pairs
@@ -38,14 +38,24 @@ def _leases_by(end: str) -> Select[tuple[str, str | None, datetime | None]]:
         .select_from(_grants)
         .join(connections, connections.c.grant_id == _grants.c.grant_id)
         .join(pairs, pairs.c[end] == connections.c.id)
-        .where(connections.c.grant_id.is_not(None), _held)
+        .where(connections.c.grant_id.is_not(None))
     )
 
 
-_leases = union_all(_leases_by("connection_a_id"), _leases_by("connection_b_id")).subquery()
-_LEASES = select(
-    _leases.c.grant_id, _leases.c.worker, func.max(_leases.c.leased_until).label("until")
-).group_by(_leases.c.grant_id, _leases.c.worker)
+# An OFFSET is what PostgreSQL looks behind for nothing: it takes claimed pairs for next to none, and would begin
+# with them for each grant anew.
+_leases = union_all(_leases_by("connection_a_id"), _leases_by("connection_b_id")).offset(0).subquery()
+_others = pairs.alias("others")
+# Asked once, and first: where no other process has anything at work, there is nothing to look up.
+_others_work = exists().where(
+    _others.c.leased_until.is_not(None),
+    _others.c.worker.is_distinct_from(bindparam("me", type_=pairs.c.worker.type)),
+)
+_LEASES = (
+    select(_leases.c.grant_id, _leases.c.worker, func.max(_leases.c.leased_until).label("until"))
+    .where(_leases.c.leased_until.is_not(None), _others_work)
+    .group_by(_leases.c.grant_id, _leases.c.worker)
+)
 _BOUND = (
     select(
         pairs.c.id,
@@ -76,7 +86,7 @@ async def find_homes(
     counts no longer than what that one has at work: else claims given to a process that died, each a while after
     the last, would keep a grant there for ever.
     """
-    found = (await db.execute(_LEASES, {"pair_ids": list(chosen)})).all()
+    found = (await db.execute(_LEASES, {"pair_ids": list(chosen), "me": me})).all()
     if all(row.worker == me for row in found):
         return {(me, until): list(chosen)}
     takes_none = {row.worker for row in found if row.until <= now} | {None}
