@@ -448,7 +448,10 @@ async def fill(db: AsyncConnection) -> None:
         ),
         (tables.sandbox_events, _SANDBOX_EVENT | TENANT.values()),
         (tables.idempotency, _TAKEN | TENANT.values()),
-        (tables.provider_quotas, {"project": "google:spent", "used_at": NOW, "next_at": LATER}),
+        (
+            tables.provider_quotas,
+            {"project": "google:spent", "used_at": NOW, "next_at": LATER, "sent_at": NOW},
+        ),
         (tables.rate_windows, {"subject": "spent", "used": 1, "ends_at": LATER}),
         (tables.operations, _OPERATION | {"run_id": "log_0", "position": 0}),
         (tables.webhooks, _WEBHOOK | TENANT.values()),

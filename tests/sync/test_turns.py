@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from calendarsync.sync.turns import (
     FURTHEST,
     LONGEST_DEBT,
+    OUT_OF_PLACE,
     SHARE_OF_POLLS,
     TOLERANCE,
     Poll,
@@ -30,7 +31,7 @@ SPACING = MINUTE / (PER_MINUTE * SHARE_OF_POLLS)
 
 
 def quota(per_minute: int = PER_MINUTE, *, used: timedelta = -MINUTE, queue: timedelta = -MINUTE) -> Quota:
-    return Quota.of(per_minute, NOW + used, NOW + queue)
+    return Quota.of(per_minute, NOW + used, NOW + queue, NOW - MINUTE)
 
 
 def poll(
@@ -81,11 +82,21 @@ def test_what_was_sent_meanwhile_puts_a_turn_off_once_more_and_keeps_its_place()
     assert there["p"].used_at == NOW + 12 * SECOND  # it is not reckoned twice
 
 
-def test_a_place_that_was_kept_is_given_up_when_nobody_came() -> None:
+def test_a_place_that_nobody_came_for_counts_as_far_as_others_did_not_come_either() -> None:
     """A worker that was away does not start all that became due meanwhile in one moment."""
-    kept = poll(due=timedelta(), turn=-MINUTE)
-    assert kept.has_place(NOW + TOLERANCE)
-    assert not kept.has_place(NOW + TOLERANCE + SECOND)
+    quotas = {"p": quota(used=MINUTE)}
+    kept = [poll(f"{number}/p", due=-MINUTE, turn=-2 * MINUTE) for number in range(4)]
+    assert seconds(allot(kept, quotas, NOW).turns) == [None, None, 60, 61]
+    in_time = poll("5/p", due=-TOLERANCE, turn=-MINUTE)
+    assert allot([in_time], quotas, NOW).turns == [None]  # whatever others have sent
+
+
+def test_a_place_that_has_not_come_yet_stays_as_it_is() -> None:
+    """Pairs on one connection are claimed together, some of them before their time."""
+    quotas = {"p": quota(used=MINUTE)}
+    early = [poll(f"{number}/p", due=20 * SECOND, turn=-MINUTE) for number in range(3)]
+    assert seconds(allot(early, quotas, NOW).turns) == [None, None, 20]
+    assert quotas["p"].used_at == NOW + MINUTE
 
 
 def test_a_turn_that_was_missed_is_made_up_for_at_the_cost_of_those_who_ask_later() -> None:
@@ -176,7 +187,8 @@ def test_a_clock_that_was_set_back_does_not_stop_the_polls() -> None:
 class World:
     """Pairs of one project that are polled every `interval`, by a worker that looks once a second, at most `room`.
 
-    `away`: seconds in which nobody looks. `urgent`: what is sent in a second without asking.
+    `away`: seconds in which nobody looks. `urgent`: what is sent in a second without asking. `late`: so much later
+    than it is due a pair is looked at.
     """
 
     pairs: int
@@ -187,6 +199,7 @@ class World:
     started: list[tuple[datetime, int]] = field(default_factory=list)
     put_off: int = 0
     interval: timedelta = MINUTE
+    late: timedelta = timedelta()
 
     def run(self, length: int) -> None:
         waiting = [(NOW, None, number) for number in range(self.pairs)]
@@ -197,7 +210,9 @@ class World:
             if second in self.away:
                 continue
             left = self.room
-            claimed = deque(sorted((each for each in due if each[0] <= now), key=lambda each: each[0]))
+            claimed = deque(
+                sorted((each for each in due if each[0] <= now - self.late), key=lambda each: each[0])
+            )
             while claimed and left:
                 batch = [claimed.popleft() for _ in range(min(8, len(claimed), left))]
                 asked = [Poll({str(number): "p"}, at, turn) for at, turn, number in batch]
@@ -225,6 +240,7 @@ worlds = st.builds(
         lambda spans: frozenset(second for start, length in spans for second in range(start, start + length))
     ),
     urgent=st.dictionaries(st.integers(0, 300), st.integers(1, 200), max_size=4),
+    late=st.integers(0, 20).map(lambda seconds: seconds * SECOND),
 )
 
 
@@ -238,19 +254,21 @@ def _away_while_places_were_kept() -> World:
 @example(_away_while_places_were_kept())
 def test_no_minute_sees_more_polls_than_the_quota(world: World) -> None:
     world.run(420)
-    within = MINUTE + 2 * TOLERANCE
+    within = MINUTE + 2 * TOLERANCE + OUT_OF_PLACE
     assert world.most_in(MINUTE) <= within / SPACING + 1 <= PER_MINUTE
 
 
 @settings(deadline=None, max_examples=60)
 @given(worlds)
+@example(World(120, 40, urgent={70: 60}, late=4 * SECOND))
 def test_every_pair_is_polled_in_the_end_and_none_much_more_often_than_others(world: World) -> None:
     """Whatever was away or urgent is over after 400 s; what follows is long enough for everybody twice."""
     world.run(1_200)
     counts = dict.fromkeys(range(world.pairs), 0)
     for at, number in world.started:
         counts[number] += at >= NOW + 700 * SECOND
-    fair = min(world.room, 1.0) * 500 / max(world.pairs, 60)
+    # Whoever is put off twice comes late three times.
+    fair = 500 / (max(world.pairs, 60) + 3 * world.late / SECOND)
     assert min(counts.values()) >= int(fair) - 1
     assert max(counts.values()) <= 500 / 60 + 2
 

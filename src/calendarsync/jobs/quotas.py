@@ -21,7 +21,7 @@ from calendarsync.store import quotas as store
 from calendarsync.store.claims import Claim
 from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.database import Database, DatabaseUnavailable
-from calendarsync.store.quotas import PutOff
+from calendarsync.store.quotas import Moments, PutOff
 from calendarsync.store.schedule import ConnectionRecord, PairRecord
 from calendarsync.sync.turns import Poll, Quota, allot
 
@@ -156,9 +156,9 @@ class Quotas:
             each[project] -= taken
             calls -= taken
 
-    def _quota(self, project: str, used_at: datetime, next_at: datetime) -> Quota:
+    def _quota(self, project: str, *moments: datetime) -> Quota:
         provider, _, _ = project.partition(":")
-        return Quota.of(self._per_minute[provider], used_at, next_at)
+        return Quota.of(self._per_minute[provider], *moments)
 
     async def _projects_of(self, grant_ids: AbstractSet[str]) -> Mapping[str, str]:
         """The projects that grants count for; one that is gone is left out."""
@@ -206,9 +206,7 @@ def _poll(claim: Claim, pair: PairRecord, ends: Mapping[str, str], projects: Map
     )
 
 
-def _moved(
-    quotas: Mapping[str, Quota], before: Mapping[str, tuple[datetime, datetime]]
-) -> dict[str, tuple[datetime, datetime]]:
+def _moved(quotas: Mapping[str, Quota], before: Mapping[str, Moments]) -> dict[str, Moments]:
     """The clocks that are to be written: those that have moved."""
-    after = {project: (quota.used_at, quota.next_at) for project, quota in quotas.items()}
+    after = {project: (quota.used_at, quota.next_at, quota.sent_at) for project, quota in quotas.items()}
     return {project: moments for project, moments in after.items() if moments != before[project]}

@@ -16,7 +16,7 @@ from calendarsync.store.tables import delegations, grants, pairs, provider_quota
 
 _row = provider_quotas.c
 _LOCK = (
-    select(_row.project, _row.used_at, _row.next_at)
+    select(_row.project, _row.used_at, _row.next_at, _row.sent_at)
     .where(_row.project.in_(bindparam("projects", expanding=True)))
     .order_by(_row.project)
     .with_for_update()
@@ -27,6 +27,7 @@ _MOVE = (
     .values(
         used_at=bindparam("used", type_=_row.used_at.type),
         next_at=bindparam("next", type_=_row.next_at.type),
+        sent_at=bindparam("sent", type_=_row.sent_at.type),
     )
 )
 _display = select(delegations.c.display).where(delegations.c.id == grants.c.delegation_id).scalar_subquery()
@@ -35,31 +36,37 @@ _GRANTS = select(grants.c.id, grants.c.provider, _display.label("display")).wher
 )
 
 
-async def lock_quotas(
-    db: AsyncConnection, projects: Collection[str], now: datetime
-) -> dict[str, tuple[datetime, datetime]]:
-    """`used_at` and `next_at` of each project, which nobody else moves until the transaction ends.
+Moments = tuple[datetime, datetime, datetime]
+"""`used_at`, `next_at` and `sent_at` of a project."""
+
+
+async def lock_quotas(db: AsyncConnection, projects: Collection[str], now: datetime) -> dict[str, Moments]:
+    """The moments of each project, which nobody else moves until the transaction ends.
 
     The caller locks nothing else after them. Should the machine fail within a moment, what is written with them may
     be forgotten.
     """
     await commit_without_waiting(db)
     wanted = sorted(projects)
-    found = {row.project: (row.used_at, row.next_at) for row in await db.execute(_LOCK, {"projects": wanted})}
+    found = await _lock(db, wanted)
     missing = [project for project in wanted if project not in found]
     if missing:
-        new = [{"project": project, "used_at": now, "next_at": now} for project in missing]
+        new = [{"project": project, "used_at": now, "next_at": now, "sent_at": now} for project in missing]
         await db.execute(upsert(db, provider_quotas).on_conflict_do_nothing(), new)
-        rows = await db.execute(_LOCK, {"projects": wanted})
-        found = {row.project: (row.used_at, row.next_at) for row in rows}
+        found = await _lock(db, wanted)
     return found
 
 
-async def move_quotas(db: AsyncConnection, moments: Mapping[str, tuple[datetime, datetime]]) -> None:
-    """Write down `used_at` and `next_at` of projects that the caller has locked."""
+async def _lock(db: AsyncConnection, projects: Collection[str]) -> dict[str, Moments]:
+    rows = await db.execute(_LOCK, {"projects": projects})
+    return {row.project: (row.used_at, row.next_at, row.sent_at) for row in rows}
+
+
+async def move_quotas(db: AsyncConnection, moments: Mapping[str, Moments]) -> None:
+    """Write down the moments of projects that the caller has locked."""
     moved = [
-        {"of_project": project, "used": used_at, "next": next_at}
-        for project, (used_at, next_at) in sorted(moments.items())
+        {"of_project": project, "used": used_at, "next": next_at, "sent": sent_at}
+        for project, (used_at, next_at, sent_at) in sorted(moments.items())
     ]
     if moved:
         await db.execute(_MOVE, moved)

@@ -123,6 +123,8 @@ provider_quotas = Table(
     Column("used_at", UtcDateTime, nullable=False),
     # The end of the queue of polls: what stands in it is not yet certain.
     Column("next_at", UtcDateTime, nullable=False),
+    # Until when what was sent alone takes it up, whatever places are kept.
+    Column("sent_at", UtcDateTime, nullable=False),
 )
 
 api_keys = Table(

@@ -1,10 +1,11 @@
 """Turns of polls under a quota that all workers share (docs/decisions/provider-quotas.md).
 
 A virtual clock as in the generic cell rate algorithm (ITU-T I.371, annex A): a request moves it on by one spacing,
-and whoever finds it ahead of the time has to wait. There are two. `used_at` is moved by what was sent, and by what
-has a place that is kept; it alone says whether a poll may start, so that no span of time sees more than its share.
+and whoever finds it ahead of the time has to wait. There are three. `used_at` is moved by what was sent, and by
+what has a place that is kept; it says whether a poll may start, so that no span of time sees more than its share.
 `next_at` is the end of the queue, and moves with every poll that is put off: so polls that have to wait are spread
-over the time to come, each comes once, and in the order in which they asked.
+over the time to come, each comes once, and in the order in which they asked. `sent_at` is moved by what was sent
+alone; it says whether a poll may start that does not come at its place.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ SHARE_OF_POLLS = 0.8
 
 TOLERANCE = timedelta(seconds=2.5)
 """So much before its turn a poll may start, and so late it still has the place that was kept: the schedule looks
-once a second. In a span of time at most its share and that of twice the tolerance is started.
+once a second.
+"""
+
+OUT_OF_PLACE = timedelta(seconds=1.0)
+"""So far ahead of what was sent those may start that come too late for their place, or with others before it. In a
+span of time at most its share, and that of this and of twice the tolerance, is started.
 """
 
 LONGEST_DEBT = timedelta(minutes=5)
@@ -38,10 +44,11 @@ class Quota:
     spacing: timedelta
     used_at: datetime
     next_at: datetime
+    sent_at: datetime
 
     @classmethod
-    def of(cls, per_minute: int, used_at: datetime, next_at: datetime) -> Quota:
-        return cls(timedelta(minutes=1) / (per_minute * SHARE_OF_POLLS), used_at, next_at)
+    def of(cls, per_minute: int, used_at: datetime, next_at: datetime, sent_at: datetime) -> Quota:
+        return cls(timedelta(minutes=1) / (per_minute * SHARE_OF_POLLS), used_at, next_at, sent_at)
 
     def free_at(self, now: datetime) -> datetime:
         """When what was sent leaves room for another request."""
@@ -50,6 +57,13 @@ class Quota:
     def end_at(self, now: datetime) -> datetime:
         """When the queue of polls has come to its end."""
         return max(self.next_at, self.used_at, now)
+
+    def has_room(self, now: datetime) -> bool:
+        """Whether so little was sent that more may be, whatever places are kept."""
+        return self.sent_at <= now + OUT_OF_PLACE
+
+    def send(self, requests: int, now: datetime) -> None:
+        self.sent_at = max(self.sent_at, now) + requests * self.spacing
 
     def use(self, requests: int, now: datetime) -> None:
         self.used_at = self.free_at(now) + requests * self.spacing
@@ -62,13 +76,16 @@ class Quota:
         furthest, more = now + LONGEST_DEBT, requests * self.spacing
         self.next_at = max(self.next_at, min(self.end_at(now) + more, furthest))
         self.used_at = max(self.used_at, min(self.free_at(now) + more, furthest))
+        self.sent_at = max(self.sent_at, min(max(self.sent_at, now) + more, furthest))
 
     def hold(self, until: datetime) -> None:
         """The provider said that the project as a whole is to wait."""
         self.used_at, self.next_at = max(self.used_at, until), max(self.next_at, until)
+        self.sent_at = max(self.sent_at, until)
 
     def pull_in(self, now: datetime) -> None:
         self.used_at, self.next_at = min(self.used_at, now + FURTHEST), min(self.next_at, now + FURTHEST)
+        self.sent_at = min(self.sent_at, now + FURTHEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +101,13 @@ class Poll:
     turn_at: datetime | None = None
     wanted: bool = False
 
-    def has_place(self, now: datetime) -> bool:
-        """Whether a place is kept for it that has come; too late it is kept no longer."""
-        return self.turn_at is not None and self.turn_at < self.due_at and now <= self.due_at + TOLERANCE
+    @property
+    def has_place(self) -> bool:
+        return self.turn_at is not None and self.turn_at < self.due_at
+
+    def is_in_time(self, now: datetime) -> bool:
+        """Whether it comes when it is due, or nearly so."""
+        return abs(now - self.due_at) <= TOLERANCE
 
     @property
     def goes_first(self) -> bool:
@@ -129,12 +150,15 @@ def _turn(
     covered: Counter[str],
 ) -> Turn | None:
     needed = Counter(project for end, project in poll.ends.items() if end not in read_at)
-    if poll.has_place(now):
+    if poll.has_place and (poll.is_in_time(now) or all(quotas[project].has_room(now) for project in needed)):
         _read(poll, now, read_at)
         # Of two projects only the one that had to be waited for kept a place: what is sent to either is counted.
         if len(set(poll.ends.values())) == 1:
-            covered.update(needed)
+            _cover(needed, quotas, covered, now)
         return None
+    if poll.has_place and now < poll.due_at:
+        _read(poll, poll.due_at, read_at)
+        return Turn(poll.due_at, now)
     free = {
         project: quotas[project].free_at(now) if poll.goes_first else quotas[project].end_at(now)
         for project in needed
@@ -149,9 +173,18 @@ def _turn(
             quota.use(requests, now)
     _read(poll, now if may_start else at, read_at)
     if may_start:
-        covered.update(needed)
+        _cover(needed, quotas, covered, now)
         return None
     return Turn(at, now if poll.goes_first else at)
+
+
+def _cover(
+    needed: Mapping[str, int], quotas: Mapping[str, Quota], covered: Counter[str], now: datetime
+) -> None:
+    """So much is sent, and is not to be counted once more when it has been."""
+    covered.update(needed)
+    for project, requests in needed.items():
+        quotas[project].send(requests, now)
 
 
 def _lengthens_queue(poll: Poll, now: datetime, *, may_start: bool) -> bool:

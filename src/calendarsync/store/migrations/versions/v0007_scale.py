@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("project", sa.String(length=100), nullable=False),
         sa.Column("used_at", _TIME, nullable=False),
         sa.Column("next_at", _TIME, nullable=False),
+        sa.Column("sent_at", _TIME, nullable=False),
         sa.PrimaryKeyConstraint("project", name=op.f("pk_provider_quotas")),
     )
     op.create_table(
