@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 
-_PAGE = 8192
 _TABLES = """
     SELECT relname, n_tup_ins, n_tup_upd, n_tup_hot_upd, n_tup_del, n_dead_tup, n_live_tup,
         pg_table_size(relid) AS table_bytes, pg_indexes_size(relid) AS index_bytes
@@ -43,20 +42,19 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of a database at a moment of its own clock; `wal_pages` are whole pages among `wal_bytes`."""
+    """The state of a database at a moment of its own clock."""
 
     at: datetime
     tables: Mapping[str, Table]
     wal_bytes: int
-    wal_pages: int
 
 
 async def snapshot(connection: asyncpg.Connection[Any]) -> Snapshot:
     rows = await connection.fetch(_TABLES)
-    wal = await connection.fetchrow("SELECT wal_bytes, wal_fpi, clock_timestamp() AS at FROM pg_stat_wal")
+    wal = await connection.fetchrow("SELECT wal_bytes, clock_timestamp() AS at FROM pg_stat_wal")
     assert wal is not None
     tables = {row["relname"]: Table(*(int(value) for value in list(row.values())[1:])) for row in rows}
-    return Snapshot(wal["at"], tables, int(wal["wal_bytes"]), int(wal["wal_fpi"]))
+    return Snapshot(wal["at"], tables, int(wal["wal_bytes"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,6 @@ class Costs:
     updates_in_place: float
     table_bytes: Mapping[str, float]
     wal_bytes: float
-    wal_page_bytes: float
 
     @property
     def own_rows(self) -> float:
@@ -86,13 +83,11 @@ def costs(before: Snapshot, after: Snapshot, runs: int) -> Costs:
             grown[name] = (now.total_bytes - then.total_bytes) / runs
         updated += now.updated - then.updated
         in_place += now.updated_in_place - then.updated_in_place
-    pages = (after.wal_pages - before.wal_pages) * _PAGE
     return Costs(
         rows,
         in_place / updated if updated else 0.0,
         grown,
         (after.wal_bytes - before.wal_bytes) / runs,
-        min(pages, after.wal_bytes - before.wal_bytes) / runs,
     )
 
 

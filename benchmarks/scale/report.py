@@ -96,7 +96,7 @@ def _writes(measured: Sequence[tuple[Result, Any]]) -> Part:
         "of them changed, throttled, expired, triggered",
         "rows a run",
         "updates in place",
-        "WAL a run, of it whole pages",
+        "WAL of a run, with whole pages",
         "logs a run",
     )
     rows = []
@@ -111,7 +111,7 @@ def _writes(measured: Sequence[tuple[Result, Any]]) -> Part:
                 ", ".join(f"{share:.1%}" for share in shares),
                 f"{_rows(costs):.2f}",
                 f"{costs['updates_in_place']:.0%}",
-                f"{costs['wal_bytes']:,.0f}, {costs['wal_page_bytes']:,.0f} bytes",
+                f"{each['wal_records']:,.0f}, {costs['wal_bytes']:,.0f} bytes",
                 f"{_log_bytes(costs):,.0f} bytes",
             )
         )
@@ -138,17 +138,18 @@ def _installations(results: Sequence[Result]) -> Part:
                 f"{sum(filled['bytes_a_pair'].values()):,.0f} bytes",
                 f"{filled['migrate_empty_seconds']:.1f} s",
                 f"{filled['migrate_seconds']:.1f} s",
-                _day(pairs * polls_a_day_at_most(), result["measurements"][-1]["costs"]),
-                _day(pairs * polls_a_day(), result["measurements"][-1]["costs"]),
+                _day(pairs * polls_a_day_at_most(), result["measurements"][-1]),
+                _day(pairs * polls_a_day(), result["measurements"][-1]),
             )
         )
     return Part("The installation", columns, rows)
 
 
-def _day(runs: float, costs: Any) -> str:
+def _day(runs: float, measured: Any) -> str:
+    costs = measured["costs"]
     return (
         f"{runs / 1e6:,.1f} million, {runs * _rows(costs) / 1e6:,.0f} million, "
-        f"{runs * costs['wal_bytes'] / 1e9:,.1f} GB, {runs * _log_bytes(costs) / 1e9:,.1f} GB"
+        f"{runs * measured['wal_records'] / 1e9:,.1f} GB, {runs * _log_bytes(costs) / 1e9:,.1f} GB"
     )
 
 

@@ -105,13 +105,13 @@ def test_figures() -> None:
 
 
 def test_costs_of_a_run_are_what_was_written_between() -> None:
-    before = Snapshot(NOW, {"pairs": NOTHING}, 1_000, 0)
+    before = Snapshot(NOW, {"pairs": NOTHING}, 1_000)
     pairs = replace(NOTHING, updated=20, updated_in_place=5, table_bytes=8192)
     runs = replace(NOTHING, inserted=10, index_bytes=16_384)
-    found = costs(before, Snapshot(NOW, {"pairs": pairs, "runs": runs}, 21_000, 1), 10)
+    found = costs(before, Snapshot(NOW, {"pairs": pairs, "runs": runs}, 21_000), 10)
     assert found.rows == {"pairs": 2, "runs": 1}
     assert found.table_bytes == {"pairs": 819.2, "runs": 1638.4}
-    assert (found.updates_in_place, found.wal_bytes, found.wal_page_bytes) == (0.25, 2_000, 819.2)
+    assert (found.updates_in_place, found.wal_bytes) == (0.25, 2_000)
 
 
 def samples(growing: float) -> list[Sample]:
@@ -171,13 +171,13 @@ def result(pairs: int, rate: float) -> dict[str, object]:
         "megabytes_start": [120.0],
         "megabytes_end": [121.0, 125.0],
         "first_claim_seconds": 1.5,
+        "wal_records": 4000.0,
         "runs": {"total": 60_000, "changed": 1_800, "throttled": 60, "expired": 0, "triggered": 600},
         "costs": {
             "rows": {"pairs": 2.0, "runs": 1.0, "pgqueuer": 5.0},
             "updates_in_place": 0.1,
             "table_bytes": {"runs": 600.0, "pairs": 50.0},
-            "wal_bytes": 4000.0,
-            "wal_page_bytes": 500.0,
+            "wal_bytes": 9000.0,
         },
     }
     filled = {"bytes_a_pair": {"pairs": 1_500.0}, "migrate_empty_seconds": 0.5, "migrate_seconds": 2.0}
