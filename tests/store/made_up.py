@@ -312,7 +312,7 @@ _BY_NAME: Mapping[str, Any] = {
     "ids": ["event"],
     "hashes": ["hash"],
     "grant_ids": ["grant_a"],
-    "moments": {"google:spent": (NOW, LATER)},
+    "moments": {"google:spent": (NOW, LATER, NOW)},
     "projects": ["google:spent", "google:new"],
     "credentials_encrypted": b"sealed",
     "scopes": ["logs:read"],
