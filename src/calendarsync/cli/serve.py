@@ -13,6 +13,7 @@ from calendarsync.cli.common import (
     USAGE,
     configure_logs,
     fail,
+    keep_what_is_there,
     listen_on,
     load_settings,
     readable_failures,
@@ -66,6 +67,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, worker: bool) -
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, server.handle_exit)
         _announce(settings, listener, worker=worker, alone=process.db.backend == "sqlite")
+        keep_what_is_there()
         await server.serve(sockets=[listener])
 
 

@@ -11,6 +11,7 @@ from calendarsync.cli.common import (
     USAGE,
     configure_logs,
     fail,
+    keep_what_is_there,
     load_settings,
     readable_failures,
     warn_of_role,
@@ -44,4 +45,5 @@ async def _work(settings: Settings) -> None:
     async with running(settings, schedule=True) as process:
         await warn_of_role(process.db)
         typer.echo(f"Working. {settings.pace} Ctrl-C ends it.")
+        keep_what_is_there()
         await ended.wait()
