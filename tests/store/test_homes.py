@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from calendarsync.store import claims, homes, orders
+from calendarsync.store import claims, homes, orders, quiet
 from calendarsync.store import given as given_claims
 from calendarsync.store.claims import Claim, ClaimLost
 from calendarsync.store.fairness import Places
 from calendarsync.store.homes import assign
+from calendarsync.store.quiet import QuietEnd
+from calendarsync.store.quotas import PutOff, put_off
 from calendarsync.store.tables import connections, pairs
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.hold import Hold
@@ -256,6 +258,41 @@ async def test_what_others_hold_that_say_nothing_of_themselves_is_waited_for(at:
     assert await claim(at, HERE) == set()
     await at.app.change_pair(first, leased_until=None, due_at=None)
     assert await claim(at, HERE) == {second}
+
+
+@pytest.mark.parametrize("end", ["settled", "settled together", "put off", "given back", "lapsed"])
+async def test_what_is_free_says_of_no_process_that_it_had_it(at: MemoryDesk, end: str) -> None:
+    """A process of an earlier version leaves it there, and what it claims would count as that one's."""
+    await grant(at, a="grant_1", c="grant_1")
+    await at.pair("a", "b")
+    await claim(at, THERE)
+    pair = await at.pair("c", "d")
+    assert await claim(at, HERE) == set()
+    row = await at.app.row(pairs, pair)
+    assert (row.worker, row.given) == (THERE, True)
+    await let_go(at, await held(at, pair), end)
+    row = await at.app.row(pairs, pair)
+    assert (row.leased_until, row.worker, row.given) == (None, None, False)
+
+
+async def let_go(at: MemoryDesk, held: Claim, end: str) -> None:
+    now = at.app.clock()
+    later = now + timedelta(hours=1)
+    if end == "lapsed":
+        at.app.clock.advance(seconds=20)
+        await at.app.change_pair(held.pair_id, due_at=None)
+        await claim(at, HERE)
+        return
+    async with at.app.db.write() as db:
+        match end:
+            case "settled":
+                await claims.settle(db, held, {}, release=True, next_due_at=later)
+            case "settled together":
+                await quiet._settle_at_once(db, [QuietEnd(held, later, {})], now)
+            case "put off":
+                await put_off(db, [PutOff(held, later, later)])
+            case _:
+                await claims.give_back(db, [held])
 
 
 async def test_a_lease_that_has_run_out_and_is_written_to_at_this_moment_binds_still(at: MemoryDesk) -> None:

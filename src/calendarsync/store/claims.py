@@ -42,6 +42,10 @@ CLAIMS_LOCK = 0x63_6C_61_69_6D_73
 """Claims are made one at a time: two at once would not see that they want the same calendar."""
 
 
+LET_GO: Mapping[str, Any] = {"leased_until": None, "worker": None, "given": False}
+"""Of a pair that nobody has at work any more. A process of an earlier version leaves the last two as they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """`due`: the schedule asks for a run; else only orders do. `due_at` is what stood there when it was claimed."""
@@ -93,7 +97,7 @@ _LAPSED = select(pairs.c.id).where(pairs.c.leased_until <= _moment("now")).with_
 _END = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("ended", expanding=True)))
-    .values(generation=pairs.c.generation + 1, leased_until=None)
+    .values(generation=pairs.c.generation + 1, **LET_GO)
 )
 _TAKE_ORDERS = (
     update(orders)
@@ -281,7 +285,7 @@ _SETTLE = update(pairs).where(_is_held).returning(pairs.c.id)
 # A turn goes with the poll that it was for, and stays where none took place.
 _no_poll = _moment("next_due_at").is_not_distinct_from(_moment("was_due_at"))
 _RELEASE = _SETTLE.values(
-    leased_until=None,
+    **LET_GO,
     due_at=unless_changed(_moment("was_due_at"), _moment("next_due_at")),
     turn_at=turn_unless_changed(_moment("was_due_at"), case((_no_poll, pairs.c.turn_at), else_=None)),
 )

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store import orders
-from calendarsync.store.claims import Claim, ClaimLost, settle, turn_unless_changed, unless_changed
+from calendarsync.store.claims import LET_GO, Claim, ClaimLost, settle, turn_unless_changed, unless_changed
 from calendarsync.store.dialects import takes_arrays
 from calendarsync.store.runs import is_brief
 from calendarsync.store.tables import pairs, runs
@@ -112,7 +112,7 @@ _SETTLE_AT_ONCE = (
     update(pairs)
     .where(pairs.c.id == _locked.c.id)
     .values(
-        leased_until=None,
+        **LET_GO,
         due_at=unless_changed(_locked.c.was_due_at, _locked.c.next_due_at),
         turn_at=turn_unless_changed(_locked.c.was_due_at, null()),
         last_synced_at=bindparam("now", type_=pairs.c.last_synced_at.type),

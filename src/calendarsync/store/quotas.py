@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.claims import Claim, turn_unless_changed, unless_changed
+from calendarsync.store.claims import LET_GO, Claim, turn_unless_changed, unless_changed
 from calendarsync.store.dialects import commit_without_waiting, takes_arrays, upsert
 from calendarsync.store.tables import delegations, grants, pairs, provider_quotas
 
@@ -117,7 +117,7 @@ _PUT_OFF = (
     update(pairs)
     .where(pairs.c.id == bindparam("put_id"), pairs.c.generation == bindparam("put_generation"), _held)
     .values(
-        leased_until=None,
+        **LET_GO,
         due_at=unless_changed(_was, _next),
         turn_at=turn_unless_changed(_was, bindparam("next_turn_at", type_=_moment)),
     )
@@ -146,7 +146,7 @@ _PUT_ALL_OFF = (
     update(pairs)
     .where(pairs.c.id == _locked.c.id)
     .values(
-        leased_until=None,
+        **LET_GO,
         due_at=unless_changed(_locked.c.was_due_at, _locked.c.next_due_at),
         turn_at=turn_unless_changed(_locked.c.was_due_at, _locked.c.next_turn_at),
     )
