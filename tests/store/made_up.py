@@ -336,7 +336,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "authorizations.take_step": [{"before": ["new"], "values": {"status": "opened"}}],
     "channels.notified": [{"provider": "google"}, {"provider": "microsoft"}],
     "choosing.ordered": [{"after": BEGINNING}, {"after": ("acct_0", "acct_0")}],
-    "choosing.due": [{"room": 1}, {"room": 0}],
+    "choosing.due": [{"room": 1}],
     "claims.claim_ordered": [{"after": BEGINNING}],
     "clock_jumps.pull_in": [{"since": None, "latest": NOW - timedelta(days=1)}],
     "clock_jumps.shorten_leases": [{"until": NOW - timedelta(days=1)}],
@@ -423,6 +423,10 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 }
 
 
+def _due(name: str) -> dict[str, Any]:
+    return {"id": f"pair_due_{name}", "calendar_a": f"key-{name}-1", "calendar_b": f"key-{name}-2"}
+
+
 async def fill(db: AsyncConnection) -> None:
     """A pair that a run holds, one that is due and ordered, and one whose claim lapsed."""
     rows: list[tuple[Any, dict[str, Any]]] = [
@@ -438,6 +442,8 @@ async def fill(db: AsyncConnection) -> None:
         (tables.pairs, _PAIR | TENANT.values()),
         (tables.pairs, _PAIR | TENANT.values() | _FREE),
         (tables.pairs, _PAIR | TENANT.values() | _LAPSED),
+        # With these as many are due as the schedule looks at for one place: a backlog.
+        *((tables.pairs, _PAIR | TENANT.values() | _FREE | _due(each)) for each in "abc"),
         (tables.pairs, _PAIR | TENANT.values() | _FOR_ANOTHER),
         (tables.orders, _ORDER | TENANT.values()),
         (tables.runs, _RUN | {"id": "log_0", "created_at": NOW, "brief": True}),
