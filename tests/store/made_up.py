@@ -442,8 +442,8 @@ async def fill(db: AsyncConnection) -> None:
         (tables.pairs, _PAIR | TENANT.values()),
         (tables.pairs, _PAIR | TENANT.values() | _FREE),
         (tables.pairs, _PAIR | TENANT.values() | _LAPSED),
-        # With these as many are due as the schedule looks at for one place: a backlog.
-        *((tables.pairs, _PAIR | TENANT.values() | _FREE | _due(each)) for each in "abc"),
+        # As many are due as the schedule looks at for one place: a backlog.
+        *((tables.pairs, _PAIR | TENANT.values() | _FREE | _due(each)) for each in "abcd"),
         (tables.pairs, _PAIR | TENANT.values() | _FOR_ANOTHER),
         (tables.orders, _ORDER | TENANT.values()),
         (tables.runs, _RUN | {"id": "log_0", "created_at": NOW, "brief": True}),
