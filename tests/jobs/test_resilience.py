@@ -14,6 +14,7 @@ from calendarsync.api.v1 import removal
 from calendarsync.jobs import runs as runs_module
 from calendarsync.jobs import worker as worker_module
 from calendarsync.jobs.results import Results
+from calendarsync.store.database import DatabaseUnavailable
 from calendarsync.store.tables import orders, pairs, runs
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import RunReport, RunStatus
@@ -123,6 +124,29 @@ async def test_what_arrives_while_a_worker_stops_is_given_back(
     await asyncio.wait_for(stopping, 20)
     assert gate.readings == 0
     assert not await scheduled.held(pair)
+
+
+async def test_what_was_claimed_and_could_not_be_read_is_claimed_again_at_once(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection to the database that breaks in that moment costs nobody the length of a lease."""
+    polled, ordered = await at.pair(), await at.pair()
+    ticket = await scheduled.trigger(ordered)
+    load, failures = worker_module.load, 2
+
+    async def failing(*args: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise DatabaseUnavailable("away")
+        return await load(*args)
+
+    monkeypatch.setattr(worker_module, "load", failing)
+    await scheduled.worker.start()
+    assert (await asyncio.wait_for(ticket.done, 10)).status == "success"
+    await scheduled.until_logged(2)
+    assert (await at.app.row(pairs, polled)).last_synced_at is not None
+    assert not failures
 
 
 async def test_a_defect_after_one_of_two_orders_leaves_the_first_as_it_was(

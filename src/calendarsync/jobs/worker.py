@@ -239,8 +239,12 @@ class Worker:
 
     async def _run(self, claims: Sequence[Claim], until: datetime, *, scheduling: bool) -> None:
         """Begin the runs of these claims. What they begin with is read once others may claim."""
-        async with self._db.read() as db:
-            here = await load(db, claims, until)
+        try:
+            async with self._db.read() as db:
+                here = await load(db, claims, until)
+        except DatabaseUnavailable:
+            await self._runs.give_back(claims)
+            raise
         await self._runs.take_up(here, scheduling=scheduling)
 
     def _on_given(self, worker: str | None) -> None:
