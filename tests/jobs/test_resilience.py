@@ -126,6 +126,19 @@ async def test_what_arrives_while_a_worker_stops_is_given_back(
     assert not await scheduled.held(pair)
 
 
+async def test_a_stop_does_not_wait_for_a_database_that_says_nothing(
+    at: MemoryDesk, asked: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stops the process kills it before that one has been given up."""
+
+    async def silent(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(runs_module, "retire", silent)
+    monkeypatch.setattr(worker_module, "DRAIN_SECONDS", 0.1)
+    await asyncio.wait_for(asked.worker.stop(), 20)
+
+
 async def test_what_was_claimed_and_could_not_be_read_is_claimed_again_at_once(
     at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,11 +150,10 @@ class Worker:
             self._channels.woken.set()
             draining.append(self._channels.drain(DRAIN_SECONDS))
         await end_tasks(others, _END_SECONDS)
-        await asyncio.gather(self._runs.retire(self.id), *draining)
+        await asyncio.gather(_for_a_while(self._runs.retire(self.id), DRAIN_SECONDS), *draining)
         await end_tasks(keeping, 0.0)
         giving_back = asyncio.gather(self._runs.give_back_all(), self._deliverer.give_back_all())
-        with suppress(TimeoutError):
-            await asyncio.wait_for(giving_back, _END_SECONDS)
+        await _for_a_while(giving_back, _END_SECONDS)
 
     def wake(self) -> None:
         """Something became due: look at once."""
@@ -269,6 +268,12 @@ class Worker:
 
     def _is_stopping(self) -> bool:
         return self._runs.stopping
+
+
+async def _for_a_while(what: Awaitable[object], seconds: float) -> None:
+    """It is broken off then."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(what, seconds)
 
 
 async def _again_and_again(
