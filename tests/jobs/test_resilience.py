@@ -145,7 +145,7 @@ async def test_what_was_claimed_and_could_not_be_read_is_claimed_again_at_once(
     """A connection to the database that breaks in that moment costs nobody the length of a lease."""
     polled, ordered = await at.pair(), await at.pair()
     ticket = await scheduled.trigger(ordered)
-    load, failures = worker_module.load, 2
+    load, failures = runs_module.load, 2
 
     async def failing(*args: Any) -> Any:
         nonlocal failures
