@@ -16,10 +16,12 @@ from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import Worker
 from calendarsync.store.claims import settle
 from calendarsync.store.database import DatabaseUnavailable
+from calendarsync.store.schedule import hold_back_grant
 from calendarsync.store.tables import pairs
 from calendarsync.webhooks.delivery import Sender
 from tests.jobs.conftest import POLL_SECONDS, Gate, Workplace
 from tests.jobs.quota_desk import (
+    SECOND,
     claim,
     due,
     granted,
@@ -168,6 +170,21 @@ async def test_urgent_requests_put_a_turn_off_once_and_its_place_is_kept(at: Mem
     at.app.clock.advance(seconds=30)
     put_off = {each.pair_id for each in await (await claim(at)).ask(quotas)}
     assert not put_off.intersection(made[3:]), "its place is kept"
+
+
+@pytest.mark.rule(24)
+async def test_a_turn_waits_with_its_grant_and_is_no_place_that_was_kept(at: MemoryDesk) -> None:
+    """Else all that a grant was held back for would start without asking once that is over."""
+    made = await polled(at, 2)
+    taken = await claim(at)
+    ends = {pair.id: taken.ends[pair.connection_a_id] for pair in taken.polls.values()}
+    soon, until = at.app.clock() + 2 * SECOND, at.app.clock() + timedelta(minutes=1)
+    await at.app.change_pair(made[0], due_at=soon, turn_at=soon)
+    async with at.app.db.write() as db:
+        for pair_id in made:
+            await hold_back_grant(db, ends[pair_id], until)
+    rows = [await at.app.row(pairs, pair_id) for pair_id in made]
+    assert [(row.due_at, row.turn_at) for row in rows] == [(until, until), (until, None)]
 
 
 async def test_a_pair_that_was_paused_meanwhile_stays_so(at: MemoryDesk) -> None:

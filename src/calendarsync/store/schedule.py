@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, or_, select, union, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, literal, or_, select, union, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -194,7 +194,9 @@ async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, unt
 
     The caller has locked the pairs `of_grant`.
     """
-    await db.execute(update(pairs).where(of_grant(connection), pairs.c.due_at < until).values(due_at=until))
+    had_turn = case((pairs.c.turn_at.is_not(None), literal(until, pairs.c.turn_at.type)))
+    put_off = update(pairs).where(of_grant(connection), pairs.c.due_at < until)
+    await db.execute(put_off.values(due_at=until, turn_at=had_turn))
     await db.execute(update(connections).where(_same_grant(connection)).values(not_before=until))
 
 
