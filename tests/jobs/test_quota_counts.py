@@ -18,6 +18,7 @@ from calendarsync.settings import Settings
 from calendarsync.store.database import DatabaseUnavailable
 from calendarsync.store.tables import grants
 from calendarsync.sync.run import Engine
+from calendarsync.sync.turns import FURTHEST
 from tests.jobs.quota_desk import (
     claim,
     grant,
@@ -107,7 +108,7 @@ async def test_a_clock_that_was_set_back_does_not_stop_polls_for_ever(at: Memory
     quotas = quotas_of(at, sent)
     await quotas.write_down()
     at.app.clock.advance(days=-1)
-    await quotas.pull_in()
+    await quotas.pull_in(FURTHEST)
     assert list((await moments(at)).values()) == [(3600, 3600)]
 
 

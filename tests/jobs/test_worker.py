@@ -9,11 +9,14 @@ import pytest
 from sqlalchemy import update
 
 from calendarsync.jobs import worker as worker_module
+from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.worker import RUNS_AT_ONCE
 from calendarsync.providers.base import Calendar, NotAuthorized, RateLimited, Unreachable
+from calendarsync.store.database import DatabaseUnavailable
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import connections, pairs
 from calendarsync.sync.pace import share_of_first, slowest_interval
+from calendarsync.sync.turns import FURTHEST, LONGEST_DEBT
 from tests.jobs.conftest import POLL_SECONDS, Gate, Workplace, workplace
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
@@ -287,6 +290,44 @@ async def test_a_clock_that_is_set_back_puts_nothing_off(
     at.app.clock.advance(seconds=301)
     await scheduled.tick()
     await scheduled.until_logged(2)
+
+
+async def test_a_clock_that_was_set_back_is_minded_though_the_database_was_away_in_that_moment(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns are taken back further than at a start: then they may be meant so."""
+    worker, jumps = scheduled.worker, [0.0, -3600.0, 0.0, 0.0]
+    minded: list[int] = []
+    pulled_in: list[timedelta] = []
+
+    async def read_clock() -> float:
+        return jumps.pop(0)
+
+    async def mind_the_clock() -> None:
+        minded.append(len(jumps))
+
+    class Turns(Quotas):
+        def __init__(self) -> None:
+            """Of no project."""
+
+        async def pull_in(self, furthest: timedelta) -> None:
+            pulled_in.append(furthest)
+
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(at.app.db, "read_clock", read_clock)
+    monkeypatch.setattr(worker._deliverer, "mind_the_clock", mind_the_clock)
+    monkeypatch.setattr(worker._runs, "quotas", Turns())
+    await worker._mind_the_clock()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "shorten_leases", away)
+        with pytest.raises(DatabaseUnavailable):
+            await worker._mind_the_clock()
+    await worker._mind_the_clock()
+    await worker._mind_the_clock()
+    assert minded == [3, 1], "at the start, and once more"
+    assert pulled_in == [FURTHEST, LONGEST_DEBT]
 
 
 async def test_a_start_pulls_in_what_no_pace_can_have_put_off(at: MemoryDesk, scheduled: Workplace) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -115,14 +115,14 @@ class Quotas:
                 del self._held[grant_id]
         self._covered.append(Counter())
 
-    async def pull_in(self) -> None:
-        """A clock that was set back has put the turns off by as much."""
+    async def pull_in(self, furthest: timedelta) -> None:
+        """A clock that was set back has put the turns off by as much: none is further ahead than that."""
         async with self._db.write() as db:
             now = self._db.now()
             rows = await store.lock_quotas(db, await store.all_projects(db), now)
             quotas = {project: self._quota(project, *moments) for project, moments in rows.items()}
             for quota in quotas.values():
-                quota.pull_in(now)
+                quota.pull_in(now + furthest)
             await store.move_quotas(db, _moved(quotas, rows))
 
     async def _reckon(self, sent: Mapping[str, int], held: Mapping[str, datetime]) -> None:

@@ -32,6 +32,7 @@ from calendarsync.store.ids import new_id
 from calendarsync.sync.pace import SLOWEST, slowest_interval
 from calendarsync.sync.round import JITTER
 from calendarsync.sync.run import Engine
+from calendarsync.sync.turns import FURTHEST, LONGEST_DEBT
 
 PAIR_ORDERED = "pair_ordered"
 
@@ -98,7 +99,7 @@ class Worker:
         self._poll = timedelta(seconds=poll_seconds)
         self._slowest = timedelta(seconds=slowest_interval(poll_seconds, slowest_seconds))
         self._runs = Runs(db, engine, results, self._poll, self._on_end, metrics or Metrics(), quotas)
-        self._scheduling = self._clock_minded = False
+        self._scheduling = self._clock_minded = self._clock_set_back = False
         # What the clock has put off is pulled in from here on, where it is later than that.
         self._put_off: _PutOff | None = None
         # What the schedule and the orders wait for beside their next look; whether more was there than room; and
@@ -186,17 +187,18 @@ class Worker:
         if abs(jump) >= CLOCK_JUMP_SECONDS:
             _log.warning("clock_jumped", seconds=round(jump))
         if jump <= -CLOCK_JUMP_SECONDS:
+            self._clock_set_back = True
             self._tidy.mind_the_clock()
-        if jump <= -CLOCK_JUMP_SECONDS or not self._clock_minded:
+        if self._clock_set_back or not self._clock_minded:
             # What is put off no further than the slowest pace may be meant so: that is sure only if it jumped now.
-            soonest = self._poll if self._clock_minded else self._slowest
+            soonest = self._poll if self._clock_set_back else self._slowest
             self._put_off = _PutOff(now + soonest, now + self._slowest)
             async with self._db.write() as db:
                 await shorten_leases(db, now + LEASE, now + self._poll)
             if self._runs.quotas is not None:
-                await self._runs.quotas.pull_in()
+                await self._runs.quotas.pull_in(LONGEST_DEBT if self._clock_set_back else FURTHEST)
             await self._deliverer.mind_the_clock()
-            self._clock_minded = True
+            self._clock_minded, self._clock_set_back = True, False
         if self._put_off is not None:
             await self._pull_in(self._put_off, now + self._poll * random.random())
 

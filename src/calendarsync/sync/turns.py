@@ -34,7 +34,9 @@ minute, and what was sent long ago counts for nothing.
 """
 
 FURTHEST = timedelta(hours=1)
-"""A moment that is further ahead than that is not believed when a worker starts, or a clock was set back."""
+"""A moment that is further ahead than that is not believed when a worker starts. Where a clock was set back just
+now it is one that is further ahead than the longest debt.
+"""
 
 
 @dataclass(slots=True)
@@ -83,9 +85,9 @@ class Quota:
         self.used_at, self.next_at = max(self.used_at, until), max(self.next_at, until)
         self.sent_at = max(self.sent_at, until)
 
-    def pull_in(self, now: datetime) -> None:
-        self.used_at, self.next_at = min(self.used_at, now + FURTHEST), min(self.next_at, now + FURTHEST)
-        self.sent_at = min(self.sent_at, now + FURTHEST)
+    def pull_in(self, latest: datetime) -> None:
+        self.used_at, self.next_at = min(self.used_at, latest), min(self.next_at, latest)
+        self.sent_at = min(self.sent_at, latest)
 
 
 @dataclass(frozen=True, slots=True)
