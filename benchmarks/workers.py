@@ -48,6 +48,8 @@ ROUNDS = 3
 
 _DAY = 86_400.0
 _SETTLING, _WATCHED = 10, 30
+_RESTING = 1_200.0
+"""Seconds until anything is due: less than the slowest pace, beyond which a worker takes the clock for set back."""
 
 LASTING = {"shared_buffers": "256MB", "max_connections": "60"}
 """As a server is run whose data are to last: each commit waits for the disk."""
@@ -126,7 +128,7 @@ def idle(server: PostgresqlServer, count: int = MANY) -> Idle:
 
     async def prepare() -> None:
         db = Database(url)
-        await fill(db, count, due_in=_DAY)
+        await fill(db, count, due_in=_RESTING)
         raw = await db.connect_raw()
         await raw.execute("VACUUM ANALYZE")
         await raw.close()
