@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from calendarsync.jobs.deliveries import Deliverer
 from calendarsync.jobs.quotas import Quotas
@@ -185,6 +186,18 @@ async def test_a_turn_waits_with_its_grant_and_is_no_place_that_was_kept(at: Mem
             await hold_back_grant(db, ends[pair_id], until)
     rows = [await at.app.row(pairs, pair_id) for pair_id in made]
     assert [(row.due_at, row.turn_at) for row in rows] == [(until, until), (until, None)]
+
+
+async def test_polls_that_wait_are_logged_together(at: MemoryDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    quotas, waiting = quotas_of(at), []
+    with capture_logs() as logged:
+        for first in (0, 5, 10):
+            await polled(at, 5, first=first)
+            if first == 10:
+                monkeypatch.setattr(quotas, "_tell_at", 0.0)
+            waiting.append(len(await (await claim(at)).ask(quotas)))
+    assert all(waiting)
+    assert [each["polls"] for each in logged] == [waiting[0], waiting[1] + waiting[2]]
 
 
 async def test_a_pair_that_was_paused_meanwhile_stays_so(at: MemoryDesk) -> None:

@@ -7,6 +7,7 @@ A project is what a provider counts an app's requests by: with Google a Cloud pr
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -27,6 +28,9 @@ from calendarsync.sync.turns import Poll, Quota, allot
 
 COUNT_SECONDS = 1.0
 """How often what was sent is written down."""
+
+TELL_SECONDS = 60.0
+"""How often it is logged that polls wait, at most."""
 
 _COVERED_LOOKS = 10
 """A poll sends what its turn stood for within so many looks, or nothing."""
@@ -52,6 +56,7 @@ class Quotas:
         # What turns stood for, the latest last: it was reckoned when they were given, and is not reckoned again.
         self._covered: deque[Counter[str]] = deque([Counter()], maxlen=_COVERED_LOOKS)
         self._held: dict[str, datetime] = {}
+        self._waiting, self._tell_at = 0, 0.0
 
     async def turns(
         self, polls: Mapping[Claim, PairRecord], connections: Mapping[str, ConnectionRecord]
@@ -81,10 +86,17 @@ class Quotas:
             if turn is not None
         ]
         if waiting:
-            _log.info("polls_wait_for_quota", polls=len(waiting), until=max(each.due_at for each in waiting))
             async with self._db.write() as db:
                 await store.put_off(db, waiting)
+            self._tell(len(waiting), max(each.due_at for each in waiting))
         return {each.claim for each in waiting}
+
+    def _tell(self, polls: int, until: datetime) -> None:
+        """Where all of them wait there are thousands a minute: they are logged together."""
+        self._waiting += polls
+        if time.monotonic() >= self._tell_at:
+            _log.info("polls_wait_for_quota", polls=self._waiting, until=until)
+            self._waiting, self._tell_at = 0, time.monotonic() + TELL_SECONDS
 
     def hold(self, grant_id: str, until: datetime) -> None:
         """The provider said that the whole project of this grant is to wait: its polls do."""
