@@ -91,6 +91,14 @@ def test_a_place_that_nobody_came_for_counts_as_far_as_others_did_not_come_eithe
     assert allot([in_time], quotas, NOW).turns == [None]  # whatever others have sent
 
 
+def test_those_that_come_too_late_for_places_at_two_projects_do_not_start_all_at_once() -> None:
+    quotas = {"p": quota(used=MINUTE), "q": quota(used=MINUTE)}
+    kept = [poll(f"a{number}/p", f"b{number}/q", due=-MINUTE, turn=-2 * MINUTE) for number in range(4)]
+    allotted = allot(kept, quotas, NOW)
+    assert seconds(allotted.turns) == [None, None, 60, 61]
+    assert not allotted.covered  # it is not known at which of them a place was kept
+
+
 def test_a_place_that_has_not_come_yet_stays_as_it_is() -> None:
     """Pairs on one connection are claimed together, some of them before their time."""
     quotas = {"p": quota(used=MINUTE)}

@@ -157,6 +157,8 @@ def _turn(
         # Of two projects only the one that had to be waited for kept a place: what is sent to either is counted.
         if len(set(poll.ends.values())) == 1:
             _cover(needed, quotas, covered, now)
+        elif not poll.is_in_time(now):
+            _send(needed, quotas, now)
         return None
     if poll.has_place and now < poll.due_at:
         _read(poll, poll.due_at, read_at)
@@ -185,6 +187,10 @@ def _cover(
 ) -> None:
     """So much is sent, and is not to be counted once more when it has been."""
     covered.update(needed)
+    _send(needed, quotas, now)
+
+
+def _send(needed: Mapping[str, int], quotas: Mapping[str, Quota], now: datetime) -> None:
     for project, requests in needed.items():
         quotas[project].send(requests, now)
 
