@@ -24,7 +24,7 @@ from calendarsync.store.tenancy import Tenant
 
 TIDY_SECONDS = 60.0
 PASS_SECONDS = 600.0
-"""From one look at all accounts, for logs that their plans keep no longer, to the next."""
+"""From one look at all grants, and all accounts, for logs that their plans keep no longer, to the next."""
 
 KEEP_ORDERS = timedelta(hours=1)
 KEEP_BRIEF = timedelta(days=1)
@@ -89,7 +89,7 @@ class Tidy:
                 await self._try(chore.what, chore.work(self._db))
             if time.monotonic() >= self._next_pass:
                 self._next_pass = time.monotonic() + PASS_SECONDS
-                for chore in CHORES_OF_ACCOUNTS:
+                for chore in CHORES_OF_A_PASS:
                     await self._try(chore.what, chore.work(self._db))
                 await self._try("counts of logs", _count_logs(self._db))
 
@@ -142,17 +142,27 @@ async def _give_up_links(db: Database) -> AsyncGenerator[int, None]:
         yield deleted
 
 
+async def _unused_grants(db: Database) -> AsyncIterator[Sequence[str]]:
+    """Those that nothing came of, among all grants, some at a time."""
+    after: str | None = ""
+    while after is not None:
+        async with db.read() as connection:
+            before = db.now() - KEEP_LINKS
+            unused, after = await grant_tokens.unused_after(connection, before, after, ROWS_AT_ONCE)
+        yield unused
+
+
 async def _give_up_grants(db: Database) -> AsyncGenerator[int, None]:
-    deleted = 1
-    while deleted:
-        async with db.write() as connection:
-            deleted = await grant_tokens.prune(connection, db.now() - KEEP_LINKS)
+    async for unused in _unused_grants(db):
+        deleted = 0
+        if unused:
+            async with db.write() as connection:
+                deleted = await grant_tokens.prune(connection, unused, db.now() - KEEP_LINKS)
         yield deleted
 
 
 async def _count_grants(db: Database) -> int:
-    async with db.read() as connection:
-        return await grant_tokens.count_unused(connection, db.now() - KEEP_LINKS)
+    return sum([len(unused) async for unused in _unused_grants(db)])
 
 
 async def _thin(db: Database) -> AsyncGenerator[int, None]:
@@ -235,8 +245,10 @@ CHORES: Sequence[Chore] = (
         _give_up_links,
         _by_time("links to authorize", tables.authorizations.c.expires_at, KEEP_LINKS).count,
     ),
-    Chore("grants that nothing came of", _give_up_grants, _count_grants),
     Chore("logs of unchanged runs, but for one an hour", _thin, _count_brief),
 )
-CHORES_OF_ACCOUNTS: Sequence[Chore] = (Chore("logs older than the plan keeps them", _end_logs, _count_old),)
-ALL_CHORES = (*CHORES, *CHORES_OF_ACCOUNTS)
+CHORES_OF_A_PASS: Sequence[Chore] = (
+    Chore("grants that nothing came of", _give_up_grants, _count_grants),
+    Chore("logs older than the plan keeps them", _end_logs, _count_old),
+)
+ALL_CHORES = (*CHORES, *CHORES_OF_A_PASS)

@@ -6,17 +6,17 @@ the grant's lease. Every set of tokens has a generation; what was made of an old
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.grants import ACTIVE
 from calendarsync.store.tables import authorizations, connections, delegations, grants
-
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +95,28 @@ def _unused(before: datetime) -> ColumnElement[bool]:
     return and_(grants.c.created_at < before, ~connected, ~asked)
 
 
-async def count_unused(db: AsyncConnection, before: datetime) -> int:
-    """How many grants `prune` would delete."""
-    query = select(func.count()).select_from(grants).where(_unused(before))
-    return int((await db.execute(query)).scalar_one())
+async def unused_after(
+    db: AsyncConnection, before: datetime, after: str, limit: int
+) -> tuple[Sequence[str], str | None]:
+    """Of the `limit` grants whose ids come next, those from before that which nothing came of.
+
+    And the last one's id, None where there are no more. Nearly all are in use: they are gone through by their ids.
+    """
+    await prefer_indexes(db)
+    following = select(grants.c.id).where(grants.c.id > after).order_by(grants.c.id).limit(limit)
+    ids = (await db.execute(following)).scalars().all()
+    if not ids:
+        return (), None
+    these = grants.c.id.in_(ids)
+    unused = (await db.execute(select(grants.c.id).where(these, _unused(before)))).scalars().all()
+    return unused, ids[-1] if len(ids) == limit else None
 
 
-async def prune(db: AsyncConnection, before: datetime) -> int:
-    """Delete some grants from before that which nothing came of: nobody picked a calendar; how many there were."""
-    unused = _unused(before)
-    found = select(grants.c.id).where(unused).limit(_AT_ONCE).with_for_update(skip_locked=True)
+async def prune(db: AsyncConnection, grant_ids: Sequence[str], before: datetime) -> int:
+    """Delete those of the grants, from before that, which nothing came of; how many there were."""
+    await prefer_indexes(db)
+    unused = and_(grants.c.id.in_(grant_ids), _unused(before))
+    found = select(grants.c.id).where(unused).with_for_update(skip_locked=True)
     ids = (await db.execute(found)).scalars().all()
     if not ids:
         return 0
