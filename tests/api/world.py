@@ -57,7 +57,7 @@ class FakeRunner:
             assert Tenant(pair.account_id, pair.mode) == tenant
             self.asked.append((pair_id, {"remove": pair.removal} if pair.removal else options))
             if pair.removal and not (self.stuck or self.cannot_remove):
-                await schedule.delete_pair(connection, pair)
+                await schedule.delete_pair(connection, pair, self.db.now())
         if not self.stuck:
             failed = pair.removal and self.cannot_remove
             report = replace(self.report, status=RunStatus.FAILED) if failed else self.report

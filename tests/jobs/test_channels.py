@@ -101,7 +101,7 @@ async def test_the_last_pair_takes_the_channel_with_it(at: MemoryDesk, here: Wat
     async with at.app.db.write() as db:
         pair = await load_pair(db, pair_id)
         assert pair is not None
-        await delete_pair(db, pair)
+        await delete_pair(db, pair, at.app.clock())
     await here.look()
     assert here.standin.tokens == {}
     row = await here.row()
@@ -415,7 +415,7 @@ async def test_a_connection_that_is_deleted_meanwhile_leaves_nothing(at: MemoryD
     async with at.app.db.write() as db:
         pair = await load_pair(db, pair_id)
         assert pair is not None
-        await delete_pair(db, pair)
+        await delete_pair(db, pair, at.app.clock())
         await db.execute(delete(connections).where(connections.c.id == at.connections["a"]))
     here.standin.held.set()
     await looking

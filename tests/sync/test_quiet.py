@@ -184,6 +184,25 @@ async def test_a_pair_that_waits_for_the_copy_of_another_is_planned_soon(at: Mem
     assert await from_now(at, (await row(at, first)).quiet_until) > SHORT
 
 
+@pytest.mark.rule(3, 27)
+async def test_where_a_pair_goes_those_beside_it_are_polled_as_if_they_had_changed(at: MemoryDesk) -> None:
+    at.store("a").put("1.ics", event("one", "20260401T090000", "20260401T100000"))
+    first = await at.pair(direction="a_to_b")
+    await in_step(at, first)
+    second, paused = await at.pair(direction="a_to_b"), await at.pair("b", "c", direction="a_to_b")
+    await in_step(at, second)
+    at.app.clock.advance(days=10)
+    await at.app.sync(second)
+    assert await next_poll(at, second) == 4 * POLL
+    until = at.app.clock() + DAY
+    await at.app.change_pair(paused, status="paused", resume_at=until, due_at=until)
+    await at.app.change_pair(first, removal="remove")
+    await at.app.sync(first)
+    assert await next_poll(at, second) == POLL
+    assert (await row(at, paused)).due_at == until
+    assert (await at.app.sync(second)).events_created == 1, "it takes over"
+
+
 async def test_a_clock_that_was_set_back_keeps_no_pair_from_being_planned(at: MemoryDesk) -> None:
     pair = await at.pair()
     await in_step(at, pair)

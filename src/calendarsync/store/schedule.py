@@ -284,10 +284,10 @@ def beside(pair: PairRecord) -> ColumnElement[bool]:
     return _are_on(select(connections.c.id).where(connections.c.calendar_key.in_(calendars)))
 
 
-async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
-    """Remove the pair; those that write into the same calendars plan anew and may take over (rule 3).
+async def delete_pair(db: AsyncConnection, pair: PairRecord, at: datetime) -> None:
+    """Remove the pair; those that write into the same calendars plan anew, and may take over (rule 3).
 
-    The caller has locked the pairs `beside` it.
+    They do so `at` that time, whatever their pace. The caller has locked the pairs `beside` it.
     """
     await db.execute(delete_rows(pairs).where(pairs.c.id == pair.id))
     if pair.last_synced_at is not None:
@@ -303,7 +303,9 @@ async def delete_pair(db: AsyncConnection, pair: PairRecord) -> None:
     ends = connections.c.id.in_((pair.connection_a_id, pair.connection_b_id))
     watched = connections.c.watched_until.is_not(None)
     await db.execute(update(connections).where(ends, watched).values(watch_at=AT_ONCE))
-    await db.execute(update(pairs).where(beside(pair)).values(quiet_state=None))
+    # Pauses last as long as they were meant to.
+    due_at = case((and_(pairs.c.due_at > at, pairs.c.status != "paused"), at), else_=pairs.c.due_at)
+    await db.execute(update(pairs).where(beside(pair)).values(quiet_state=None, due_at=due_at))
 
 
 def _connection(row: Row[Any]) -> ConnectionRecord:

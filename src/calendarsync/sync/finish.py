@@ -203,7 +203,7 @@ class Finisher:
                 await orders.finish(db, order.sync_id, told, now)
             if ending.removed:
                 await orders.finish_all(db, pair.id, refused(order, PAIR_GONE).to_json(), now)
-                await delete_pair(db, pair)
+                await delete_pair(db, pair, now + timedelta(seconds=self.reader.poll_seconds))
             else:
                 await self._settle(db, pair, ending, hold, now, release=release, undo=order.undo is not None)
             if onward:

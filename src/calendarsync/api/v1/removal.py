@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,4 +65,5 @@ async def _abandon(services: Services, caller: Identity, pair_id: str, judge: Ju
             await judge(connection)
         gone = RunReport("", RunStatus.FAILED, error=PAIR_GONE)
         await orders.finish_all(connection, pair_id, gone.to_json(), services.now())
-        await schedule.delete_pair(connection, pair)
+        soon = services.now() + timedelta(seconds=services.settings.poll_interval_seconds)
+        await schedule.delete_pair(connection, pair, soon)
