@@ -92,6 +92,35 @@ async def test_polls_that_hang_leave_room_for_those_of_others(
     await scheduled.until_logged(MANY + 1)
 
 
+async def test_a_backlog_of_runs_that_end_one_by_one_is_claimed_in_batches(
+    at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "RUNS_AT_ONCE", 32)
+    monkeypatch.setattr(worker_module, "TICK_SECONDS", 60.0)
+    count, looks, turns = 96, 0, asyncio.Lock()
+    for number in range(count):
+        await at.add(f"x{number}")
+        await at.add(f"y{number}")
+        await at.pair(f"x{number}", f"y{number}")
+    read, claim = MemoryCalendar.read, worker_module.claim_due
+
+    async def one_by_one(calendar: MemoryCalendar, *args: object, **named: object) -> object:
+        async with turns:
+            await asyncio.sleep(0.005)
+        return await read(calendar, *args, **named)  # type: ignore[arg-type]
+
+    async def counted(*args: object, **named: object) -> object:
+        nonlocal looks
+        looks += 1
+        return await claim(*args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MemoryCalendar, "read", one_by_one)
+    monkeypatch.setattr(worker_module, "claim_due", counted)
+    await scheduled.worker.start()
+    await scheduled.until_logged(count)
+    assert looks < count // 3
+
+
 async def test_a_backlog_of_polls_delays_no_order_of_another(
     at: MemoryDesk, scheduled: Workplace, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,9 @@ RUNS_AT_ONCE = 128
 _CLAIMED_AT_ONCE = 64
 """So that pairs are spread over the workers that are there, and the next are fetched while these are at work."""
 
+_FEWEST_ENDS = 8
+"""After a claim that found little, so many runs end before the next one is made, if as many are at work."""
+
 _MOST_RUNS = 8 * RUNS_AT_ONCE
 """The same with those that wait for a calendar, which cost a renewal now and then."""
 
@@ -107,6 +110,9 @@ class Worker:
         self._woken, self._asked = asyncio.Event(), asyncio.Event()
         self._given, self._listener = asyncio.Event(), results.listener
         self._more = self._blocked = False
+        # How many runs of the schedule have ended since it last claimed, and of how many the room is worth a claim:
+        # each costs several statements under a lock that all workers want.
+        self._ended, self._worth = 0, 1
         # Where the next look at orders goes on, and how many were for nothing since one was not.
         self._after, self._fruitless = BEGINNING, 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -174,11 +180,12 @@ class Worker:
         async with self._db.write() as db:
             now = self._db.now()
             taken = await claim_due(db, now, now + LEASE, places, worker=self.id, ahead=ahead, back=back)
-        self._more = taken.more
+        self._more, self._ended = taken.more, 0
         if taken.claims:
             await self._run(taken.claims, now + LEASE, scheduling=True)
-            if taken.more:
-                self._woken.set()
+        self._worth = min(max(len(taken.claims), _FEWEST_ENDS * 2) // 2, max(self._runs.scheduled, 1))
+        if taken.more and taken.claims and free - len(taken.claims) >= _CLAIMED_AT_ONCE // 2:
+            self._woken.set()
 
     async def _mind_the_clock(self) -> None:
         """A clock that was set back, now or before this process began, has put off everything by as much."""
@@ -265,7 +272,8 @@ class Worker:
         """A run has made room, and left its calendars."""
         if ordered or self._blocked:
             self._asked.set()
-        if self._more:
+        self._ended += not ordered
+        if self._more and self._ended >= self._worth:
             self._woken.set()
 
     def _is_stopping(self) -> bool:

@@ -118,7 +118,7 @@ _LOCK = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a worker has claimed. `more`: there was more than it had room for, or than it looked at.
+    """What a worker has claimed. `more`: there was more than it had room for, for an account, or than it looked at.
 
     `any`: something waited, or was at work. `after`: where its next look at orders goes on.
     """
@@ -171,14 +171,15 @@ async def claim_due(
     await _begin(db, now)
     waiting = await choosing.due(db, now, places.room, back)
     wanted = in_turn(waiting.pairs, places)
+    more = waiting.more or len(wanted) < len(waiting.pairs)
     chosen = (await db.execute(_THESE_DUE, {"wanted": wanted, "now": now})).all() if wanted else []
     if not chosen:
-        return Taken([], waiting.more)
+        return Taken([], more)
     ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
     given = {"ends": list(ends), "soon": now + ahead, "limit": places.room}
     company = await db.execute(_COME_ALONG, given)
     claims = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker, polls=True)
-    return Taken([replace(claim, due=True) for claim in claims], waiting.more)
+    return Taken([replace(claim, due=True) for claim in claims], more)
 
 
 async def _begin(db: AsyncConnection, now: datetime) -> None:
