@@ -24,7 +24,8 @@ from tests.testbed.memory_desk import MemoryDesk
 
 
 async def _abandon(at: MemoryDesk, place: Workplace, pair: str) -> None:
-    services: Any = SimpleNamespace(db=at.app.db, now=at.app.clock, runner=place.runner)
+    settings = SimpleNamespace(poll_interval_seconds=300)
+    services: Any = SimpleNamespace(db=at.app.db, now=at.app.clock, runner=place.runner, settings=settings)
     caller: Any = SimpleNamespace(tenant=Tenant(at.account, "live"))
     await removal.remove_pairs(services, caller, [pair], _may_be, keep_copies=False, abandon=True)
 
