@@ -147,8 +147,7 @@ async def test_every_account_has_its_turn_and_every_batch_its_own_transaction(
     await put(database, runs, log("again", "0", old))
     await tidy.look()
     assert await ids(database, runs) == {"log_again"}, "not before a while is over"
-    tidy.mind_the_clock()
-    await tidy.look()
+    await Tidy(database).look()
     assert await ids(database, runs) == set(), "from the beginning again"
 
 
@@ -189,6 +188,34 @@ async def test_counts_stay_exact_and_go_with_their_logs(database: Database) -> N
         begins = (await db.execute(select(tables.run_counts.c.begins_at))).scalars().all()
     assert begins
     assert min(begins) >= before
+
+
+async def test_where_the_clock_was_set_back_that_is_seen_to_before_a_backlog_is(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every account, and with the next kind of rows where a look is under way: logs are written meanwhile."""
+    await put(database, accounts, account("free"), account("large"))
+    await put(database, rate_windows, {"subject": "old", "used": 1, "ends_at": NOW - MINUTE})
+    tidy, order = Tidy(database), list[str]()
+    await tidy.look()
+    forget, delete = retention.delete_counts_ahead, pruning.delete_old
+
+    async def forgotten(*given: Any) -> int:
+        order.append("counts")
+        return await forget(*given)
+
+    async def deleted(*given: Any) -> int:
+        if "rows" not in order:
+            tidy.mind_the_clock()
+        order.append("rows")
+        return await delete(*given)
+
+    monkeypatch.setattr(retention, "delete_counts_ahead", forgotten)
+    monkeypatch.setattr(pruning, "delete_old", deleted)
+    tidy.mind_the_clock()
+    await tidy.look()
+    assert order[:4] == ["counts", "rows", "counts", "rows"]
+    assert order.count("counts") == 2, "when the clock was set back, and at no other time"
 
 
 async def count_all(database: Database, owner: str) -> None:

@@ -68,6 +68,8 @@ class Tidy:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._next_pass = 0.0
+        # It may have been before this process began.
+        self._set_back = True
         self.woken, self._stopping = asyncio.Event(), asyncio.Event()
 
     def stop(self) -> None:
@@ -76,8 +78,8 @@ class Tidy:
         self.woken.set()
 
     def mind_the_clock(self) -> None:
-        """It was set back: look at all accounts at once, for counts of logs that lie ahead of it."""
-        self._next_pass = 0.0
+        """It was set back: counts of logs that lie ahead of it are forgotten before anything else is done."""
+        self._set_back = True
         self.woken.set()
 
     async def look(self) -> None:
@@ -99,12 +101,23 @@ class Tidy:
 
     async def _try(self, what: str, work: AsyncGenerator[int, None]) -> None:
         """What goes wrong with one kind of rows keeps no other from being deleted."""
+        await self._forget_counts_ahead()
         try:
             await self._work(work)
         except DatabaseUnavailable:
             raise
         except Exception as defect:  # noqa: BLE001 - the next look tries again
             _log.error("tidying_failed", what=what, defect=type(defect).__name__)
+
+    async def _forget_counts_ahead(self) -> None:
+        if not self._set_back:
+            return
+        self._set_back = False
+        try:
+            await self._try("counts of logs ahead of the clock", _forget_counts(self._db))
+        except DatabaseUnavailable:
+            self._set_back = True
+            raise
 
     async def _work(self, work: AsyncGenerator[int, None]) -> int:
         deleted, began = 0, time.monotonic()
@@ -194,7 +207,7 @@ async def _accounts(db: Database) -> AsyncIterator[dict[int, list[str]]]:
 
 
 async def _end_logs(db: Database) -> AsyncGenerator[int, None]:
-    """Logs that are older than their account's plan keeps them; old counts, and such as are ahead of the clock."""
+    """Logs that are older than their account's plan keeps them, and old counts."""
     async for kept in _accounts(db):
         for days, ids in kept.items():
             deleted = ROWS_AT_ONCE
@@ -204,10 +217,17 @@ async def _end_logs(db: Database) -> AsyncGenerator[int, None]:
                     deleted = await retention.delete_logs(connection, ids, before, ROWS_AT_ONCE)
                 yield deleted
             async with db.write() as connection:
-                over = run_counts.over_at(db.now())
                 await retention.delete_counts(connection, ids, before, ROWS_AT_ONCE)
-                await retention.delete_counts_ahead(connection, ids, over)
             yield 0
+
+
+async def _forget_counts(db: Database) -> AsyncGenerator[int, None]:
+    """Counts that are ahead of the clock count nothing, and are to be gone when it gets there."""
+    async for kept in _accounts(db):
+        ids = [each for some in kept.values() for each in some]
+        async with db.write() as connection:
+            await retention.delete_counts_ahead(connection, ids, run_counts.over_at(db.now()))
+        yield 0
 
 
 async def _count_old(db: Database) -> int:
