@@ -140,6 +140,33 @@ async def test_a_first_count_goes_a_day_at_a_time_and_passes_by_days_without_log
     await assert_equal(database, LogFilter(START - DAY), now)
 
 
+async def test_a_day_of_very_many_logs_is_counted_an_hour_at_a_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No statement takes as long as a day of a million pairs would."""
+    now = START + 2 * DAY
+    many = [log(number, START + number * 10 * MINUTE) for number in range(40)]
+    await write(database, *many, log(100, START + DAY + HOUR))
+    monkeypatch.setattr(run_counts, "MANY", 20)
+    with watching() as seen:
+        steps = await count_all(database, now)
+    ranges = [each.parameters for each in seen if "until" in each.parameters]
+    counted = [
+        await _logs_between(database, each["since"], each["until"])
+        for each in ranges
+        if "look_at" not in each
+    ]
+    assert sum(counted) == 41
+    assert max(counted) <= 20
+    assert 3 < steps < 10, "hours while there are many, and days again"
+    await assert_equal(database, LogFilter(START - DAY), now)
+
+
+async def _logs_between(database: Database, since: datetime, until: datetime) -> int:
+    async with database.read_as(TENANT) as db:
+        return await logs.count_logs(db, TENANT, LogFilter(since, until))
+
+
 async def test_more_than_may_be_looked_at_is_to_be_counted_first(database: Database) -> None:
     now = START + DAY
     await write(database, *(log(number, START + number * MINUTE) for number in range(30)))

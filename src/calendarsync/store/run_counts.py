@@ -14,7 +14,7 @@ could be written into: within `MARGIN`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import groupby
@@ -31,6 +31,9 @@ from calendarsync.store.tenancy import Tenant, owned
 
 FULL = 2_000
 """As many logs make a span that is shorter than an hour; it ends with their minute."""
+
+MANY = 100_000
+"""A day of more logs is counted an hour at a time: no statement may take for ever."""
 
 MARGIN = timedelta(minutes=2)
 """A run is logged with the time at which its transaction was about to begin, and that may have waited."""
@@ -77,6 +80,7 @@ _COUNT = select(
     _looked_at("last", "over", at_most="look_at").label("uncounted"),
 )
 _COUNT_ALL = select((_counted + _looked_at("since", "first") + _looked_at("last", "until")).label("known"))
+_MANY = select(_looked_at("since", "until", at_most="look_at"))
 _LAST = select(func.max(_begins)).where(owned(run_counts))
 _EARLIEST = select(
     func.min(
@@ -124,7 +128,7 @@ async def count_logs(
 
 
 async def count_more(db: AsyncConnection, tenant: Tenant, now: datetime) -> bool:
-    """Count a day of the tenant's logs, from where they have been counted; whether there may be more to count."""
+    """Count a day of the tenant's logs, or an hour, from where that ended before; whether there may be more."""
     await with_others(db, COUNTS_LOCK)
     await one_at_a_time(db, _key_of(tenant))
     mine, over = tenant.parameters(), over_at(now)
@@ -142,6 +146,8 @@ async def count_more(db: AsyncConnection, tenant: Tenant, now: datetime) -> bool
     until = min(since + _STEP, over)
     if until <= since:
         return False
+    if until - since > _HOUR and await _are_many(db, mine | {"since": since, "until": until}):
+        until = since + _HOUR
     minute = minute_of(db, _at).label("minute")
     found = await db.execute(
         select(minute, runs.c.status, func.count())
@@ -161,6 +167,11 @@ async def count_more(db: AsyncConnection, tenant: Tenant, now: datetime) -> bool
     ]
     await db.execute(insert(run_counts), rows)
     return until < over
+
+
+async def _are_many(db: AsyncConnection, given: Mapping[str, Any]) -> bool:
+    found = await db.execute(_MANY, {**given, "statuses": STATUSES, "look_at": MANY + 1})
+    return bool(found.scalar_one() > MANY)
 
 
 def spans_of(

@@ -148,7 +148,7 @@ async def _total(
 
 
 async def _count(services: Services, caller: Identity) -> None:
-    """Count what has not been, a day in a transaction."""
+    """Count what has not been, a day or an hour in a transaction."""
     more = True
     while more:
         async with services.db.write_as(caller.tenant) as connection:
