@@ -313,6 +313,16 @@ async def test_links_judged_by_other_rules_are_noted_as_judged_though_there_is_n
     assert judged != version
 
 
+@pytest.mark.rule(20)
+async def test_the_log_of_a_pairs_end_is_kept_though_it_had_no_copies(at: MemoryDesk) -> None:
+    pair = await at.pair()
+    await in_step(at, pair)
+    await at.app.change_pair(pair, removal="remove")
+    log = await work_off(at, await scheduled(at, pair))
+    assert (log.status, log.brief) == ("success", False)
+    assert await row(at, pair) is None
+
+
 async def test_the_first_unchanged_log_of_an_hour_is_kept_and_the_others_are_brief(at: MemoryDesk) -> None:
     pair = await at.pair()
     await in_step(at, pair)

@@ -232,7 +232,7 @@ class Finisher:
             log_of(pair, order, report),
             report.to_json() if order.placed else None,
             planned,
-            pair.last_synced_at if _may_be_brief(order, report) else None,
+            pair.last_synced_at if _may_be_brief(pair, order, report) else None,
         )
 
     async def _onward(self, pair: PairRecord, ending: Ending) -> list[str]:
@@ -366,10 +366,10 @@ def _unchanged_since(pair: PairRecord, changed_at: datetime | None) -> datetime 
     return None if pair.mode == _TEST_MODE else changed_at or pair.created_at
 
 
-def _may_be_brief(order: Order, report: RunReport) -> bool:
+def _may_be_brief(pair: PairRecord, order: Order, report: RunReport) -> bool:
     """Whether nobody asked for a run, and nothing came of it."""
     nothing = report.status is RunStatus.SUCCESS and not (report.operations or report.events_processed)
-    return nothing and order.trigger in _UNASKED
+    return nothing and order.trigger in _UNASKED and pair.removal is None
 
 
 def refused(order: Order, error: RunError) -> RunReport:
@@ -381,7 +381,7 @@ async def write_log(
     db: AsyncConnection, pair: PairRecord, order: Order, report: RunReport, now: datetime
 ) -> bool:
     """Log a run, and tell whoever subscribed; whether that left events to be sent."""
-    synced_at = pair.last_synced_at if _may_be_brief(order, report) else None
+    synced_at = pair.last_synced_at if _may_be_brief(pair, order, report) else None
     log = log_of(pair, order, report) | {"created_at": now, "brief": is_brief(synced_at, now)}
     await save_run(db, log, _rows(report))
     return await emit(db, [of_run(log)], now)
