@@ -58,7 +58,7 @@ class Load:
     still: float = assumed(0.5, "share of the pairs in which nothing changes for weeks")
     events: float = assumed(500.0, "events in a calendar, copies and past ones included")
     copies: float = assumed(150.0, "copies that a pair keeps, both directions together")
-    skipped: float = assumed(5.0, "events of a pair that get no copy, and are logged so")
+    skipped: float = assumed(5.0, "events of a pair that are refused or copied already, and logged so")
     replans: float = assumed(1.0, "times a day that an unchanged pair is planned anew")
     webhooks: float = assumed(1.0, "webhooks that are told of a change")
     api_requests: float = assumed(5.0, "requests to the API, a pair and day")
