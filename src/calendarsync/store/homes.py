@@ -7,9 +7,11 @@ processes together (docs/decisions/grants-across-workers.md).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, select, union, union_all
+from sqlalchemy import Select, bindparam, exists, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import connections, pairs
@@ -17,45 +19,16 @@ from calendarsync.store.tables import connections, pairs
 MOST_GIVEN = 128
 """A process that has so many pairs at work is given no polls by others; orders it takes all the same."""
 
-_chosen = pairs.c.id.in_(bindparam("pair_ids", expanding=True))
 _a, _b = connections.alias("a"), connections.alias("b")
 _held = pairs.c.leased_until.is_not(None)
-
-
-def _grants_by(end: str) -> Select[tuple[str]]:
-    on = connections.c.id == pairs.c[end]
-    these = select(connections.c.grant_id).select_from(pairs).join(connections, on)
-    return these.where(_chosen, connections.c.grant_id.is_not(None))
-
-
-_grants = union(_grants_by("connection_a_id"), _grants_by("connection_b_id")).cte("wanted")
-
-
-def _leases_by(end: str) -> Select[tuple[str, str | None, datetime | None]]:
-    """By the grant's connections and their pairs: as many looks into indexes as a grant has pairs."""
-    return (
-        select(connections.c.grant_id, pairs.c.worker, pairs.c.leased_until)
-        .select_from(_grants)
-        .join(connections, connections.c.grant_id == _grants.c.grant_id)
-        .join(pairs, pairs.c[end] == connections.c.id)
-        .where(connections.c.grant_id.is_not(None))
-    )
-
-
-# An OFFSET is what PostgreSQL looks behind for nothing: it takes claimed pairs for next to none, and would begin
-# with them for each grant anew.
-_leases = union_all(_leases_by("connection_a_id"), _leases_by("connection_b_id")).offset(0).subquery()
 _others = pairs.alias("others")
 # Asked once, and first: where no other process has anything at work, there is nothing to look up.
 _others_work = exists().where(
     _others.c.leased_until.is_not(None),
     _others.c.worker.is_distinct_from(bindparam("me", type_=pairs.c.worker.type)),
 )
-_LEASES = (
-    select(_leases.c.grant_id, _leases.c.worker, func.max(_leases.c.leased_until).label("until"))
-    .where(_leases.c.leased_until.is_not(None), _others_work)
-    .group_by(_leases.c.grant_id, _leases.c.worker)
-)
+# From the pairs to their grants, to what shares those, to its leases: a statement for each step, which goes by the
+# ids that the one before gave. In one, PostgreSQL would begin where it expects the fewest rows, and be wrong.
 _BOUND = (
     select(
         pairs.c.id,
@@ -66,9 +39,21 @@ _BOUND = (
     )
     .join(_a, _a.c.id == pairs.c.connection_a_id)
     .join(_b, _b.c.id == pairs.c.connection_b_id)
-    .where(_chosen)
-    .order_by(pairs.c.id)
+    .where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)), _others_work)
 )
+_SHARING = select(connections.c.id, connections.c.grant_id).where(
+    connections.c.grant_id.in_(bindparam("grant_ids", expanding=True))
+)
+
+
+def _leases_by(end: str) -> Select[Any]:
+    on = pairs.c[end]
+    return select(on.label("connection_id"), pairs.c.worker, pairs.c.leased_until).where(
+        _held, on.in_(bindparam("connection_ids", expanding=True))
+    )
+
+
+_LEASES = union_all(_leases_by("connection_a_id"), _leases_by("connection_b_id"))
 _AT_WORK = (
     select(pairs.c.worker, func.count())
     .where(_held, pairs.c.worker.in_(bindparam("workers", expanding=True)))
@@ -86,25 +71,48 @@ async def find_homes(
     counts no longer than what that one has at work: else claims given to a process that died, each a while after
     the last, would keep a grant there for ever.
     """
-    found = (await db.execute(_LEASES, {"pair_ids": list(chosen), "me": me})).all()
-    if all(row.worker == me for row in found):
+    given = {"pair_ids": list(chosen), "me": me}
+    rows = sorted((await db.execute(_BOUND, given)).all(), key=lambda row: row.id)
+    grants = {grant for row in rows for grant in (row.grant_a, row.grant_b) if grant is not None}
+    found = await _leases(db, grants)
+    if all(lease.worker == me for lease in found):
         return {(me, until): list(chosen)}
     takes_none = {row.worker for row in found if row.until <= now} | {None}
     if polls:
-        workers = {row.worker for row in found} - {me, None}
-        counted = await db.execute(_AT_WORK, {"workers": sorted(workers)})
+        workers = {row.worker for row in found if row.worker not in (me, None)}
+        counted = await db.execute(_AT_WORK, {"workers": list(workers)})
         takes_none |= {worker for worker, count in counted if count >= MOST_GIVEN}
     at_work: dict[str, str | None] = {}
     for row in found:
         second = at_work.get(row.grant_id, row.worker) != row.worker
         at_work[row.grant_id] = None if second or row.worker in takes_none else row.worker
     ends = {row.worker: max(each.until for each in found if each.worker == row.worker) for row in found}
-    rows = await db.execute(_BOUND, {"pair_ids": list(chosen)})
     bound = {pair_id: {thing for thing in things if thing is not None} for pair_id, *things in rows}
     homes: dict[tuple[str, datetime], list[str]] = {}
     for pair_id, worker in assign(bound, at_work, me).items():
         homes.setdefault((worker, until if worker == me else ends[worker]), []).append(pair_id)
     return homes
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """What a process has of a grant at work, and until when its last claim on it counts."""
+
+    grant_id: str
+    worker: str | None
+    until: datetime
+
+
+async def _leases(db: AsyncConnection, grant_ids: Collection[str]) -> list[_Lease]:
+    if not grant_ids:
+        return []
+    sharing = (await db.execute(_SHARING, {"grant_ids": sorted(grant_ids)})).all()
+    grants: dict[str, str] = {row.id: row.grant_id for row in sharing}
+    last: dict[tuple[str, str | None], datetime] = {}
+    for row in (await db.execute(_LEASES, {"connection_ids": sorted(grants)})).all():
+        key = (grants[row.connection_id], row.worker)
+        last[key] = max(row.leased_until, last.get(key, row.leased_until))
+    return [_Lease(grant_id, worker, until) for (grant_id, worker), until in last.items()]
 
 
 def assign(

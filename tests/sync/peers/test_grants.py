@@ -143,7 +143,7 @@ async def test_processes_that_need_a_token_at_once_refresh_it_once(
     async def looking(db: Any, grant_id: str) -> Any:
         """Lets the first answer go once others have looked whether there are new tokens."""
         looks[grant_id] += 1
-        if looks[grant_id] > 5:
+        if looks[grant_id] > 2:
             held.go.set()
         return await load(db, grant_id)
 
