@@ -182,7 +182,7 @@ def test_an_interrupt_loses_nothing(desk: Desk) -> None:
     assert 0 < begun < 60
     assert desk.onboard(*SANDBOX).returncode == 0
     counts = desk.client.account.get().counts
-    assert (counts.connections, counts.pairs) == (48, 24)
+    assert (counts.connections, counts.pairs) == (120, 60)
 
 
 def test_caldav_with_and_without_a_result_file(desk: Desk, radicale: RadicaleServer) -> None:
