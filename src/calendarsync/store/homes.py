@@ -19,7 +19,6 @@ from calendarsync.store.tables import connections, pairs
 MOST_GIVEN = 128
 """A process that has so many pairs at work is given no polls by others; orders it takes all the same."""
 
-_a, _b = connections.alias("a"), connections.alias("b")
 _held = pairs.c.leased_until.is_not(None)
 _others = pairs.alias("others")
 # Asked once, and first: where no other process has anything at work, there is nothing to look up.
@@ -29,17 +28,11 @@ _others_work = exists().where(
 )
 # From the pairs to their grants, to what shares those, to its leases: a statement for each step, which goes by the
 # ids that the one before gave. In one, PostgreSQL would begin where it expects the fewest rows, and be wrong.
-_BOUND = (
-    select(
-        pairs.c.id,
-        pairs.c.calendar_a,
-        pairs.c.calendar_b,
-        _a.c.grant_id.label("grant_a"),
-        _b.c.grant_id.label("grant_b"),
-    )
-    .join(_a, _a.c.id == pairs.c.connection_a_id)
-    .join(_b, _b.c.id == pairs.c.connection_b_id)
-    .where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)), _others_work)
+_PAIRS = select(
+    pairs.c.id, pairs.c.calendar_a, pairs.c.calendar_b, pairs.c.connection_a_id, pairs.c.connection_b_id
+).where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)), _others_work)
+_GRANTS = select(connections.c.id, connections.c.grant_id).where(
+    connections.c.id.in_(bindparam("connection_ids", expanding=True))
 )
 _SHARING = select(connections.c.id, connections.c.grant_id).where(
     connections.c.grant_id.in_(bindparam("grant_ids", expanding=True))
@@ -71,23 +64,25 @@ async def find_homes(
     counts no longer than what that one has at work: else claims given to a process that died, each a while after
     the last, would keep a grant there for ever.
     """
-    given = {"pair_ids": list(chosen), "me": me}
-    rows = sorted((await db.execute(_BOUND, given)).all(), key=lambda row: row.id)
-    grants = {grant for row in rows for grant in (row.grant_a, row.grant_b) if grant is not None}
-    found = await _leases(db, grants)
+    rows = (await db.execute(_PAIRS, {"pair_ids": list(chosen), "me": me})).all()
+    grants = await _grants(db, {end for row in rows for end in (row.connection_a_id, row.connection_b_id)})
+    found = await _leases(db, set(grants.values()))
     if all(lease.worker == me for lease in found):
         return {(me, until): list(chosen)}
-    takes_none = {row.worker for row in found if row.until <= now} | {None}
+    takes_none = {lease.worker for lease in found if lease.until <= now} | {None}
     if polls:
-        workers = {row.worker for row in found if row.worker not in (me, None)}
+        workers = {lease.worker for lease in found if lease.worker not in (me, None)}
         counted = await db.execute(_AT_WORK, {"workers": list(workers)})
         takes_none |= {worker for worker, count in counted if count >= MOST_GIVEN}
     at_work: dict[str, str | None] = {}
-    for row in found:
-        second = at_work.get(row.grant_id, row.worker) != row.worker
-        at_work[row.grant_id] = None if second or row.worker in takes_none else row.worker
-    ends = {row.worker: max(each.until for each in found if each.worker == row.worker) for row in found}
-    bound = {pair_id: {thing for thing in things if thing is not None} for pair_id, *things in rows}
+    for lease in found:
+        second = at_work.get(lease.grant_id, lease.worker) != lease.worker
+        at_work[lease.grant_id] = None if second or lease.worker in takes_none else lease.worker
+    ends = {lease.worker: max(each.until for each in found if each.worker == lease.worker) for lease in found}
+    bound = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        ends_with_grants = grants.keys() & {row.connection_a_id, row.connection_b_id}
+        bound[row.id] = {row.calendar_a, row.calendar_b, *(grants[end] for end in ends_with_grants)}
     homes: dict[tuple[str, datetime], list[str]] = {}
     for pair_id, worker in assign(bound, at_work, me).items():
         homes.setdefault((worker, until if worker == me else ends[worker]), []).append(pair_id)
@@ -101,6 +96,12 @@ class _Lease:
     grant_id: str
     worker: str | None
     until: datetime
+
+
+async def _grants(db: AsyncConnection, connection_ids: Collection[str]) -> dict[str, str]:
+    """Of those connections that have one."""
+    rows = await db.execute(_GRANTS, {"connection_ids": sorted(connection_ids)}) if connection_ids else ()
+    return {row.id: row.grant_id for row in rows if row.grant_id is not None}
 
 
 async def _leases(db: AsyncConnection, grant_ids: Collection[str]) -> list[_Lease]:
