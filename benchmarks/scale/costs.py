@@ -51,7 +51,9 @@ class UnitCosts:
 
 MEASURED = UnitCosts(
     machine=(
-        "2026-11-28, AMD EPYC, 2 cores, beside other work; PostgreSQL 18.4, Python 3.11.7, calendarsync 0.1.0."
+        "2026-11-28, AMD EPYC, 2 cores; PostgreSQL 18.4, Python 3.11.7, calendarsync 0.1.0. Runs, their WAL and "
+        "memory were measured with nothing else running; what events, changes, tokens and claims cost beside "
+        "other work."
     ),
     row_bytes={
         "pairs": 662,
@@ -66,24 +68,24 @@ MEASURED = UnitCosts(
         "deliveries": 482,
         "orders": 754,
     },
-    quiet_run_ms=0.44,
-    planned_run_ms=9.9,
+    quiet_run_ms=0.42,
+    planned_run_ms=2.1,
     planned_event_ms=0.14,
     request_ms=1.6,
     api_request_ms=2.2,
-    database_quiet_run_ms=0.19,
-    database_planned_run_ms=16.0,
+    database_quiet_run_ms=0.26,
+    database_planned_run_ms=0.65,
     database_planned_event_ms=0.01,
     claim_ms=10.0,
     quiet_run_rows=3.0,
     change_rows=25.0,
-    quiet_run_wal=3_000,
-    quiet_run_wal_cold=31_000,
+    quiet_run_wal=3_070,
+    quiet_run_wal_cold=21_000,
     change_wal=12_000,
     change_wal_cold=165_000,
     token_wal=2_500,
     token_wal_cold=18_000,
     deleted_row_wal=1_400,
-    worker_mb=111,
-    api_mb=116,
+    worker_mb=161,
+    api_mb=139,
 )
