@@ -51,16 +51,12 @@ class Wakeup:
 
 
 class Wakeups:
-    """Sends wake-ups with a transaction, and delivers them to one of the processes that listen.
-
-    `delivering`: whether this process listens at the moment, as far as it knows.
-    """
+    """Sends wake-ups with a transaction, and delivers them to one of the processes that listen."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._memory = InMemoryQueries(InMemoryDriver()) if db.backend == "sqlite" else None
         self._manager: QueueManager | None = None
-        self.delivering = False
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
@@ -91,8 +87,6 @@ class Wakeups:
                     await self._deliver(manager, queries, handlers)
             except Exception as error:  # noqa: BLE001 - PgQueuer raises whatever its driver does
                 _log.warning("wakeups_interrupted", error=type(error).__name__)
-            finally:
-                self.delivering = False
             lasted = time.monotonic() - began > _LASTED
             pause = _SHORTEST_PAUSE if lasted else min(pause * 2, _LONGEST_PAUSE)
             try:
@@ -130,7 +124,6 @@ class Wakeups:
         tidying = asyncio.create_task(_keep_tidy(queries, list(handlers)))
         try:
             if not self._stopping.is_set():
-                self.delivering = True
                 await manager.run(
                     dequeue_timeout=_IDLE_POLL, heartbeat_timeout=_STALE, shutdown_on_listener_failure=True
                 )
