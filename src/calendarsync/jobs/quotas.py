@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import structlog
@@ -73,12 +74,8 @@ class Quotas:
         # Those that have waited longest have the first turns.
         claims = sorted(asking, key=lambda claim: (claim.due_at is None, claim.due_at, claim.pair_id))
         wanted = [_poll(claim, polls[claim], asking[claim], projects) for claim in claims]
-        async with self._db.write() as db:
-            now = self._db.now()
-            rows = await store.lock_quotas(db, {each for poll in wanted for each in poll.ends.values()}, now)
-            quotas = {project: self._quota(project, *moments) for project, moments in rows.items()}
+        async with self._moving({each for poll in wanted for each in poll.ends.values()}) as (quotas, now):
             allotted = allot(wanted, quotas, now)
-            await store.move_quotas(db, _moved(quotas, rows))
         self._covered[-1].update(allotted.covered)
         waiting = [
             PutOff(claim, turn.due_at, turn.turn_at)
@@ -129,13 +126,9 @@ class Quotas:
 
     async def pull_in(self, furthest: timedelta) -> None:
         """A clock that was set back has put the turns off by as much: none is further ahead than that."""
-        async with self._db.write() as db:
-            now = self._db.now()
-            rows = await store.lock_quotas(db, await store.all_projects(db), now)
-            quotas = {project: self._quota(project, *moments) for project, moments in rows.items()}
+        async with self._moving(None) as (quotas, now):
             for quota in quotas.values():
                 quota.pull_in(now + furthest)
-            await store.move_quotas(db, _moved(quotas, rows))
 
     async def _reckon(self, sent: Mapping[str, int], held: Mapping[str, datetime]) -> None:
         projects = await self._projects_of(sent.keys() | held.keys())
@@ -147,16 +140,25 @@ class Quotas:
         more = {project: count - paid[project] for project, count in calls.items() if count > paid[project]}
         until = {projects[grant_id]: moment for grant_id, moment in held.items() if grant_id in projects}
         if more or until:
-            async with self._db.write() as db:
-                now = self._db.now()
-                rows = await store.lock_quotas(db, more.keys() | until.keys(), now)
-                quotas = {project: self._quota(project, *moments) for project, moments in rows.items()}
+            async with self._moving(more.keys() | until.keys()) as (quotas, now):
                 for project, quota in quotas.items():
                     quota.spend(more.get(project, 0), now)
                     quota.hold(until.get(project, now))
-                await store.move_quotas(db, _moved(quotas, rows))
         for project, count in paid.items():
             self._pay(project, count)
+
+    @asynccontextmanager
+    async def _moving(
+        self, projects: Collection[str] | None
+    ) -> AsyncIterator[tuple[Mapping[str, Quota], datetime]]:
+        """The quotas of these projects, or of all, and the time. Nobody else moves them; what moved is written."""
+        async with self._db.write() as db:
+            now = self._db.now()
+            named = await store.all_projects(db) if projects is None else projects
+            rows = await store.lock_quotas(db, named, now)
+            quotas = {project: self._quota(project, *moments) for project, moments in rows.items()}
+            yield quotas, now
+            await store.move_quotas(db, _moved(quotas, rows))
 
     def _paid(self, project: str) -> int:
         return sum(each[project] for each in self._covered)
