@@ -18,7 +18,8 @@ _PATIENCE_SECONDS = 60.0
 TAKEN_UP_WITHIN = timedelta(seconds=30)
 
 _TWO_WRITERS = """
-    SELECT pair_id, generation, array_agg(who) AS who FROM witness.writers
+    SELECT pair_id, generation, array_agg(format('%s at %s: %s', who, at, what) ORDER BY at) AS who
+    FROM witness.writers
     GROUP BY 1, 2 HAVING count(*) > 1"""
 _LOGGED_TWICE = """
     SELECT pair_id, generation, count(*) FROM witness.logged WHERE trigger = 'schedule'

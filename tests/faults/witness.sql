@@ -3,7 +3,7 @@ CREATE SCHEMA witness;
 
 -- Who wrote under which claim: one claim has one writer.
 CREATE TABLE witness.writers (
-    pair_id text, generation int, who name, at timestamptz, PRIMARY KEY (pair_id, generation, who)
+    pair_id text, generation int, who name, what text, at timestamptz, PRIMARY KEY (pair_id, generation, who)
 );
 -- What became of claims: claimed, released by a run's end, or ended from outside.
 CREATE TABLE witness.claims (pair_id text, generation int, what text, at timestamptz, who name);
@@ -11,8 +11,9 @@ CREATE INDEX ON witness.claims (pair_id, generation);
 CREATE TABLE witness.logged (sync_id text PRIMARY KEY, pair_id text, generation int, trigger text);
 CREATE TABLE witness.violations (at timestamptz, who name, what text, pair_id text);
 
-CREATE FUNCTION witness.wrote(pair text, under int) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO witness.writers VALUES (pair, under, session_user, clock_timestamp()) ON CONFLICT DO NOTHING;
+CREATE FUNCTION witness.wrote(pair text, under int, what text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO witness.writers VALUES (pair, under, session_user, what, clock_timestamp())
+        ON CONFLICT DO NOTHING;
 $$;
 
 CREATE FUNCTION witness.complain(what text, pair text) RETURNS void LANGUAGE sql AS $$
@@ -24,7 +25,8 @@ DECLARE
     event text := CASE WHEN NEW.leased_until IS NULL THEN 'ended' ELSE 'claimed' END;
 BEGIN
     IF NEW.generation = OLD.generation THEN
-        PERFORM witness.wrote(NEW.id, NEW.generation);
+        PERFORM witness.wrote(NEW.id, NEW.generation,
+            format('pair leased until %s, then %s', OLD.leased_until, coalesce(NEW.leased_until::text, 'released')));
         IF OLD.leased_until IS NULL THEN
             PERFORM witness.complain('a pair written without a claim', NEW.id);
         ELSIF NEW.leased_until IS NOT NULL THEN
@@ -60,7 +62,7 @@ BEGIN
         PERFORM witness.complain(TG_OP || ' of ' || TG_TABLE_NAME || ' without a claim', pair);
         RETURN NULL;
     END IF;
-    PERFORM witness.wrote(held.id, held.generation);
+    PERFORM witness.wrote(held.id, held.generation, TG_OP || ' of ' || TG_TABLE_NAME);
     IF TG_TABLE_NAME = 'runs' AND TG_OP = 'INSERT' THEN
         INSERT INTO witness.logged VALUES (row ->> 'sync_id', pair, held.generation, row ->> 'trigger');
     END IF;

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from calendarsync.jobs import worker as worker_module
 from calendarsync.jobs.quotas import Quotas
+from calendarsync.jobs.runs import LEASE
 from calendarsync.jobs.worker import RUNS_AT_ONCE
 from calendarsync.providers.base import Calendar, NotAuthorized, RateLimited, Unreachable
 from calendarsync.store.database import DatabaseUnavailable
@@ -328,6 +329,16 @@ async def test_a_clock_that_was_set_back_is_minded_though_the_database_was_away_
     await worker._mind_the_clock()
     assert minded == [3, 1], "at the start, and once more"
     assert pulled_in == [FURTHEST, LONGEST_DEBT]
+
+
+async def test_a_start_leaves_alone_what_others_have_just_claimed(at: MemoryDesk, scheduled: Workplace) -> None:
+    pair = await at.pair()
+    until, due_at = at.app.clock() + LEASE + timedelta(seconds=1), at.app.clock() + timedelta(hours=1)
+    claimed = {"generation": 1, "leased_until": until, "worker": "worker_other", "due_at": due_at}
+    await at.app.change_pair(pair, **claimed)
+    await scheduled.worker._mind_the_clock()
+    row = await at.app.row(pairs, pair)
+    assert {name: getattr(row, name) for name in claimed} == claimed
 
 
 async def test_a_start_pulls_in_what_no_pace_can_have_put_off(at: MemoryDesk, scheduled: Workplace) -> None:

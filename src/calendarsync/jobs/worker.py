@@ -200,8 +200,10 @@ class Worker:
             # What is put off no further than the slowest pace may be meant so: that is sure only if it jumped now.
             soonest = self._poll if self._clock_set_back else self._slowest
             self._put_off = _PutOff(now + soonest, now + self._slowest)
+            # What others claim or renew at this moment counts a little longer than what would be claimed by `now`.
+            longest = now + LEASE + timedelta(seconds=CLOCK_JUMP_SECONDS)
             async with self._db.write() as db:
-                await shorten_leases(db, now + LEASE, now + self._poll)
+                await shorten_leases(db, longest, now + self._poll)
             if self._runs.quotas is not None:
                 await self._runs.quotas.pull_in(LONGEST_DEBT if self._clock_set_back else FURTHEST)
             await self._deliverer.mind_the_clock()
