@@ -331,7 +331,9 @@ async def test_a_clock_that_was_set_back_is_minded_though_the_database_was_away_
     assert pulled_in == [FURTHEST, LONGEST_DEBT]
 
 
-async def test_a_start_leaves_alone_what_others_have_just_claimed(at: MemoryDesk, scheduled: Workplace) -> None:
+async def test_a_start_leaves_alone_what_others_have_just_claimed(
+    at: MemoryDesk, scheduled: Workplace
+) -> None:
     pair = await at.pair()
     until, due_at = at.app.clock() + LEASE + timedelta(seconds=1), at.app.clock() + timedelta(hours=1)
     claimed = {"generation": 1, "leased_until": until, "worker": "worker_other", "due_at": due_at}
