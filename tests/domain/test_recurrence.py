@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -512,7 +512,7 @@ HOSTILE = [
 @pytest.mark.parametrize("rule", HOSTILE)
 def test_no_rule_takes_long(rule: str) -> None:
     series = [event(f"1900-01-05T09:00:00[{BERLIN}]", rule)]
-    began = perf_counter()
+    began = process_time()
     validate(series)
     holdable(series)
     for call in (
@@ -523,7 +523,7 @@ def test_no_rule_takes_long(rule: str) -> None:
             call()
         except RecurrenceError:
             continue
-    assert perf_counter() - began < 2
+    assert process_time() - began < 2
 
 
 @pytest.mark.parametrize(

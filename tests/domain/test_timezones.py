@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
-from time import perf_counter
+from time import process_time
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -264,7 +264,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))
 def test_broken_definitions_are_bounded(number: int) -> None:
-    began = perf_counter()
+    began = process_time()
     for first, last in ((NOW, None), (FIRST, LAST), (LAST, FIRST)):
         resolve_zone("Custom", HOSTILE[number], first, last)
-    assert perf_counter() - began < 3
+    assert process_time() - began < 3

@@ -41,7 +41,7 @@ async def _slow_stage(server: PostgresqlServer, folder: Path) -> AsyncIterator[t
             yield at, proxy
 
 
-@pytest.mark.parametrize(("seconds", "end"), [(1.0, "released"), (60.0, "ended")])
+@pytest.mark.parametrize(("seconds", "end"), [(0.4, "released"), (60.0, "ended")])
 async def test_sigterm_finishes_what_runs_or_gives_it_back(
     own_postgresql: PostgresqlServer, folder: Path, seconds: float, end: str
 ) -> None:

@@ -51,13 +51,13 @@ class Workplace:
             return int((await db.execute(select(func.count()).select_from(runs))).scalar_one())
 
     async def until_logged(self, count: int) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await self.logged() < count:  # noqa: ASYNC110 - the log is what a user sees, and it has no event
                 await asyncio.sleep(0.02)
 
     async def until_free(self, pair_id: str) -> None:
         """Until nobody has a claim on the pair."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await self.held(pair_id):  # noqa: ASYNC110 - the database has no event either
                 await asyncio.sleep(0.02)
 

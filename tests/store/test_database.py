@@ -122,8 +122,13 @@ async def test_the_clock_is_the_databases(database: Database) -> None:
     assert await database.read_clock() == 0.0
     assert abs(database.now() - datetime.now(UTC)) < timedelta(seconds=1)
     assert database.now().utcoffset() == timedelta()
-    await asyncio.sleep(0.4)
-    assert abs(await database.read_clock()) < 0.2
+    jumps = []
+    for _ in range(5):
+        await asyncio.sleep(0.4)
+        jumps.append(abs(await database.read_clock()))
+        if jumps[-1] < 0.2:
+            return
+    pytest.fail(f"elapsed time counts as a jump: {jumps}")
 
 
 async def test_a_jump_of_the_clock_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

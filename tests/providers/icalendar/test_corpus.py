@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from time import perf_counter
+from time import process_time
 
 from calendarsync.domain.event import Resource
 from calendarsync.domain.recurrence import expand, holdable, occurs_in, span
@@ -18,7 +18,7 @@ def test_every_calendar_is_read_quickly() -> None:
     unreadable = []
     for path in corpus_files():
         data = path.read_bytes()
-        began = perf_counter()
+        began = process_time()
         read_resource("id", None, data)
         assert without_mark(data) == data
         try:
@@ -29,7 +29,7 @@ def test_every_calendar_is_read_quickly() -> None:
         for resource in resources:
             if resource.problem is None:
                 use(resource)
-        assert perf_counter() - began < 10, path.name
+        assert process_time() - began < 10, path.name
     assert len(unreadable) < 30, unreadable  # most are fragments without a VCALENDAR
 
 
