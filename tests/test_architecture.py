@@ -50,8 +50,8 @@ PURE_STDLIB = {
 CLOCKS_AND_DICE = frozenset({"now", "utcnow", "today", "time", "monotonic", "perf_counter", "uuid1", "uuid4"})
 PURE_IN_SYNC = (
     *("actions", "board", "drift", "edits", "eligible", "explain", "explain_instances", "fields", "former"),
-    *("guards", "meetings", "pace", "plan", "propagation", "reasons", "relay", "render", "respect", "shape"),
-    *("turns", "undo", "unjudged", "wanted", "withdrawal"),
+    *("guards", "latency", "meetings", "pace", "plan", "propagation", "reasons", "relay", "render"),
+    *("respect", "shape", "turns", "undo", "unjudged", "wanted", "withdrawal"),
 )
 IMPURE = ("os", "socket", "time", "random", "logging", "asyncio", "pathlib", "sqlite3", "aiohttp")
 LONGEST = 500

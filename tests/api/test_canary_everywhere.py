@@ -49,7 +49,7 @@ LAYERS = {
     "loading for a plan": "calendarsync.sync.flows.load_flows",
     "planning": "calendarsync.sync.run.plan",
     "guarding": "calendarsync.sync.guards.judge",
-    "rendering a copy": "calendarsync.sync.apply.render",
+    "rendering a copy": "calendarsync.sync.copy_writer.render",
     "writing a copy": "tests.testbed.memory.MemoryCalendar.update",
     "noting links": "calendarsync.sync.apply.links.save_links",
     "writing the log": "calendarsync.sync.finish.save_run",

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
-from calendarsync.domain.copy import Copy
 from calendarsync.domain.event import Content, Resource
 from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Link, LinkState
-from calendarsync.domain.origin import copy_id
 from calendarsync.providers.base import (
-    Calendar,
     Changed,
     IdDead,
     IdTaken,
@@ -26,15 +23,17 @@ from calendarsync.providers.base import (
     Unavailable,
 )
 from calendarsync.store import index, links
-from calendarsync.store.schedule import ConnectionRecord, load_uses
-from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Propagate, Update, Write
+from calendarsync.store.schedule import load_uses
+from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Propagate, Write
 from calendarsync.sync.board import DEFECT, tried_hash
-from calendarsync.sync.fields import Fields
+from calendarsync.sync.copy_writer import CopyWriter, pending
 from calendarsync.sync.hold import Hold
+from calendarsync.sync.latency import latency_ms
+from calendarsync.sync.outcome import Outcome
 from calendarsync.sync.propagator import Propagator
-from calendarsync.sync.refresh import Contents
-from calendarsync.sync.render import needs_contents, render
+from calendarsync.sync.render import needs_contents
 from calendarsync.sync.report import Operation
+from calendarsync.sync.sides import Side
 
 _log = structlog.get_logger(__name__)
 
@@ -44,35 +43,8 @@ GROUPS_IN_FLIGHT = 8
 _CHUNK = 128
 _NOTE_AFTER = 50
 _OUTAGES = 3
-_DEAD_IDS = 16
-"""How many used up ids of one copy are passed by in one run."""
-
 
 _Ready = tuple[Write, Mapping[str, Content]]
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One end of a flow: the connection, its opened calendar, and the texts read of it in this round."""
-
-    connection: ConnectionRecord
-    calendar: Calendar
-    contents: Contents
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of one flow. `failed` holds (code, tried hash) by source resource and original start.
-
-    `again`: something had changed under our hands, so that reading and planning once more will do the rest.
-    `error`: a provider as a whole refused, and `blamed` is its connection; what was answered stays done.
-    """
-
-    operations: list[Operation] = field(default_factory=list)
-    failed: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
-    again: bool = False
-    error: ProviderError | None = None
-    blamed: ConnectionRecord | None = None
 
 
 class Applier:
@@ -96,9 +68,9 @@ class Applier:
         self._flow = flow
         self._source = source
         self._target = target
-        self._mark_keys = mark_keys
         self._now = now
         self._outcome = Outcome()
+        self._writer = CopyWriter(fingerprinter, hold, flow, target.calendar, mark_keys[0])
         self._propagator = Propagator(
             fingerprinter, hold, flow, source=source, target=target, outcome=self._outcome
         )
@@ -108,8 +80,6 @@ class Applier:
         self._taking = asyncio.Lock()
         self._answered: list[tuple[Write, Resource | None, int | None]] = []
         self._outages: list[Unavailable] = []
-        self._moved: list[Link] = []
-        self._storing: asyncio.Task[None] | None = None
 
     async def apply(self, plan: FlowPlan) -> Outcome:
         """Write all of the plan. Provider errors come back in the outcome; others, ClaimLost too, are raised."""
@@ -121,22 +91,31 @@ class Applier:
             after = [write for write in writes if write.after is not None and isinstance(write, kind)]
             await self._write_all([write for write in after if write.after not in self._incomplete])
         if self._outages and not self._outcome.operations:
-            self._blame(self._outages[-1], self._target)
+            self._outcome.blame(self._outages[-1], self._target.connection)
         return self._outcome
 
     async def _note_intentions(self, plan: FlowPlan) -> None:
         """Links stand before their copies are written, so that no crash leaves a copy that nobody knows."""
-        pending = [_pending(write.link, self._flow.now) for write in plan.writes if type(write) is Create]
+        created = [pending(write.link, self._flow.now) for write in plan.writes if type(write) is Create]
         kept = await self._propagator.kept(plan.keeps)
         forgotten = [forget.link for forget in plan.forgets]
-        if not (pending or kept or forgotten):
+        if not (created or kept or forgotten):
             return
         async with self._hold.write() as db:
-            await links.save_links(db, self._pair_id, [*kept, *pending])
+            await links.save_links(db, self._pair_id, [*kept, *created])
             await links.delete_links(db, self._pair_id, forgotten)
-        for keep in plan.keeps:
-            if keep.reason:
-                self._log(keep.link, keep.action, keep.reason)
+        self._outcome.operations += [
+            Operation(
+                self._flow.direction,
+                keep.link.source_resource,
+                keep.link.source_original,
+                keep.action,
+                keep.reason,
+                keep.link.copy_id,
+            )
+            for keep in plan.keeps
+            if keep.reason
+        ]
 
     async def _propagate(self, writes: Sequence[Write]) -> Sequence[Write]:
         """Carry the edits that travel; what is left to be written."""
@@ -165,11 +144,7 @@ class Applier:
                 if len(self._answered) >= _NOTE_AFTER:
                     await self._note_answers()
         except ProviderError as error:
-            self._blame(error, self._target)
-
-    def _blame(self, error: ProviderError, side: Side) -> None:
-        if self._outcome.error is None:
-            self._outcome.error, self._outcome.blamed = error, side.connection
+            self._outcome.blame(error, self._target.connection)
 
     async def _together(self, group: Sequence[_Ready]) -> None:
         """Hand over writes at the same moment; each comes to its end, whatever becomes of the others."""
@@ -188,20 +163,16 @@ class Applier:
             return [self._ready.popleft() for _ in range(min(size, len(self._ready)))]
 
     async def _prepare(self, chunk: Sequence[Write]) -> None:
-        contents = self._source.contents
-        texts: dict[str, Mapping[str, Content]] = {}
-        missing: dict[str, None] = {}
-        for write in chunk:
-            if isinstance(write, Delete) or not needs_contents(write.wanted):
-                continue
-            entry = write.wanted.entry
-            held = contents.of(entry.id, entry.version)
-            if held is None:
-                missing[entry.id] = None
-            else:
-                texts[entry.id] = held
-        if missing:
-            texts |= await self._fetch(list(missing), chunk)
+        needed = {
+            write.wanted.entry.id: write.wanted.entry.version
+            for write in chunk
+            if not isinstance(write, Delete) and needs_contents(write.wanted)
+        }
+        try:
+            texts = await self._source.texts(needed)
+        except ProviderError as error:
+            self._outcome.blame(error, self._source.connection)
+            texts = self._source.held(needed)
         for write in chunk:
             if isinstance(write, Delete) or not needs_contents(write.wanted):
                 self._ready.append((write, {}))
@@ -212,24 +183,9 @@ class Applier:
                 self._outcome.again = True
                 self._incomplete.add(write.wanted.entry.id)
 
-    async def _fetch(self, ids: Sequence[str], chunk: Sequence[Write]) -> dict[str, Mapping[str, Content]]:
-        planned = {
-            write.wanted.entry.id: write.wanted.entry.version
-            for write in chunk
-            if not isinstance(write, Delete)
-        }
-        try:
-            fetched = await self._source.calendar.fetch(ids)
-        except ProviderError as error:
-            self._blame(error, self._source)
-            return {}
-        return {
-            resource.id: resource.contents for resource in fetched if resource.version == planned[resource.id]
-        }
-
     async def _one(self, write: Write, contents: Mapping[str, Content]) -> None:
         try:
-            write, resource = await self._send(write, contents)
+            write, resource = await self._writer.send(write, contents)
         except (Changed, ResourceGone, IdTaken) as conflict:
             self._outcome.again = True
             self._fail(write, conflict.code)
@@ -249,69 +205,6 @@ class Applier:
         else:
             self._outages.clear()
             self._answered.append((write, resource, latency_ms(write, self._flow, self._now())))
-
-    async def _send(self, write: Write, contents: Mapping[str, Content]) -> tuple[Write, Resource | None]:
-        """The write as it was done in the end, and what stands there then."""
-        calendar = self._target.calendar
-        if isinstance(write, Delete):
-            await calendar.delete(write.copy.id, write.copy.version)
-            return write, None
-        if isinstance(write, Update):
-            copy = self._render(write, contents)
-            written = await calendar.update(write.copy.id, write.copy.version, copy)
-            return self._with_fields(write, copy, written), written
-        for _ in range(_DEAD_IDS):
-            copy = self._render(write, contents)
-            try:
-                written = await self._create(copy)
-            except IdDead:
-                write = await self._move_on(write)
-            else:
-                return self._with_fields(write, copy, written), written
-        copy = self._render(write, contents)
-        written = await self._create(copy)
-        return self._with_fields(write, copy, written), written
-
-    def _with_fields(self, write: Create, copy: Copy, written: Resource) -> Create:
-        """A block says nothing that could travel back into its source."""
-        if not needs_contents(write.wanted):
-            return write
-        fields = Fields(self._fingerprinter, self._flow.target_floating, write.link.origin)
-        noted = fields.noted((copy.master, *copy.overrides), written.components, written.contents)
-        return replace(write, link=replace(write.link, copy_fields=noted))
-
-    async def _create(self, copy: Copy) -> Resource:
-        """Raises Refused where the calendar shows the copy by another id than ours, and takes it back.
-
-        From the next reading on it would be somebody's event, and be copied itself.
-        """
-        calendar = self._target.calendar
-        made = await calendar.create(copy)
-        if made.uid not in ("", copy.id):
-            await calendar.delete(made.id, made.version)
-            raise Refused("The calendar gives events other ids than they were written with.")
-        return made
-
-    def _render(self, write: Create, contents: Mapping[str, Content]) -> Copy:
-        return render(write.wanted, write.link, self._flow.scene.rules, contents, self._mark_keys[0])
-
-    async def _move_on(self, write: Create) -> Create:
-        """The next generation, stored before anything is written under its id (rule 3)."""
-        link = write.link
-        next_id = copy_id(link.origin, link.target_calendar, link.generation + 1)
-        moved = replace(link, generation=link.generation + 1, copy_id=next_id)
-        self._moved.append(_pending(moved, self._flow.now))
-        if self._storing is None:
-            self._storing = asyncio.create_task(self._store_moved())
-        await self._storing
-        return replace(write, link=moved)
-
-    async def _store_moved(self) -> None:
-        """In one transaction for a whole group, which goes on together then."""
-        await asyncio.sleep(0)
-        moved, self._moved, self._storing = self._moved, [], None
-        async with self._hold.write() as db:
-            await links.save_links(db, self._pair_id, moved)
 
     def _fail(self, write: Write, code: str) -> None:
         key = (write.event_id, write.original)
@@ -346,7 +239,17 @@ class Applier:
             )
         for write, _, latency in answered:
             self._outcome.failed.pop((write.event_id, write.original), None)
-            self._log_write(write, latency)
+            self._outcome.operations.append(
+                Operation(
+                    self._flow.direction,
+                    write.event_id,
+                    write.original,
+                    write.action,
+                    write.reason,
+                    write.copy_id,
+                    latency,
+                )
+            )
 
     def _finished(self, write: Write, resource: Resource | None) -> tuple[Link | None, bool]:
         """The link after its write, and whether it stays."""
@@ -358,52 +261,3 @@ class Applier:
         assert resource is not None
         meaning = index.meaning_of(resource, self._fingerprinter)
         return replace(write.link, copy_hash=meaning), True
-
-    def _log(self, link: Link, action: str, reason: str) -> None:
-        self._outcome.operations.append(
-            Operation(
-                direction=self._flow.direction,
-                event_id=link.source_resource,
-                original_start=link.source_original,
-                action=action,
-                reason=reason,
-                copy_id=link.copy_id,
-            )
-        )
-
-    def _log_write(self, write: Write, latency: int | None) -> None:
-        copy_id = write.copy.uid if isinstance(write, Delete) else write.link.copy_id
-        self._outcome.operations.append(
-            Operation(
-                self._flow.direction,
-                write.event_id,
-                write.original,
-                write.action,
-                write.reason,
-                copy_id,
-                latency,
-            )
-        )
-
-
-_OF_SOURCE = frozenset({"new", "source_changed", "source_moved", "wanted_again", "unanswered_write"})
-_LONGEST_MS = 2**31 - 1  # of the column
-_MS = timedelta(milliseconds=1)
-
-
-def latency_ms(write: Write, flow: FlowInput, now: datetime) -> int | None:
-    """From the source's last change, as its provider stamped it, to `now`, when its copy was written.
-
-    None where it was not that change that led to the write, or nobody knows when it was.
-    """
-    if isinstance(write, Delete) or write.reason not in _OF_SOURCE:
-        return None
-    entry = write.wanted.entry
-    if entry.modified is None or not entry.changed_in > flow.looked_at_version >= 0:
-        return None
-    return min(max((now - entry.modified) // _MS, 0), _LONGEST_MS)
-
-
-def _pending(link: Link, now: datetime) -> Link:
-    """As it stands before its copy's first write."""
-    return replace(link, state=LinkState.PENDING, written_hash=None, copy_hash=None, pending_since=now)

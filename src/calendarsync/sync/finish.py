@@ -30,10 +30,10 @@ from calendarsync.store.schedule import (
     relaying,
 )
 from calendarsync.sync.actions import Create, FlowInput, FlowPlan
-from calendarsync.sync.apply import Outcome
 from calendarsync.sync.guards import Attention
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
+from calendarsync.sync.outcome import Outcome
 from calendarsync.sync.pace import quiet_period
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.report import PAIR_GONE, Operation, Order, RunError, RunReport, RunStatus

@@ -11,11 +11,13 @@ from calendarsync.domain.link import Direction
 from calendarsync.providers.opening import BY_ACCOUNTS_CLOCK
 from calendarsync.store.schedule import PairRecord, ahead_of
 from calendarsync.sync.actions import FlowInput, FlowPlan
-from calendarsync.sync.apply import Applier, Outcome, Side
+from calendarsync.sync.apply import Applier
 from calendarsync.sync.finish import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Tools, load_flows
+from calendarsync.sync.outcome import Outcome
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
+from calendarsync.sync.sides import Side
 from calendarsync.sync.unjudged import unjudged
 
 MAX_ATTEMPTS = 4

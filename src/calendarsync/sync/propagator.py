@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,17 +24,13 @@ from calendarsync.sync.actions import FlowInput, Keep, Propagate, Update
 from calendarsync.sync.board import DEFECT, tried_hash
 from calendarsync.sync.fields import Fields
 from calendarsync.sync.hold import Hold
+from calendarsync.sync.outcome import Outcome
 from calendarsync.sync.propagation import Amendment, amendment_of, standing
 from calendarsync.sync.render import needs_contents, render_parts
 from calendarsync.sync.report import Operation
-
-if TYPE_CHECKING:
-    from calendarsync.sync.apply import Outcome, Side
+from calendarsync.sync.sides import Side, Texts
 
 _log = structlog.get_logger(__name__)
-
-Texts = Mapping[str, Mapping[str, Content]]
-"""Contents by resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,18 +125,12 @@ class Propagator:
             return None
 
     async def _texts(self, side: Side, versions: Mapping[str, str | None]) -> Texts:
-        """Contents of exactly these versions, as far as they are there."""
-        held = {name: side.contents.of(name, version) for name, version in versions.items()}
-        texts = {name: contents for name, contents in held.items() if contents is not None}
-        missing = [name for name in versions if name not in texts]
-        if missing:
-            try:
-                fetched = await side.calendar.fetch(missing)
-            except ProviderError as error:
-                self._blame(error, side)
-                return {}
-            texts |= {each.id: each.contents for each in fetched if each.version == versions[each.id]}
-        return texts
+        """As `Side.texts`; none where the provider refuses."""
+        try:
+            return await side.texts(versions)
+        except ProviderError as error:
+            self._outcome.blame(error, side.connection)
+            return {}
 
     async def _note_intentions(self, writes: Iterable[Propagate]) -> None:
         begun = [
@@ -165,10 +154,10 @@ class Propagator:
             self._fail_all(group, conflict.code)
         except Unavailable as outage:
             if outage.retry_after is not None:
-                self._blame(outage, self._source)
+                self._outcome.blame(outage, self._source.connection)
             self._fail_all(group, outage.code)
         except ProviderError as error:
-            self._blame(error, self._source)
+            self._outcome.blame(error, self._source.connection)
         except Exception as defect:  # noqa: BLE001 - one event that we trip over must not stop its pair
             _log.error("edit_not_carried", pair_id=self._hold.claim.pair_id, defect=type(defect).__name__)
             self._fail_all(group, DEFECT)
@@ -211,10 +200,6 @@ class Propagator:
         async with self._hold.write() as db:
             kept = [replace(each.write.standing, propagating=None) for each in group]
             await links.save_links(db, self._hold.claim.pair_id, kept)
-
-    def _blame(self, error: ProviderError, side: Side) -> None:
-        if self._outcome.error is None:
-            self._outcome.error, self._outcome.blamed = error, side.connection
 
     def _fail_all(self, group: Sequence[_Ready], code: str) -> None:
         for each in group:

@@ -14,12 +14,13 @@ from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
 from calendarsync.store.schedule import PairRecord, load_uses
-from calendarsync.sync.apply import GROUPS_IN_FLIGHT, Side
+from calendarsync.sync.apply import GROUPS_IN_FLIGHT
 from calendarsync.sync.finish import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import directions
 from calendarsync.sync.report import Operation
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
+from calendarsync.sync.sides import Side
 
 MAX_ATTEMPTS = 3
 

@@ -35,10 +35,10 @@ from calendarsync.store.schedule import (
     of_grant,
 )
 from calendarsync.store.tenancy import Tenant
-from calendarsync.sync.apply import Side
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.pace import SLOWEST, interval, share_of_first
 from calendarsync.sync.refresh import Contents, Refresher
+from calendarsync.sync.sides import Side
 from calendarsync.sync.telling import of_expired
 
 DEFAULT_RETRY_SECONDS = 60.0
