@@ -16,7 +16,8 @@ from calendarsync.store.connections import get_connection
 from calendarsync.store.ids import new_id
 from calendarsync.store.tables import accounts, connections, deliveries, pairs, runs, webhook_events, webhooks
 from calendarsync.store.tenancy import Tenant
-from calendarsync.sync import finish, quiet
+from calendarsync.sync import quiet, run_log
+from calendarsync.sync.report import Order
 from calendarsync.webhooks.catalogue import SUBSCRIBABLE, connection_data, log_data
 from tests.api.client import Client
 from tests.api.world import World, build, close
@@ -173,7 +174,7 @@ async def test_an_expiry_is_told_once_until_access_was_granted_again(
     # As in two processes, neither of which knows of the other's locks.
     engines = [at.app.engine, type(at.app.engine)(at.app.engine._reader, at.app.engine._tools)]
     for time in (1, 2):
-        work = [await at.app._claim(pair, finish.Order(new_id("sync_run"), "api")) for pair in several]
+        work = [await at.app._claim(pair, Order(new_id("sync_run"), "api")) for pair in several]
         await asyncio.gather(
             *(
                 engine.work_off(each, engine.new_round())
@@ -222,7 +223,7 @@ async def test_a_run_that_is_rolled_back_leaves_no_event(
         await at.app.sync(pair)
         await at.app.sync(pair)
     before = [await rows_of(at, table) for table in (runs, webhook_events, deliveries)]
-    module = quiet if unchanged else finish
+    module = quiet if unchanged else run_log
     emit, emitted = module.emit, []
 
     async def then_fail(*given: Any) -> bool:

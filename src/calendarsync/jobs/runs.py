@@ -23,11 +23,11 @@ from calendarsync.store.given import retire
 from calendarsync.store.ids import new_id
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
 from calendarsync.sync.admission import Wait, held_back
-from calendarsync.sync.finish import refused, write_log
 from calendarsync.sync.hold import Hold
-from calendarsync.sync.report import INTERNAL_ERROR, Order, RunReport
+from calendarsync.sync.report import INTERNAL_ERROR, Order, RunReport, refused
 from calendarsync.sync.round import Round
 from calendarsync.sync.run import Engine, Work
+from calendarsync.sync.run_log import write_log
 
 LEASE = timedelta(seconds=15)
 """How long a claim counts without being renewed: a killed worker's pairs are taken up after that."""

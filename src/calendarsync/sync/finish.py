@@ -1,10 +1,9 @@
-"""The end of a run: what came of it, its log, and what the pair and its connections are told."""
+"""The end of a run: its log is written, its pair settled, and what follows from it made due."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +14,7 @@ from calendarsync.domain.rules import Rules
 from calendarsync.providers.base import IdTaken, Refused
 from calendarsync.store import links, orders
 from calendarsync.store.claims import settle
-from calendarsync.store.ids import new_id
-from calendarsync.store.outbox import emit
 from calendarsync.store.quiet import Planned, QuietEnd
-from calendarsync.store.runs import is_brief, save_run
 from calendarsync.store.schedule import (
     PairRecord,
     ahead_of,
@@ -29,24 +25,21 @@ from calendarsync.store.schedule import (
     make_due,
     relaying,
 )
-from calendarsync.sync.actions import Create, FlowInput, FlowPlan
-from calendarsync.sync.guards import Attention
+from calendarsync.sync.actions import FlowInput, FlowPlan
+from calendarsync.sync.ending import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
 from calendarsync.sync.outcome import Outcome
 from calendarsync.sync.pace import quiet_period
 from calendarsync.sync.quiet import QuietEnds
-from calendarsync.sync.report import PAIR_GONE, Operation, Order, RunError, RunReport, RunStatus
+from calendarsync.sync.report import PAIR_GONE, Order, RunReport, RunStatus, refused
 from calendarsync.sync.round import JITTER, Reader
-from calendarsync.sync.telling import of_run
+from calendarsync.sync.run_log import log_of, may_be_brief, write_log
 
 RETRY_AFTER = timedelta(days=1)
 _TEST_MODE = "test"
-_UNASKED = frozenset({"schedule", "push"})
 _WRITTEN = frozenset({"create", "update", "delete"})
 _HELD_BACK = frozenset({Refused.code, IdTaken.code})
-_LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
-_NOTED = [field.name for field in fields(Operation)]
 _NO_ATTENTION: dict[str, Any] = {
     "attention_code": None,
     "attention_message": None,
@@ -54,110 +47,6 @@ _NO_ATTENTION: dict[str, Any] = {
 }
 _IN_ORDER: dict[str, Any] = {"status": "active", **_NO_ATTENTION}
 _TO_BE_PLANNED: dict[str, Any] = {"quiet_state": None, "quiet_until": None}
-
-
-@dataclass(slots=True)
-class Ending:
-    """What has come of a run so far. `planned` and `quiet`: whether there was anything to plan, or nothing.
-
-    `looked`: what was planned by, where there was nothing to be done about it, nor to be noted. `leans`: on what
-    stands in the records of other pairs. `ahead` is how far the clock that it was planned by was ahead.
-    `watched_until`: until when both calendars' providers tell of changes; None where one does not.
-    """
-
-    planned: bool = False
-    quiet: bool = False
-    looked: Looked | None = None
-    leans: bool = False
-    ahead: timedelta = timedelta()
-    watched_until: datetime | None = None
-    removed: bool = False
-    processed: set[tuple[str, str]] = field(default_factory=set)
-    operations: list[Operation] = field(default_factory=list)
-    skipped: list[Operation] = field(default_factory=list)
-    failures: int = 0
-    again: bool = False
-    waiting: bool = False
-    attention: Attention | None = None
-    error: RunError | None = None
-    transient: bool = False
-    requests: int = 0
-    duration_ms: int = 0
-    undid: str | None = None
-
-    def add_plans(self, plans: Sequence[FlowPlan]) -> None:
-        """Take over what was planned; a later plan of the same run replaces what an earlier one skipped."""
-        self.planned = True
-        self.waiting = any(plan.waiting for plan in plans)
-        self.leans = any(case.reason == "copied_already" for plan in plans for case in plan.cases)
-        self.failures = sum(skip.failed for plan in plans for skip in plan.skipped)
-        self.processed |= {(plan.direction, event_id) for plan in plans for event_id in plan.processed}
-        self.skipped = [
-            Operation(plan.direction, skip.event_id, skip.original, "skip", skip.reason)
-            for plan in plans
-            for skip in plan.skipped
-        ]
-
-    def add_outcomes(self, flows: Sequence[FlowInput], outcomes: Sequence[Outcome]) -> None:
-        self.again = any(outcome.again for outcome in outcomes)
-        for flow, outcome in zip(flows, outcomes, strict=True):
-            self.operations += outcome.operations
-            self.failures += len(outcome.failed)
-            self.skipped += [
-                Operation(flow.direction, event_id, original, "skip", code)
-                for (event_id, original), (code, _) in outcome.failed.items()
-            ]
-
-    def add_intentions(self, plans: Sequence[FlowPlan]) -> None:
-        """What a dry run would do, after a confirmation where a guard asks for one."""
-        for plan in plans:
-            self.operations += [
-                Operation(
-                    plan.direction,
-                    keep.link.source_resource,
-                    keep.link.source_original,
-                    keep.action,
-                    keep.reason,
-                    keep.link.copy_id,
-                )
-                for keep in plan.keeps
-                if keep.reason
-            ]
-            for write in plan.writes:
-                # A new copy gets the next id where its first turns out dead.
-                copy_id = None if type(write) is Create else write.copy_id
-                self.operations.append(
-                    Operation(
-                        plan.direction, write.event_id, write.original, write.action, write.reason, copy_id
-                    )
-                )
-
-    @property
-    def status(self) -> RunStatus:
-        if self.error is not None or self.attention is not None:
-            return RunStatus.FAILED
-        return RunStatus.PARTIAL if self.failures or self.again else RunStatus.SUCCESS
-
-    def report(self, sync_id: str) -> RunReport:
-        counts = Counter(operation.action for operation in self.operations)
-        silent = [operation for operation in self.operations if operation.action == "skip"]
-        error = self.error
-        if error is None and self.attention is not None:
-            error = RunError("needs_attention", self.attention.message)
-        return RunReport(
-            sync_id=sync_id,
-            status=self.status,
-            events_processed=len(self.processed),
-            events_created=counts["create"],
-            events_updated=counts["update"],
-            events_deleted=counts["delete"],
-            events_skipped=len(self.skipped) + len(silent),
-            provider_requests=self.requests,
-            duration_ms=self.duration_ms,
-            error=error,
-            operations=(*self.operations, *self.skipped),
-            undid=self.undid,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +121,7 @@ class Finisher:
             log_of(pair, order, report),
             report.to_json() if order.placed else None,
             planned,
-            pair.last_synced_at if _may_be_brief(pair, order, report) else None,
+            pair.last_synced_at if may_be_brief(pair, order, report) else None,
         )
 
     async def _onward(self, pair: PairRecord, ending: Ending) -> list[str]:
@@ -364,42 +253,3 @@ def _failures(
 def _unchanged_since(pair: PairRecord, changed_at: datetime | None) -> datetime | None:
     """None in test mode, where whoever moves the clock reckons with the poll interval."""
     return None if pair.mode == _TEST_MODE else changed_at or pair.created_at
-
-
-def _may_be_brief(pair: PairRecord, order: Order, report: RunReport) -> bool:
-    """Whether nobody asked for a run, and nothing came of it."""
-    nothing = report.status is RunStatus.SUCCESS and not (report.operations or report.events_processed)
-    return nothing and order.trigger in _UNASKED and pair.removal is None
-
-
-def refused(order: Order, error: RunError) -> RunReport:
-    """The report of a run that did not begin."""
-    return RunReport(order.sync_id, RunStatus.FAILED, error=error)
-
-
-async def write_log(
-    db: AsyncConnection, pair: PairRecord, order: Order, report: RunReport, now: datetime
-) -> bool:
-    """Log a run, and tell whoever subscribed; whether that left events to be sent."""
-    synced_at = pair.last_synced_at if _may_be_brief(pair, order, report) else None
-    log = log_of(pair, order, report) | {"created_at": now, "brief": is_brief(synced_at, now)}
-    await save_run(db, log, _rows(report))
-    return await emit(db, [of_run(log)], now)
-
-
-def log_of(pair: PairRecord, order: Order, report: RunReport) -> dict[str, Any]:
-    """The row of `runs`, but for its time and what depends on that."""
-    return {name: getattr(report, name) for name in _LOGGED} | {
-        "id": new_id("log"),
-        "account_id": pair.account_id,
-        "mode": pair.mode,
-        "pair_id": pair.id,
-        "trigger": order.trigger,
-        "status": report.status.value,
-        "error_code": report.error.code if report.error else None,
-        "error_message": report.error.message[:500] if report.error else None,
-    }
-
-
-def _rows(report: RunReport) -> list[dict[str, Any]]:
-    return [{name: getattr(operation, name) for name in _NOTED} for operation in report.operations]

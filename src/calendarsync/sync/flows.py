@@ -12,7 +12,7 @@ from calendarsync.providers.opening import BY_ACCOUNTS_CLOCK
 from calendarsync.store.schedule import PairRecord, ahead_of
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.apply import Applier
-from calendarsync.sync.finish import Ending
+from calendarsync.sync.ending import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Tools, load_flows
 from calendarsync.sync.outcome import Outcome

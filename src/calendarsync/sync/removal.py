@@ -15,7 +15,7 @@ from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
 from calendarsync.store.schedule import PairRecord, load_uses
 from calendarsync.sync.apply import GROUPS_IN_FLIGHT
-from calendarsync.sync.finish import Ending
+from calendarsync.sync.ending import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import directions
 from calendarsync.sync.report import Operation

@@ -125,6 +125,11 @@ def _known(kind: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if name in names}
 
 
+def refused(order: Order, error: RunError) -> RunReport:
+    """The report of a run that did not begin."""
+    return RunReport(order.sync_id, RunStatus.FAILED, error=error)
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """A run that was asked for: its id is known at once, its report when it is done."""

@@ -16,7 +16,8 @@ from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_pair
 from calendarsync.sync import guards
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.board import DEFECT
-from calendarsync.sync.finish import Ending, Finisher, refused
+from calendarsync.sync.ending import Ending
+from calendarsync.sync.finish import Finisher
 from calendarsync.sync.flows import MAX_ATTEMPTS, Flows, Sides, source_of, target_of
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
@@ -25,7 +26,7 @@ from calendarsync.sync.pace import LONGEST_QUIET
 from calendarsync.sync.plan import plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
-from calendarsync.sync.report import INTERNAL_ERROR, Order, RunError, RunReport
+from calendarsync.sync.report import INTERNAL_ERROR, Order, RunError, RunReport, refused
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 from calendarsync.sync.undoing import take_back
 
