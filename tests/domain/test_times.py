@@ -21,7 +21,7 @@ from calendarsync.domain.event import (
     Visibility,
 )
 from calendarsync.domain.times import in_form_of, moment_key, zoned, zoned_rule
-from calendarsync.store.index import component_of, shape_of
+from calendarsync.store.shapes import component_of, shape_of
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", None])
 LOCAL = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)).map(lambda time: time.replace(microsecond=0))

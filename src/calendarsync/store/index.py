@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.domain.entry import Entry, meaning
-from calendarsync.domain.event import (
-    Component,
-    Content,
-    Duration,
-    EventTime,
-    EventType,
-    Problem,
-    Recurrence,
-    RecurrenceDate,
-    Resource,
-    Response,
-    Status,
-    Visibility,
-)
+from calendarsync.domain.entry import Entry
+from calendarsync.domain.event import Component, Resource
 from calendarsync.domain.filters import TextFilter, verdicts
 from calendarsync.domain.fingerprint import Fingerprinter
-from calendarsync.domain.origin import looks_marked, read_mark
 from calendarsync.domain.recurrence import may_touch
 from calendarsync.domain.rules import Window
+from calendarsync.store.index_rows import content_of, entry_of, rows_of
+from calendarsync.store.shapes import component_of
 from calendarsync.store.tables import connections, index
 
 _CHUNK = 500
-# PostgreSQL indexes no longer rows, and takes no U+0000; what goes past it counts as unreadable on SQLite too.
-_LONGEST_ID = 1000
-_LONGEST_UID = 1000  # bytes of UTF-8
-_LONGEST_VERSION = 500
-_LONGEST_MARK = 400
-_LONGEST_ORIGINAL = 100
 _BREATH = 200  # rows are built between other tasks' turns
-
-
-def is_id(resource_id: str) -> bool:
-    """Whether the index can hold a resource of this id."""
-    return len(resource_id) <= _LONGEST_ID and "\0" not in resource_id
 
 
 async def known_versions(db: AsyncConnection, connection_id: str) -> dict[str, str | None]:
@@ -97,7 +72,7 @@ async def load_entries(
     rows = await db.execute(_ROWS, {"of_connection": connection_id})
     entries: dict[str, Entry] = {}
     for resource_id, group in groupby(rows, key=lambda row: str(row.resource_id)):
-        entries[resource_id] = _entry(list(group), calendar_key, mark_keys)
+        entries[resource_id] = entry_of(list(group), calendar_key, mark_keys)
         if len(entries) % _BREATH == 0:
             await asyncio.sleep(0)
     return entries
@@ -137,7 +112,7 @@ async def store_resources(
     rows = [
         row | {"seen_at": seen.get(resource.id, now)}
         for resource in latest.values()
-        for row in _rows(connection_id, resource, fingerprinter, version, filters)
+        for row in rows_of(connection_id, resource, fingerprinter, version, filters)
     ]
     for start in range(0, len(rows), _CHUNK):
         await db.execute(insert(index), rows[start : start + _CHUNK])
@@ -157,7 +132,7 @@ async def store_verdicts(
             "of_resource": resource.id,
             "of_original": component.original,
             "of_version": resource.version,
-            "verdicts": verdicts(_content(resource, component), filters, fingerprinter),
+            "verdicts": verdicts(content_of(resource, component), filters, fingerprinter),
         }
         for resource in resources
         for component in resource.components
@@ -205,161 +180,3 @@ async def _delete_rows(
         )
         seen.update((row.resource_id, row.seen_at) for row in gone)
     return seen
-
-
-def _rows(
-    connection_id: str,
-    resource: Resource,
-    fingerprinter: Fingerprinter,
-    version: int,
-    filters: Collection[TextFilter],
-) -> list[dict[str, Any]]:
-    problem = resource.problem if _fits(resource) else Problem.UNREADABLE
-    mark = resource.mark
-    common = {
-        "connection_id": connection_id,
-        "resource_id": resource.id,
-        "version": resource.version if len(resource.version or "") <= _LONGEST_VERSION else None,
-        "uid": resource.uid if problem is None else _cut(resource.uid),
-        "problem": problem.value if problem else None,
-        # One that is not ours may hold anything.
-        "mark": mark[:_LONGEST_MARK] if mark and "\0" not in mark else None,
-        "changed_in": version,
-        "modified_at": resource.modified,
-    }
-    if problem is not None or not resource.components:
-        nothing: dict[str, Any] = {"original": "", "shape": {}, "content_hash": "", "people_hash": ""}
-        return [common | nothing | {"verdicts": None}]
-    rows = []
-    for component in resource.components:
-        content = _content(resource, component)
-        rows.append(
-            common
-            | {
-                "original": component.original,
-                "shape": shape_of(component),
-                "content_hash": fingerprinter.of_content(content),
-                "people_hash": fingerprinter.of_people(content),
-                "verdicts": verdicts(content, filters, fingerprinter) or None,
-            }
-        )
-    return rows
-
-
-def _content(resource: Resource, component: Component) -> Content:
-    return resource.contents.get(component.original, Content())
-
-
-def _fits(resource: Resource) -> bool:
-    return (
-        _cut(resource.uid) == resource.uid
-        and len(resource.version or "") <= _LONGEST_VERSION
-        # It holds the name of a zone, which may be of the sender's making.
-        and all(
-            len(component.original) <= _LONGEST_ORIGINAL and "\0" not in component.original
-            for component in resource.components
-        )
-    )
-
-
-def _cut(uid: str) -> str:
-    return uid.replace("\0", "").encode()[:_LONGEST_UID].decode(errors="ignore")
-
-
-def meaning_of(resource: Resource, fingerprinter: Fingerprinter) -> str:
-    """The meaning of the entry that a resource becomes once it is in the index."""
-    texts = {
-        component.original: fingerprinter.of_content(_content(resource, component))
-        for component in resource.components
-    }
-    return meaning(resource.components, texts, fingerprinter)
-
-
-def _entry(rows: Sequence[Row[Any]], calendar_key: str, mark_keys: Sequence[bytes]) -> Entry:
-    first = rows[0]
-    mark = read_mark(first.mark, first.uid, calendar_key, mark_keys) if first.mark else None
-    return Entry(
-        id=first.resource_id,
-        version=first.version,
-        uid=first.uid,
-        components=tuple(component_of(first.uid, row.shape) for row in rows if row.shape),
-        content_hashes={row.original: row.content_hash for row in rows},
-        people_hashes={row.original: row.people_hash for row in rows},
-        mark=mark,
-        problem=Problem(first.problem) if first.problem else None,
-        changed_in=first.changed_in,
-        stray=mark is None and looks_marked(first.mark),
-        seen=first.seen_at,
-        modified=first.modified_at,
-        verdicts={row.original: row.verdicts for row in rows if row.verdicts},
-    )
-
-
-_TEXT_FIELDS = {
-    "start": EventTime.parse,
-    "end": EventTime.parse,
-    "duration": Duration.parse,
-    "recurrence_id": EventTime.parse,
-    "status": Status,
-    "response": Response,
-    "event_type": EventType,
-    "visibility": Visibility,
-}
-_DEFAULTS = {field.name: field.default for field in fields(Component)}
-
-
-def shape_of(component: Component) -> dict[str, Any]:
-    """A component as JSON: what differs from the defaults, without its UID, which has its own column."""
-    shape: dict[str, Any] = {}
-    for name, default in _DEFAULTS.items():
-        value = getattr(component, name)
-        if name == "uid" or value == default:
-            continue
-        if name == "recurrence":
-            shape[name] = _recurrence_shape(value)
-        else:
-            shape[name] = str(value) if name in _TEXT_FIELDS else value
-    return shape
-
-
-def component_of(uid: str, shape: dict[str, Any]) -> Component:
-    """The inverse of `shape_of`."""
-    values: dict[str, Any] = {}
-    for name, value in shape.items():
-        if name == "recurrence":
-            values[name] = _recurrence_of(value)
-        else:
-            values[name] = _TEXT_FIELDS[name](value) if name in _TEXT_FIELDS else value
-    return Component(uid=uid, **values)
-
-
-def _recurrence_shape(recurrence: Recurrence) -> dict[str, Any]:
-    return {
-        "rrules": list(recurrence.rrules),
-        "exrules": list(recurrence.exrules),
-        "exdates": [str(exdate) for exdate in recurrence.exdates],
-        "rdates": [
-            [
-                str(rdate.start),
-                None if rdate.end is None else str(rdate.end),
-                None if rdate.duration is None else str(rdate.duration),
-            ]
-            for rdate in recurrence.rdates
-        ],
-    }
-
-
-def _recurrence_of(shape: dict[str, Any]) -> Recurrence:
-    return Recurrence(
-        rrules=tuple(shape["rrules"]),
-        exrules=tuple(shape["exrules"]),
-        exdates=tuple(map(EventTime.parse, shape["exdates"])),
-        rdates=tuple(
-            RecurrenceDate(
-                EventTime.parse(start),
-                None if end is None else EventTime.parse(end),
-                None if duration is None else Duration.parse(duration),
-            )
-            for start, end, duration in shape["rdates"]
-        ),
-    )

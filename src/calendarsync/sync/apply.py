@@ -23,6 +23,7 @@ from calendarsync.providers.base import (
     Unavailable,
 )
 from calendarsync.store import index, links
+from calendarsync.store.index_rows import meaning_of
 from calendarsync.store.schedule import load_uses
 from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Propagate, Write
 from calendarsync.sync.board import DEFECT, tried_hash
@@ -259,5 +260,5 @@ class Applier:
                 return replace(write.link, state=LinkState.RESPECTED, times_hash=None), True
             return write.link, False
         assert resource is not None
-        meaning = index.meaning_of(resource, self._fingerprinter)
+        meaning = meaning_of(resource, self._fingerprinter)
         return replace(write.link, copy_hash=meaning), True

@@ -19,6 +19,7 @@ from calendarsync.domain.link import Link
 from calendarsync.domain.rules import OnCopyEdited
 from calendarsync.providers.base import Changed, ProviderError, Refused, ResourceGone, Unavailable
 from calendarsync.store import index, links
+from calendarsync.store.index_rows import meaning_of
 from calendarsync.store.schedule import load_uses
 from calendarsync.sync.actions import FlowInput, Keep, Propagate, Update
 from calendarsync.sync.board import DEFECT, tried_hash
@@ -162,7 +163,7 @@ class Propagator:
             _log.error("edit_not_carried", pair_id=self._hold.claim.pair_id, defect=type(defect).__name__)
             self._fail_all(group, DEFECT)
         else:
-            if index.meaning_of(resource, self._fingerprinter) == entry.meaning(self._fingerprinter):
+            if meaning_of(resource, self._fingerprinter) == entry.meaning(self._fingerprinter):
                 return _refused(group)  # taken, and not done
             await self._note(group, resource)
         return []

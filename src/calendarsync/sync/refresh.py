@@ -14,6 +14,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.providers.base import Batch, Calendar, Reading
 from calendarsync.store import index
 from calendarsync.store.database import Database
+from calendarsync.store.index_rows import is_id
 from calendarsync.store.schedule import ConnectionRecord, Uses, load_uses, update_connection
 from calendarsync.sync.guards import EMPTIED
 from calendarsync.sync.hold import Hold
@@ -263,7 +264,7 @@ class _IndexWriter:
 
     def _can_be_kept(self, resource: Resource) -> bool:
         """An id that no column holds is nothing that a server gives in earnest."""
-        fits = index.is_id(resource.id)
+        fits = is_id(resource.id)
         if not fits:
             _log.warning("resource_left_out", connection_id=self._connection_id, id_length=len(resource.id))
         return fits

@@ -1,6 +1,6 @@
 """What the sandbox keeps of an event, and what the engine sees of it.
 
-Times, rules and flags are kept as the index keeps them (`store.index.shape_of`), so that nothing is lost on the
+Times, rules and flags are kept as the index keeps them (`store.shapes.shape_of`), so that nothing is lost on the
 way; the texts and the people stand beside them.
 """
 
@@ -18,7 +18,7 @@ from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Component, Content, EventTime, Resource, Response, Status
 from calendarsync.providers.base import Refused
 from calendarsync.providers.stamps import newest
-from calendarsync.store.index import component_of, shape_of
+from calendarsync.store.shapes import component_of, shape_of
 
 
 @dataclass(frozen=True, slots=True, repr=False)
