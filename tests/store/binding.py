@@ -63,6 +63,7 @@ ENGINE = frozenset(
             "clock_jumps",
             "choosing",
             "deliveries",
+            "delivery_queues",
             "given",
             "grant_tokens",
             "homes",
@@ -149,11 +150,11 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("links.upstreams", "kept_copies"): _CALENDAR,
     ("schedule.relaying", "connections"): _CALENDAR,
     ("inspection.list_grants", "grants"): "whoever runs the installation is told of all",
-    ("deliveries.earliest_due", "deliveries"): _SENT,
+    ("delivery_queues.earliest_due", "deliveries"): _SENT,
     ("grant_tokens.prune", "connections"): "what nothing came of goes after a while, in all accounts",
     ("grant_tokens.prune", "authorizations"): "what nothing came of goes after a while, in all accounts",
     ("grant_tokens.is_granted", "grants"): "at the provider all grants of a person end together",
-    ("deliveries.waiting", "deliveries"): _SENT,
+    ("delivery_queues.waiting", "deliveries"): _SENT,
     ("deliveries.pull_in", "deliveries"): "a clock that was set back put off the deliveries of all accounts",
     **{
         (f"pruning.{function}", table): "what is kept no longer goes, in all accounts"

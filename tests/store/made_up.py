@@ -352,6 +352,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "delegations.renew_delegation": [{"credentials_encrypted": b"sealed"}],
     "deliveries.cancel": [{"now": LATER}],
     "deliveries.claim": [{"shares": {"whk_0": 1}, "now": LATER}],
+    "delivery_queues.choose": [{"shares": {"whk_0": 1}, "now": LATER}],
     "grant_tokens.prune": [{"grant_ids": ["grant_unused"], "before": LATER}],
     "grant_tokens.unused_after": [{"before": LATER, "after": "", "limit": 100}],
     "grants.drop_if_unused": [{}, {"grant_id": "grant_unused"}],

@@ -18,6 +18,7 @@ from calendarsync.metrics import Metrics
 from calendarsync.net import HttpClient
 from calendarsync.settings import Network
 from calendarsync.store import deliveries as store
+from calendarsync.store import delivery_queues
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.deliveries import Delivery, End
 from calendarsync.store.webhooks import seal
@@ -120,7 +121,7 @@ class Deliverer:
             return
         if time.monotonic() < self._sweep_at:
             async with self._db.read() as db:
-                first = await store.earliest_due(db)
+                first = await delivery_queues.earliest_due(db)
             if first is None or first > self._db.now():
                 return
         claimed = await self._claim(room)
@@ -148,7 +149,9 @@ class Deliverer:
         async with self._db.write() as db:
             now = self._db.now()
             until = now + self._pace.lease
-            waiting = await store.waiting(db, now, before=now - FAILING_AFTER, slow_until=until - SLOW_AFTER)
+            waiting = await delivery_queues.waiting(
+                db, now, before=now - FAILING_AFTER, slow_until=until - SLOW_AFTER
+            )
             ended = await self._cancel(db, [each.webhook_id for each in waiting if not each.enabled], now)
             due = [each for each in waiting if each.enabled and each.due_at <= now]
             queues = [Queue(each.webhook_id, each.in_flight, each.failing, each.slow) for each in due]
