@@ -27,7 +27,7 @@ from calendarsync.jobs.pushing import push_of
 from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.net import HttpClient
 from calendarsync.settings import Settings
-from calendarsync.store import connections, schedule
+from calendarsync.store import connections, neighbours, schedule
 from calendarsync.store.database import Database
 from calendarsync.store.ids import new_id
 from calendarsync.store.tenancy import Tenant
@@ -57,7 +57,7 @@ class FakeRunner:
             assert Tenant(pair.account_id, pair.mode) == tenant
             self.asked.append((pair_id, {"remove": pair.removal} if pair.removal else options))
             if pair.removal and not (self.stuck or self.cannot_remove):
-                await schedule.delete_pair(connection, pair, self.db.now())
+                await neighbours.delete_pair(connection, pair, self.db.now())
         if not self.stuck:
             failed = pair.removal and self.cannot_remove
             report = replace(self.report, status=RunStatus.FAILED) if failed else self.report

@@ -16,7 +16,8 @@ from calendarsync.jobs.notices import About
 from calendarsync.providers.base import CalendarNotFound, RateLimited, Unavailable
 from calendarsync.store import pairs as pair_store
 from calendarsync.store.columns import AT_ONCE
-from calendarsync.store.schedule import delete_pair, expire, load_connection, load_pair
+from calendarsync.store.neighbours import delete_pair
+from calendarsync.store.schedule import expire, load_connection, load_pair
 from calendarsync.store.tables import connections, orders
 from calendarsync.store.tenancy import Tenant
 from tests.jobs.standin import LIFE, PROVIDER, StandIn, Watcher, grant, watcher

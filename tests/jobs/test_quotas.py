@@ -17,7 +17,7 @@ from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import Worker
 from calendarsync.store.claims import settle
 from calendarsync.store.database import DatabaseUnavailable
-from calendarsync.store.schedule import hold_back_grant
+from calendarsync.store.neighbours import hold_back_grant
 from calendarsync.store.tables import pairs
 from calendarsync.webhooks.delivery import Sender
 from tests.jobs.conftest import POLL_SECONDS, Gate, Workplace

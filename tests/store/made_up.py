@@ -23,11 +23,12 @@ from calendarsync.store.claims import Claim
 from calendarsync.store.deliveries import Delivery, End
 from calendarsync.store.fairness import Places
 from calendarsync.store.logs import LogFilter, Place
+from calendarsync.store.neighbours import beside
 from calendarsync.store.outbox import Event
 from calendarsync.store.paging import Page
 from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.quotas import PutOff
-from calendarsync.store.schedule import ConnectionRecord, PairRecord, beside
+from calendarsync.store.schedule import ConnectionRecord, PairRecord
 from calendarsync.store.tenancy import Tenant, owned
 
 NOW = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)

@@ -13,16 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.claims import lock_pairs
 from calendarsync.store.database import Database
-from calendarsync.store.schedule import (
-    ConnectionRecord,
-    PairRecord,
-    beside,
-    hold_back_grant,
-    load_connection,
-    load_pair,
-    of_grant,
-    relaying,
-)
+from calendarsync.store.neighbours import beside, hold_back_grant, of_grant, relaying
+from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_connection, load_pair
 from tests.store.made_up import LATER, fill
 
 READS_ALL = re.compile(r"Seq Scan on pairs|Scan using \w+ on pairs(?: \w+)?\n(?!\s*Index Cond)|SCAN pairs")

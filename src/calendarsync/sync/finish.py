@@ -14,17 +14,9 @@ from calendarsync.domain.rules import Rules
 from calendarsync.providers.base import IdTaken, Refused
 from calendarsync.store import links, orders
 from calendarsync.store.claims import settle
+from calendarsync.store.neighbours import are, beside, delete_pair, make_due, relaying
 from calendarsync.store.quiet import Planned, QuietEnd
-from calendarsync.store.schedule import (
-    PairRecord,
-    ahead_of,
-    are,
-    beside,
-    delete_pair,
-    load_connection,
-    make_due,
-    relaying,
-)
+from calendarsync.store.schedule import PairRecord, ahead_of, load_connection
 from calendarsync.sync.actions import FlowInput, FlowPlan
 from calendarsync.sync.ending import Ending
 from calendarsync.sync.hold import Hold

@@ -21,18 +21,17 @@ from calendarsync.providers.base import (
 from calendarsync.providers.opening import READ_BY_WINDOW
 from calendarsync.store.connections import get_connection
 from calendarsync.store.database import Database
+from calendarsync.store.neighbours import hold_back_grant, of_grant
 from calendarsync.store.outbox import emit
 from calendarsync.store.schedule import (
     ConnectionRecord,
     PairRecord,
     expire,
     held_back_until,
-    hold_back_grant,
     load_connection,
     load_rules,
     note_failure,
     note_reading,
-    of_grant,
 )
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.hold import Hold

@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.accounts.keys import Identity
 from calendarsync.api.services import Services
-from calendarsync.store import orders, schedule
+from calendarsync.store import orders
 from calendarsync.store import pairs as store
 from calendarsync.store.claims import lock_pairs
+from calendarsync.store.neighbours import beside, delete_pair
+from calendarsync.store.schedule import load_pair
 from calendarsync.sync.report import PAIR_GONE, RunReport, RunStatus
 
 Judge = Callable[[AsyncConnection], Awaitable[None]]
@@ -57,13 +59,13 @@ async def _abandon(services: Services, caller: Identity, pair_id: str, judge: Ju
     async with services.db.write() as connection:
         if await store.get_pair(connection, caller.tenant, pair_id) is None:
             return
-        pair = await schedule.load_pair(connection, pair_id)
+        pair = await load_pair(connection, pair_id)
         if pair is None:
             return
-        await lock_pairs(connection, pair_id, beside=schedule.beside(pair))
+        await lock_pairs(connection, pair_id, beside=beside(pair))
         if judge is not None:
             await judge(connection)
         gone = RunReport("", RunStatus.FAILED, error=PAIR_GONE)
         await orders.finish_all(connection, pair_id, gone.to_json(), services.now())
         soon = services.now() + timedelta(seconds=services.settings.poll_interval_seconds)
-        await schedule.delete_pair(connection, pair, soon)
+        await delete_pair(connection, pair, soon)
