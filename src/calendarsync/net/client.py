@@ -1,39 +1,23 @@
 """The one HTTP client for requests to hosts that users name."""
 
 import asyncio
-import io
-import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from calendarsync import __version__
 from calendarsync.net.addresses import AddressPolicy, Network, is_address
-from calendarsync.net.authentication import (
-    DigestMemory,
-    basic_authorization,
-    digest_authorization,
-    follow_nonce,
-    offered,
-)
-from calendarsync.net.body import read_beginning, read_body
-from calendarsync.net.connector import (
-    GuardedResolver,
-    Limits,
-    RefusedByPolicyError,
-    default_ssl_context,
-    guarded_session,
-)
+from calendarsync.net.connector import GuardedResolver, Limits, RefusedByPolicyError, default_ssl_context
 from calendarsync.net.credentials import BasicCredentials
-from calendarsync.net.errors import AddressRefused, InsecureCredentials, Timeout, TooManyRedirects
-from calendarsync.net.failures import address_refused, dns_failed, net_error
+from calendarsync.net.errors import InsecureCredentials, Timeout, TooManyRedirects
+from calendarsync.net.failures import address_refused, dns_failed
+from calendarsync.net.hop import Hop
 from calendarsync.net.names import SystemResolver
 from calendarsync.net.redirects import (
     MAX_REDIRECTS,
@@ -43,20 +27,11 @@ from calendarsync.net.redirects import (
     keeps_credentials,
     redirected_method,
 )
+from calendarsync.net.sender import Sender
 from calendarsync.net.urls import host_label, join_url, parse_url
 
 USER_AGENT = f"CalendarSync/{__version__}"
 DEFAULT_MAX_BYTES = 16 * 1024 * 1024
-# Redirects and 401s may carry a page that nobody asked for: it is read, so that the connection stays usable.
-INTERMEDIATE_MAX_BYTES = 64 * 1024
-STREAMED_BODY_BYTES = (
-    1024 * 1024
-)  # larger request bodies are sent in pieces, so that none blocks the event loop
-
-SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
-BODY_HEADERS = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +49,6 @@ class Response:
     headers: CIMultiDictProxy[str] = field(repr=False)
     body: bytes = field(repr=False)
     permanent_url: str | None = field(repr=False)
-
-
-@dataclass(slots=True, repr=False)
-class _Hop:
-    """One request of a chain of redirects."""
-
-    method: str
-    url: URL
-    headers: dict[str, str]
-    body: bytes | None
-    credentials: BasicCredentials | None
-    max_bytes: int
-    confined: bool
-    secret_url: bool
-    beginning_only: bool
-
-    @property
-    def has_secrets(self) -> bool:
-        return self.credentials is not None or any(name.lower() in SECRET_HEADERS for name in self.headers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: CIMultiDictProxy[str] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 class HttpClient:
@@ -131,9 +80,7 @@ class HttpClient:
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._allowed = tuple(allowed_private_networks)
-        self._user_agent = user_agent
-        self._ssl_context = ssl_context or default_ssl_context()
-        self._limits = Limits(
+        limits = Limits(
             connections=max_connections,
             connections_per_host=max_connections_per_host,
             connect_timeout_seconds=connect_timeout_seconds,
@@ -142,10 +89,9 @@ class HttpClient:
         )
         self._system_names = SystemResolver(max_lookups)
         self._resolver = resolver or self._system_names
-        # Two pools: a connection that an open request made must not serve a confined one.
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._digests = DigestMemory()
-        self._closed = False
+        self._sender = Sender(
+            self._allowed, self._resolver, ssl_context or default_ssl_context(), limits, user_agent
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,9 +103,7 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close all connections; the client cannot be used afterwards."""
-        self._closed = True
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        await self._sender.close()
         await self._system_names.close()
 
     async def request(
@@ -194,7 +138,7 @@ class HttpClient:
         7616) where the server asks for that; over plain http to any other host only Digest is answered, and
         whatever else would show a secret raises InsecureCredentials.
         """
-        hop = _Hop(
+        hop = Hop(
             method.upper(),
             parse_url(url),
             dict(headers or ()),
@@ -237,11 +181,11 @@ class HttpClient:
             raise dns_failed(target) from None
         return str(target)
 
-    async def _follow(self, hop: _Hop, follow_redirects: bool) -> Response:
+    async def _follow(self, hop: Hop, follow_redirects: bool) -> Response:
         visited = {(hop.method, hop.url)}
         permanent = True
         while True:
-            answer = await self._authenticate(hop)
+            answer = await self._sender.send(hop)
             location = answer.headers.get("Location")
             if not follow_redirects or answer.status not in REDIRECT_STATUSES or location is None:
                 break
@@ -256,7 +200,7 @@ class HttpClient:
             permanent &= (
                 answer.status in PERMANENT_STATUSES and not downgraded and (keeps or not hop.has_secrets)
             )
-            _advance(hop, method, target, keeps)
+            hop.advance(method, target, keeps_credentials=keeps)
             if (method, target) in visited:
                 raise TooManyRedirects("redirect_loop", f"{host_label(target)} redirects in a circle.")
             if len(visited) > MAX_REDIRECTS:
@@ -266,119 +210,8 @@ class HttpClient:
         moved = permanent and len(visited) > 1
         return Response(answer.status, final, answer.headers, answer.body, final if moved else None)
 
-    async def _authenticate(self, hop: _Hop) -> _Answer:
-        """One hop, sent again where its first answer is a 401 with a challenge that can be met."""
-        if hop.confined or hop.url.scheme == "https" or not hop.has_secrets:
-            return await self._negotiate(hop, confined=hop.confined, secure=True)
-        # Plain http: the pool that only reaches the allowed networks vouches that a secret goes nowhere else.
-        if self._allowed:
-            try:
-                return await self._negotiate(hop, confined=True, secure=True)
-            except AddressRefused:
-                pass
-        if hop.credentials is None:
-            raise _insecure(hop.url)
-        return await self._negotiate(hop, confined=False, secure=False)
-
-    async def _negotiate(self, hop: _Hop, *, confined: bool, secure: bool) -> _Answer:
-        credentials = hop.credentials
-        if credentials is None:
-            return await self._exchange(hop, confined, None)
-        known = self._digests.get(hop.url)
-        if known is not None:
-            authorization: str | None = digest_authorization(known, hop.method, hop.url, credentials)
-        else:
-            authorization = basic_authorization(credentials) if secure else None
-        answer = await self._exchange(hop, confined, authorization)
-        if answer.status != 401:
-            if known is not None:
-                follow_nonce(known, answer.headers)
-            return answer
-
-        challenge, basic = offered(answer.headers.getall("WWW-Authenticate", ()))
-        if challenge is not None:
-            if known is not None and challenge.nonce == known.nonce:
-                return answer  # the very nonce that was answered: the password is wrong
-            self._digests.remember(hop.url, challenge)
-            authorization = digest_authorization(challenge, hop.method, hop.url, credentials)
-            answer = await self._exchange(hop, confined, authorization)
-            follow_nonce(challenge, answer.headers)
-            return answer
-        if basic and not secure:
-            raise _insecure(hop.url)
-        if basic and known is not None:
-            self._digests.forget(hop.url)
-            return await self._exchange(hop, confined, basic_authorization(credentials))
-        return answer
-
-    async def _exchange(self, hop: _Hop, confined: bool, authorization: str | None) -> _Answer:
-        headers = hop.headers if authorization is None else {**hop.headers, "Authorization": authorization}
-        session = self._session(confined)
-        # A kept connection may have been closed by the server meanwhile. aiohttp sends again what HTTP calls
-        # idempotent; the safe methods of WebDAV are ours to add.
-        attempts = 2 if hop.method in {"PROPFIND", "REPORT", "SEARCH"} else 1
-        while True:
-            attempts -= 1
-            try:
-                return await self._send(session, hop, headers)
-            except aiohttp.ClientConnectorError as error:
-                raise net_error(error, hop.url) from None
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if not attempts:
-                    raise net_error(error, hop.url) from None
-            except TimeoutError:  # some of aiohttp's are a ClientError as well
-                raise
-            except aiohttp.ClientError as error:
-                raise net_error(error, hop.url) from None
-
-    async def _send(self, session: aiohttp.ClientSession, hop: _Hop, headers: dict[str, str]) -> _Answer:
-        body = hop.body if hop.body is None or len(hop.body) < STREAMED_BODY_BYTES else io.BytesIO(hop.body)
-        async with session.request(
-            hop.method, hop.url, headers=headers, data=body, allow_redirects=False
-        ) as response:
-            status = response.status
-            limit = hop.max_bytes
-            if status == 401 or status in REDIRECT_STATUSES:
-                limit = max(limit, INTERMEDIATE_MAX_BYTES)
-            if hop.beginning_only:
-                content = await read_beginning(response, hop.max_bytes)
-            else:
-                content = await read_body(response, limit)
-            logger.debug("%s answered %d", hop.url.raw_host, status)
-            return _Answer(status, response.headers, content)
-
-    def _session(self, confined: bool) -> aiohttp.ClientSession:
-        session = self._sessions.get(confined)
-        if session is None:
-            if self._closed:
-                raise RuntimeError("the client is closed")
-            policy = AddressPolicy(self._allowed, confined=confined)
-            session = guarded_session(
-                policy, self._resolver, self._ssl_context, self._limits, self._user_agent
-            )
-            self._sessions[confined] = session
-        return session
-
-
-def _advance(hop: _Hop, method: str, target: URL, keeps_credentials: bool) -> None:
-    dropped = frozenset[str]()
-    if not keeps_credentials:
-        hop.credentials = None
-        dropped |= SECRET_HEADERS
-    if method != hop.method:
-        hop.body = None
-        dropped |= BODY_HEADERS
-    hop.headers = {name: value for name, value in hop.headers.items() if name.lower() not in dropped}
-    hop.method, hop.url = method, target
-
 
 def _exposed(url: URL) -> InsecureCredentials:
     return InsecureCredentials(
         "insecure_credentials", f"{host_label(url)} redirects to http, where anybody could read the address."
-    )
-
-
-def _insecure(url: URL) -> InsecureCredentials:
-    return InsecureCredentials(
-        "insecure_credentials", f"A password for {host_label(url)} would be sent unencrypted: use https."
     )
