@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from calendarsync.domain.event import Problem
+from calendarsync.domain.event import Problem, Resource
 from calendarsync.net import Response
 from calendarsync.providers.caldav.hrefs import decode, encode, member_id, member_url
 from calendarsync.providers.caldav.listing import Entry
@@ -21,6 +21,7 @@ from calendarsync.providers.caldav.xml import (
     read_multistatus,
 )
 from calendarsync.providers.concurrency import all_of, aside
+from calendarsync.providers.icalendar import read_resource
 
 BATCH = 64  # resources in one multiget
 BATCH_MAX_BYTES = 32 * 1024 * 1024
@@ -35,6 +36,12 @@ class Data:
     etag: str | None
     content: bytes = b""
     problem: Problem | None = None
+
+    def resource(self, owner: frozenset[str]) -> Resource:
+        """What it means; `owner` as in `read_resource`."""
+        if self.problem is not None:
+            return Resource(self.id, self.etag, uid="", components=(), problem=self.problem)
+        return read_resource(self.id, self.etag, self.content, owner=owner)
 
 
 class Fetcher:
