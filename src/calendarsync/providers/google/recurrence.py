@@ -10,7 +10,7 @@ from calendarsync.domain.event import EventTime, Problem, Recurrence
 from calendarsync.domain.times import in_form_of, moment_key
 from calendarsync.domain.timezones import zone_of_name
 from calendarsync.providers.icalendar.lines import MalformedError, TooLargeError, parse
-from calendarsync.providers.icalendar.read import recurrence_of
+from calendarsync.providers.icalendar.read_event import recurrence_of
 from calendarsync.providers.icalendar.values import UnusableError
 
 _UTC = "UTC"  # what no time here is read in: events have zones
