@@ -17,7 +17,8 @@ from datetime import date, datetime
 from itertools import islice
 
 from calendarsync.domain.event import Component, EventTime, Problem, Recurrence, master_of
-from calendarsync.domain.recurrence_rule import HOURLY, Rule, occurrences
+from calendarsync.domain.occurrences import occurrences
+from calendarsync.domain.recurrence_rule import HOURLY, Rule
 from calendarsync.domain.recurrence_series import (
     LIMIT,
     MAX_RULES,

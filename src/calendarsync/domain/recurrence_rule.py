@@ -1,34 +1,28 @@
-"""One RRULE value: read, kept within bounds, and laid out over local time (RFC 5545 section 3.3.10).
-
-Rules are laid out in naive local time; a zone is attached afterwards. dateutil does the arithmetic. Around it
-stand what RFC 5545 says and dateutil does not, and bounds on the time that a hostile rule may take.
-"""
+"""One RRULE value: read, and kept within bounds (RFC 5545 section 3.3.10)."""
 
 from __future__ import annotations
 
 import re
-from calendar import isleap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import count as count_up
-from itertools import dropwhile, product
 from types import MappingProxyType
-from typing import Any, Literal, cast
+from typing import Any
 
-from dateutil.rrule import rrule, weekday
-
-from calendarsync.domain.recurrence_days import matches
+from dateutil.rrule import weekday
 
 YEARLY, MONTHLY, WEEKLY, DAILY, HOURLY, MINUTELY, SECONDLY = range(7)
 FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY")
-_SECONDS = {HOURLY: 3600, MINUTELY: 60, SECONDLY: 1}
+SECONDS = {HOURLY: 3600, MINUTELY: 60, SECONDLY: 1}
+"""Length of a period, by frequency."""
+
+DATE_PARTS = ("bymonth", "bymonthday", "byyearday", "byweekno", "byweekday")
+"""dateutil's names of the parts that choose days."""
+
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _MAX_LENGTH = 4000
 _STEPS_PER_DAY = 1440
-MAX_GIVEN = 50_000
-"""How many times are gone through, of a rule or a series, to lay it out over a window."""
 
 # part: dateutil's name, the least and greatest value, whether negative values count from the end
 _NUMBERS = {
@@ -43,11 +37,6 @@ _NUMBERS = {
 }
 _UNTIL = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T(\d\d)(\d\d)(\d\d)(Z?))?")
 _BYDAY = re.compile(r"([+-]?\d{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
-_DATE_PARTS = ("bymonth", "bymonthday", "byyearday", "byweekno", "byweekday")
-
-
-class TooManyGiven(ValueError):  # noqa: N818 - it says what it is
-    """More than `MAX_GIVEN` times would have to be gone through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +62,7 @@ class Rule:
     @property
     def chooses_days(self) -> bool:
         """Whether it has a part that leaves out days."""
-        return bool(self.by.keys() & set(_DATE_PARTS))
+        return bool(self.by.keys() & set(DATE_PARTS))
 
 
 @lru_cache(maxsize=4096)
@@ -169,10 +158,10 @@ def too_dense(rule: Rule, start: datetime, limit: int) -> bool:
     if rule.freq < HOURLY:
         per_day = float(seconds * minutes * hours)
         days /= rule.interval if rule.freq in {WEEKLY, DAILY} else 1
-        if rule.freq < DAILY and not by.keys() & set(_DATE_PARTS):
+        if rule.freq < DAILY and not by.keys() & set(DATE_PARTS):
             days = {YEARLY: 1.0, MONTHLY: 12.0, WEEKLY: 53.0}[rule.freq]
     else:
-        per_day = 86400 / (_SECONDS[rule.freq] * rule.interval)
+        per_day = 86400 / (SECONDS[rule.freq] * rule.interval)
         if per_day > _STEPS_PER_DAY:
             return True
         per_day *= hours / 24 if "byhour" in by else 1
@@ -191,159 +180,3 @@ def _naive(value: date | datetime) -> datetime:
     if isinstance(value, datetime):
         return value.replace(tzinfo=None)
     return datetime.combine(value, datetime.max.time().replace(microsecond=0))
-
-
-def occurrences(
-    rule: Rule, start: datetime, after: datetime, before: datetime, *, counts_start: bool = True
-) -> Iterator[datetime]:
-    """The rule's local times from about `after` to `before`, ascending; UNTIL is left to the caller.
-
-    `start` is DTSTART's local reading. It takes one of COUNT's instances also where it does not match the
-    rule (`counts_start`), but is given only where it does. Raises TooManyGiven where it gives too many: a COUNT is
-    counted from the start, whatever `after` is.
-    """
-    keywords: dict[str, Any] = _filled(rule, start)
-    if _never(rule, keywords, start):
-        return
-    begin = start if rule.count is not None else _jump(rule, start, after)
-    left = rule.count
-    generator = dropwhile(lambda value: value < start, _times(rule, keywords, begin, before))
-    first = True
-    for number in count_up(1):
-        try:
-            value = next(generator)
-        except StopIteration:
-            return
-        except (IndexError, OverflowError, ValueError):
-            return  # dateutil stumbles over the end of time, or finds that nothing can match
-        if left is not None:
-            if first and counts_start and value != start:
-                left -= 1
-            left -= 1
-            if left < 0:
-                return
-        first = False
-        if value > before:
-            return
-        if number > MAX_GIVEN:
-            raise TooManyGiven
-        if value >= after:
-            yield value
-
-
-def _filled(rule: Rule, start: datetime) -> dict[str, Any]:
-    """The rule's parts with what DTSTART adds to them: any start in step then gives the same times."""
-    by = dict(rule.by)
-    if "byweekno" in by and not by.keys() & {"byweekday", "bymonthday", "byyearday"}:
-        by["byweekday"] = (weekday(start.weekday()),)  # dateutil would take all seven days
-    if not by.keys() & {"byweekno", "byyearday", "bymonthday", "byweekday"}:
-        if rule.freq == YEARLY:
-            by.setdefault("bymonth", (start.month,))
-        if rule.freq <= MONTHLY:
-            by["bymonthday"] = (start.day,)
-        elif rule.freq == WEEKLY:
-            by["byweekday"] = (weekday(start.weekday()),)
-    if rule.freq < HOURLY:
-        by.setdefault("byhour", (start.hour,))
-    if rule.freq < MINUTELY:
-        by.setdefault("byminute", (start.minute,))
-    if rule.freq < SECONDLY:
-        by.setdefault("bysecond", (start.second,))
-    return by
-
-
-def _jump(rule: Rule, start: datetime, after: datetime) -> datetime:
-    """A start in step with the rule's interval, one period or more before `after`."""
-    step = rule.interval
-    if rule.freq == YEARLY:
-        years = (after.year - start.year - 1) // step * step
-        return datetime(start.year + years, 1, 1) if years > 0 else start  # noqa: DTZ001 - local time
-    if rule.freq == MONTHLY:
-        months = ((after.year - start.year) * 12 + after.month - start.month - 1) // step * step
-        years, month = divmod(start.month - 1 + months, 12)
-        return datetime(start.year + years, month + 1, 1) if months > 0 else start  # noqa: DTZ001 - local time
-    if rule.freq in {WEEKLY, DAILY}:
-        days = step * (7 if rule.freq == WEEKLY else 1)
-        midnight = datetime(start.year, start.month, start.day)  # noqa: DTZ001 - local time
-        ahead = ((after - midnight).days // days - 1) * days
-        return midnight + timedelta(days=ahead) if ahead > 0 else start
-    period = step * _SECONDS[rule.freq]
-    ahead = (int((after - start).total_seconds()) // period - 1) * period
-    return start + timedelta(seconds=ahead) if ahead > 0 else start
-
-
-def _times(rule: Rule, by: dict[str, Any], begin: datetime, before: datetime) -> Iterator[datetime]:
-    """All times from about `begin` on. Raises IndexError, OverflowError and ValueError at the end of time."""
-    if "byweekno" in by and rule.freq == YEARLY:
-        return _by_weeks(rule, by, begin, before)
-    if "bysetpos" in by and rule.freq == WEEKLY and begin.toordinal() > 7:
-        # dateutil counts them in what is left of the week that it begins in: that has to be all of it.
-        begin -= timedelta(days=(begin.weekday() - rule.wkst) % 7)
-    freq = cast("Literal[0, 1, 2, 3, 4, 5, 6]", rule.freq)
-    try:
-        return iter(rrule(freq, dtstart=begin, interval=rule.interval, wkst=rule.wkst, **by))
-    except ValueError:
-        return iter(())  # its steps never meet the hours, minutes or seconds that it names
-
-
-def _by_weeks(
-    rule: Rule, by: Mapping[str, tuple[Any, ...]], begin: datetime, before: datetime
-) -> Iterator[datetime]:
-    """A yearly rule with BYWEEKNO: dateutil mistakes the weeks that lie in two years."""
-    parts = [sorted(by[part]) for part in ("byhour", "byminute", "bysecond")]
-    times = [
-        timedelta(hours=hour, minutes=minute, seconds=second) for hour, minute, second in product(*parts)
-    ]
-    for year in range(begin.year, before.year + 1, rule.interval):
-        first = datetime(year, 1, 1)  # noqa: DTZ001 - local time
-        days = (first + timedelta(days=number) for number in range(365 + isleap(year)))
-        found = [day + each for day in days if _leaves(day.date(), rule, by) for each in times]
-        places = {place - (place > 0) for place in by.get("bysetpos", ())}
-        if "bysetpos" in by:
-            size = len(found)
-            found = [found[n] for n in sorted({place % size for place in places if -size <= place < size})]
-        yield from found
-
-
-def _never(rule: Rule, by: Mapping[str, tuple[Any, ...]], start: datetime) -> bool:
-    """Whether nothing can match: dateutil would look for it up to the year 9999, for seconds."""
-    if _beyond_any_set(rule, by):
-        return True
-    months = by.get("bymonth", range(1, 13))
-    longest = max(29 if month == 2 else 30 if month in {4, 6, 9, 11} else 31 for month in months)
-    if "bymonthday" in by and min(abs(day) for day in by["bymonthday"]) > longest:
-        return True
-    selectors = by.keys() & set(_DATE_PARTS)
-    if rule.freq >= DAILY:
-        doubtful = bool(selectors)
-    elif rule.freq == WEEKLY:
-        doubtful = bool(selectors & {"bymonthday", "byyearday", "byweekno"})
-    else:
-        doubtful = len(selectors - {"bymonth"}) > 1 or bool(selectors & {"byyearday", "byweekno"})
-    return doubtful and not any(_leaves(day, rule, by) for day in _candidates(rule, start))
-
-
-def _beyond_any_set(rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
-    """Whether every BYSETPOS lies past the greatest number of times that one period can hold."""
-    if "bysetpos" not in by:
-        return False
-    days = (366, 31, len(by.get("byweekday", range(7))))[rule.freq] if rule.freq < DAILY else 1
-    times = days
-    for freq, name in ((HOURLY, "byhour"), (MINUTELY, "byminute"), (SECONDLY, "bysecond")):
-        times *= len(by[name]) if rule.freq < freq else 1
-    positions: tuple[int, ...] = by["bysetpos"]
-    return min(abs(position) for position in positions) > times
-
-
-def _candidates(rule: Rule, start: datetime) -> Iterator[date]:
-    """Days that the rule looks at, over 60 years or more: weekdays and leap years come round in less."""
-    step = rule.interval * 86400 if rule.freq == DAILY else rule.interval * _SECONDS.get(rule.freq, 0)
-    for number in range(22_000):
-        try:
-            yield (start + timedelta(seconds=number * max(step, 86400))).date()
-        except OverflowError:
-            return
-
-
-def _leaves(day: date, rule: Rule, by: Mapping[str, tuple[Any, ...]]) -> bool:
-    return matches(day, by, rule.wkst, within_month=rule.freq == MONTHLY or "bymonth" in by)

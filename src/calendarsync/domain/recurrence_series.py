@@ -21,15 +21,8 @@ from calendarsync.domain.event import (
     RecurrenceDate,
     master_of,
 )
-from calendarsync.domain.recurrence_rule import (
-    HOURLY,
-    MAX_GIVEN,
-    Rule,
-    TooManyGiven,
-    occurrences,
-    parse_rule,
-    too_dense,
-)
+from calendarsync.domain.occurrences import MAX_GIVEN, TooManyGiven, occurrences
+from calendarsync.domain.recurrence_rule import HOURLY, Rule, parse_rule, too_dense
 from calendarsync.domain.times import in_form_of
 from calendarsync.domain.timezones import zone_info
 

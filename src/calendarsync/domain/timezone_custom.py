@@ -15,7 +15,8 @@ from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
-from calendarsync.domain.recurrence_rule import YEARLY, Rule, occurrences, parse_rule
+from calendarsync.domain.occurrences import occurrences
+from calendarsync.domain.recurrence_rule import YEARLY, Rule, parse_rule
 
 _MAX_OBSERVANCES = 400
 _MAX_ONSETS = 2000

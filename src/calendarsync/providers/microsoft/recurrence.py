@@ -11,8 +11,8 @@ from datetime import date, datetime
 from typing import Any
 
 from calendarsync.domain.event import EventTime, Problem
+from calendarsync.domain.occurrences import occurrences
 from calendarsync.domain.patterns import EVERY_DAY, LAST, Pattern, PatternKind
-from calendarsync.domain.recurrence_rule import occurrences
 from calendarsync.domain.recurrence_series import RecurrenceError, rule_for
 from calendarsync.providers.icalendar.values import UnusableError
 
