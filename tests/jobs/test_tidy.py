@@ -15,6 +15,7 @@ from calendarsync.jobs import tidy as tidy_module
 from calendarsync.jobs.tidy import (
     ALL_CHORES,
     KEEP_EVENTS,
+    KEEP_KEYS,
     KEEP_LINKS,
     KEEP_ORDERS,
     TIDY_LOCK,
@@ -26,6 +27,7 @@ from calendarsync.store.database import Database
 from calendarsync.store.logs import LogFilter
 from calendarsync.store.tables import (
     accounts,
+    api_keys,
     authorizations,
     connections,
     deliveries,
@@ -368,6 +370,33 @@ async def _events(database: Database, mine: dict[str, Any]) -> None:
         sent = {"id": f"dlv_{name}", "webhook_id": "whk_1", "event_id": f"evt_{name}", "status": "failed"}
         sent |= {"created_at": NOW - age, "generation": 1, "attempts": []}
         await put(database, deliveries, {**mine, **sent})
+
+
+async def test_keys_that_have_ended_are_listed_for_a_while(database: Database) -> None:
+    """As long as one may be asked for the other's sake; who holds one that went is as little let in as before."""
+    long_ago, lately = NOW - KEEP_KEYS - MINUTE, NOW - KEEP_KEYS + MINUTE
+    ended: dict[str, tuple[datetime | None, datetime | None]] = {
+        "revoked": (long_ago, None),
+        "expired": (None, long_ago),
+        "expired and revoked since": (NOW, long_ago),
+        "revoked lately": (lately, None),
+        "expired lately": (None, lately),
+        "of use": (None, None),
+        "to expire": (None, NOW + KEEP_KEYS),
+    }
+    await put(database, accounts, account("free"))
+    for name, (revoked_at, expires_at) in ended.items():
+        row = {
+            "id": name,
+            "account_id": "acct_free",
+            "mode": "live",
+            "key_hash": name,
+            "display": "cs_live_…",
+        }
+        row |= {"scopes": [], "created_at": long_ago - MINUTE}
+        await put(database, api_keys, row | {"revoked_at": revoked_at, "expires_at": expires_at})
+    await Tidy(database).look()
+    assert await ids(database, api_keys) == {"revoked lately", "expired lately", "of use", "to expire"}
 
 
 async def test_links_go_with_what_waited_for_them(database: Database) -> None:

@@ -69,6 +69,7 @@ ENGINE = frozenset(
             "homes",
             "index",
             "inspection",
+            "left_behind",
             "limits",
             "links",
             "neighbours",
@@ -106,6 +107,7 @@ _ALL = "the schedule claims for all accounts"
 _WATCHED = "who tells of changes is looked after for all accounts"
 _TOLD = "only the name that a provider has for a channel tells whose it is"
 _PUT_OFF = "a clock that was set back put off the pairs of all accounts"
+_LEFT = "whose pair a copy was is not known any more, and its calendar may be connected in several accounts"
 _SENT = "what is due is sent for all accounts"
 _CALENDAR = "a calendar may be connected in several accounts, and their pairs mind each other"
 AT_LARGE: Mapping[tuple[str, str], str] = {
@@ -160,12 +162,17 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     **{
         (f"pruning.{function}", table): "what is kept no longer goes, in all accounts"
         for function in ("delete_old", "count_old")
-        for table in ("webhook_events", "idempotency", "orders")
+        for table in ("webhook_events", "idempotency", "orders", "api_keys")
     },
     ("pruning.count_old", "authorizations"): "what is kept no longer is counted, in all accounts",
     ("grant_tokens.unused_after", "grants"): "what nothing came of is looked for, in all accounts",
     ("grant_tokens.unused_after", "connections"): "what nothing came of is looked for, in all accounts",
     ("grant_tokens.unused_after", "authorizations"): "what nothing came of is looked for, in all accounts",
+    **{
+        (f"left_behind.{function}", table): _LEFT
+        for function in ("forget_gone", "count_gone")
+        for table in ("kept_copies", "event_index", "connections", "pairs")
+    },
     ("retention.accounts_with_pairs", "pairs"): "some hundred accounts are looked at together, in both modes",
     ("retention.count_brief_logs", "runs"): "logs are thinned in all accounts",
     ("retention.delete_brief_logs", "runs"): "logs are thinned in all accounts",

@@ -318,12 +318,15 @@ _BY_NAME: Mapping[str, Any] = {
     "credentials_encrypted": b"sealed",
     "scopes": ["logs:read"],
 }
+_GONE = {"seen_in": _PAIR["connection_a_id"], "seen_at": NOW - timedelta(days=100)}
 _TIMES = (
     tables.orders.c.finished_at,
     tables.rate_windows.c.ends_at,
     tables.idempotency.c.expires_at,
     tables.sessions.c.expires_at,
     tables.webhook_events.c.created_at,
+    tables.api_keys.c.revoked_at,
+    tables.api_keys.c.expires_at,
 )
 # Where neither the kind nor the name of a parameter is enough, or one call does not reach every statement.
 _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
@@ -405,6 +408,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "retention.accounts_after": [{"account_id": ""}],
     "pruning.delete_old": [{"column": column, "before": LATER + timedelta(days=1)} for column in _TIMES],
     "pruning.count_old": [{"column": column} for column in (*_TIMES, tables.authorizations.c.expires_at)],
+    "left_behind.forget_gone": [{"limit": 10}],
     "retention.delete_logs": [{"before": LATER}],
     "retention.delete_brief_logs": [{"after": NOW, "before": LATER}],
     "run_counts.count_logs": [{"at_most": None}, {"at_most": 10}],
@@ -471,6 +475,8 @@ async def fill(db: AsyncConnection) -> None:
         (tables.grants, _GRANT | TENANT.values() | {"id": "grant_unused", "subject_hash": "unused"}),
         (tables.authorizations, _AUTHORIZATION | TENANT.values()),
         (tables.channels, _CHANNEL | TENANT.values()),
+        (tables.kept_copies, {"calendar_key": "elsewhere", "copy_id": "cs1"}),
+        (tables.kept_copies, {"calendar_key": "elsewhere", "copy_id": "cs2", **_GONE}),
     ]
     for table, row in rows:
         await db.execute(insert(table), row)

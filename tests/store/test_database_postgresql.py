@@ -79,7 +79,7 @@ async def test_the_drivers_connection_is_inside_the_transaction(database: Databa
         async with database.write() as connection:
             await keep(connection, 1)
             driver = await database.raw(connection)
-            await driver.execute("INSERT INTO kept_copies VALUES ('calendar', '2')")
+            await driver.execute("INSERT INTO kept_copies (calendar_key, copy_id) VALUES ('calendar', '2')")
             assert await driver.fetchval("SELECT count(*) FROM kept_copies") == 2
             raise LookupError
 

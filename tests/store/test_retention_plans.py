@@ -12,11 +12,12 @@ from sqlalchemy import Select, insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.jobs import tidy
-from calendarsync.store import pruning, retention
+from calendarsync.store import left_behind, pruning, retention
 from calendarsync.store.database import Database
 from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.tables import (
     accounts,
+    api_keys,
     connections,
     grants,
     idempotency,
@@ -52,6 +53,14 @@ WORKS: dict[str, tuple[Work, str]] = {
             (webhook_events, webhook_events.c.created_at),
         )
     },
+    **{
+        f"keys by {column.name}": (
+            lambda db, column=column: pruning.delete_old(db, column, START, 1_000),  # type: ignore[misc]
+            f"ix_api_keys_{column.name}",
+        )
+        for column in (api_keys.c.revoked_at, api_keys.c.expires_at)
+    },
+    "kept copies": (lambda db: left_behind.forget_gone(db, START, 1_000), "ix_kept_copies_look_at"),
 }
 
 

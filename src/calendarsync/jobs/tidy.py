@@ -11,14 +11,22 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import Column
 
 from calendarsync.accounts.plans import plan_in_effect
-from calendarsync.store import authorizations, grant_tokens, pruning, retention, run_counts, tables
+from calendarsync.store import (
+    authorizations,
+    grant_tokens,
+    left_behind,
+    pruning,
+    retention,
+    run_counts,
+    tables,
+)
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.tenancy import Tenant
 
@@ -35,6 +43,9 @@ KEEP_EVENTS = timedelta(days=30)
 
 KEEP_LINKS = timedelta(days=1)
 """How long a link that has run out is known, and what nobody authorized, or picked a calendar of, waits."""
+
+KEEP_KEYS = timedelta(days=90)
+"""How long an API key that has ended is listed."""
 
 KEEP_QUOTAS = timedelta(days=1)
 """How long it is known until when a project's quota was spent. They are few, and in no index by that."""
@@ -178,6 +189,19 @@ async def _count_grants(db: Database) -> int:
     return sum([len(unused) async for unused in _unused_grants(db)])
 
 
+async def _forget_copies(db: Database) -> AsyncGenerator[int, None]:
+    looked_at = ROWS_AT_ONCE
+    while looked_at == ROWS_AT_ONCE:
+        async with db.write() as connection:
+            looked_at, forgotten = await left_behind.forget_gone(connection, db.now(), ROWS_AT_ONCE)
+        yield forgotten
+
+
+async def _count_copies(db: Database) -> int:
+    async with db.read() as connection:
+        return await left_behind.count_gone(connection, db.now())
+
+
 async def _thin(db: Database) -> AsyncGenerator[int, None]:
     deleted, after = ROWS_AT_ONCE, _NEVER
     while deleted == ROWS_AT_ONCE:
@@ -253,6 +277,7 @@ async def _count_logs(db: Database) -> AsyncGenerator[int, None]:
                 yield 0
 
 
+_LINKS_END = tables.authorizations.c.expires_at
 CHORES: Sequence[Chore] = (
     _by_time("windows of rate limits", tables.rate_windows.c.ends_at),
     _by_time("orders of runs", tables.orders.c.finished_at, KEEP_ORDERS),
@@ -260,11 +285,10 @@ CHORES: Sequence[Chore] = (
     _by_time("sessions", tables.sessions.c.expires_at),
     _by_time("quotas of projects that nothing is asked of", tables.provider_quotas.c.next_at, KEEP_QUOTAS),
     _by_time("webhook events, with their deliveries", tables.webhook_events.c.created_at, KEEP_EVENTS),
-    Chore(
-        "links to authorize",
-        _give_up_links,
-        _by_time("links to authorize", tables.authorizations.c.expires_at, KEEP_LINKS).count,
-    ),
+    replace(_by_time("links to authorize", _LINKS_END, KEEP_LINKS), work=_give_up_links),
+    _by_time("API keys that were revoked", tables.api_keys.c.revoked_at, KEEP_KEYS),
+    _by_time("API keys that have expired", tables.api_keys.c.expires_at, KEEP_KEYS),
+    Chore("kept copies that are gone", _forget_copies, _count_copies),
     Chore("logs of unchanged runs, but for one an hour", _thin, _count_brief),
 )
 CHORES_OF_A_PASS: Sequence[Chore] = (

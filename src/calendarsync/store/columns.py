@@ -39,3 +39,6 @@ def references(table: str) -> ForeignKey:
 
 AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 """A due time that has come, whatever the clock says."""
+
+EPOCH = "1970-01-01 00:00:00.000000"
+"""The same as the default of a column, in a form that both databases read."""

@@ -16,7 +16,7 @@ from sqlalchemy import (
     true,
 )
 
-from calendarsync.store.columns import UtcDateTime, metadata
+from calendarsync.store.columns import EPOCH, UtcDateTime, metadata
 from calendarsync.store.columns import references as _references
 from calendarsync.store.grant_tables import authorizations, channels, delegations, grants
 from calendarsync.store.run_tables import operations, run_counts, runs
@@ -145,6 +145,9 @@ api_keys = Table(
     # To the minute: it is not worth a write for every request.
     Column("last_used_at", UtcDateTime),
 )
+for _end in (api_keys.c.revoked_at, api_keys.c.expires_at):
+    _ends = _end.is_not(None)
+    Index(f"ix_api_keys_{_end.name}", _end, sqlite_where=_ends, postgresql_where=_ends)
 
 connections = Table(
     "connections",
@@ -346,6 +349,11 @@ kept_copies = Table(
     metadata,
     Column("calendar_key", String(64), primary_key=True),
     Column("copy_id", String(100), primary_key=True),
+    # The connection whose index showed it when that was last looked at, and when that was; None: not yet.
+    Column("seen_in", String(40)),
+    Column("seen_at", UtcDateTime),
+    # When it is looked at whether it still stands there.
+    Column("look_at", UtcDateTime, nullable=False, server_default=EPOCH, index=True),
 )
 
 failures = Table(

@@ -1,4 +1,4 @@
-"""What many pairs are shared out by: paces, turns, workers, quotas; and logs that are counted and thinned."""
+"""What many pairs are shared out by: paces, turns, workers, quotas; counts of logs; and what goes in time."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ def upgrade() -> None:
     op.add_column("pairs", sa.Column("turn_at", _TIME, nullable=True))
     op.add_column("orders", sa.Column("urgent", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.add_column("runs", sa.Column("brief", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("kept_copies", sa.Column("seen_in", sa.String(length=40), nullable=True))
+    op.add_column("kept_copies", sa.Column("seen_at", _TIME, nullable=True))
+    epoch = "1970-01-01 00:00:00.000000"
+    op.add_column("kept_copies", sa.Column("look_at", _TIME, nullable=False, server_default=epoch))
     op.create_table(
         "provider_quotas",
         sa.Column("project", sa.String(length=100), nullable=False),
@@ -51,16 +55,20 @@ def upgrade() -> None:
         _index("ix_runs_brief", "runs", ["created_at"], "brief")
         columns = ["urgent", "account_id", "created_at"]
         _index("ix_orders_urgent_account_id_created_at", "orders", columns, "finished_at IS NULL")
+        _index("ix_kept_copies_look_at", "kept_copies", ["look_at"])
+        for end in ("revoked_at", "expires_at"):
+            _index(f"ix_api_keys_{end}", "api_keys", [end], f"{end} IS NOT NULL")
 
 
-def _index(name: str, table: str, columns: list[str], where: str) -> None:
+def _index(name: str, table: str, columns: list[str], where: str | None = None) -> None:
+    condition = None if where is None else sa.text(where)
     op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
     op.create_index(
         name,
         table,
         columns,
         unique=False,
-        sqlite_where=sa.text(where),
-        postgresql_where=sa.text(where),
+        sqlite_where=condition,
+        postgresql_where=condition,
         postgresql_concurrently=True,
     )
