@@ -27,7 +27,8 @@ from calendarsync.domain.event import Component, master_of
 from calendarsync.domain.patterns import holds_rule
 from calendarsync.domain.recurrence import holdable
 from calendarsync.domain.recurrence_rule import DAILY, MONTHLY, WEEKLY, YEARLY
-from calendarsync.domain.recurrence_series import LONG, Series, moved
+from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.rule_starts import LONG, moved
 from calendarsync.domain.times import moment_key, zoned, zoned_rule
 
 _PERIODS = {DAILY: 7, WEEKLY: 14, MONTHLY: 62, YEARLY: 9 * 366}

@@ -16,7 +16,7 @@ from functools import lru_cache
 from calendarsync.domain.event import EventTime
 from calendarsync.domain.occurrences import occurrences
 from calendarsync.domain.recurrence_rule import DAILY, MONTHLY, WEEKLY, YEARLY, Rule
-from calendarsync.domain.recurrence_series import RecurrenceError, rule_for
+from calendarsync.domain.rule_starts import RecurrenceError, rule_for
 from calendarsync.domain.timezone_to_windows import windows_name
 
 MAX_COUNT = 999

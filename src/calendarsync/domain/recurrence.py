@@ -19,14 +19,8 @@ from itertools import islice
 from calendarsync.domain.event import Component, EventTime, Problem, Recurrence, master_of
 from calendarsync.domain.occurrences import occurrences
 from calendarsync.domain.recurrence_rule import HOURLY, Rule
-from calendarsync.domain.recurrence_series import (
-    LIMIT,
-    MAX_RULES,
-    Instance,
-    RecurrenceError,
-    Series,
-    rule_for,
-)
+from calendarsync.domain.recurrence_series import Instance, Series
+from calendarsync.domain.rule_starts import LIMIT, MAX_RULES, RecurrenceError, rule_for
 
 __all__ = ["LIMIT", "Instance", "RecurrenceError", "expand", "holdable", "occurs_in", "span", "validate"]
 

@@ -8,46 +8,34 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from calendarsync.domain.event import (
     Component,
-    Duration,
     EventTime,
     Problem,
     Recurrence,
     RecurrenceDate,
     master_of,
 )
-from calendarsync.domain.occurrences import MAX_GIVEN, TooManyGiven, occurrences
-from calendarsync.domain.recurrence_rule import HOURLY, Rule, parse_rule, too_dense
+from calendarsync.domain.occurrences import MAX_GIVEN
+from calendarsync.domain.recurrence_ends import EndOf, end_of
+from calendarsync.domain.recurrence_rule import Rule
+from calendarsync.domain.rule_starts import (
+    EARLIEST,
+    LIMIT,
+    MAX_RULES,
+    RecurrenceError,
+    final_starts,
+    moved,
+    rule_for,
+    starts_of,
+)
 from calendarsync.domain.times import in_form_of
 from calendarsync.domain.timezones import zone_info
 
-LIMIT = 10_000
-"""Most instances that one resource may have in one window, and most dates that it may list."""
-
-MAX_RULES = 16
-LONG = timedelta(days=36_525)
-"""A rule that has not run out in a hundred years counts as endless: some hardly ever match."""
 _DAY = timedelta(days=1)
-_EARLIEST = datetime(1, 1, 3)  # noqa: DTZ001 - local time
-_LATEST = datetime(9999, 12, 29)  # noqa: DTZ001 - local time
-
-
-def used_up(count: int, starts: Sequence[datetime]) -> bool:
-    """Whether a rule's COUNT is spent on these starts; DTSTART may take one of it without being among them."""
-    return not starts or len(starts) >= count - 1
-
-
-class RecurrenceError(Exception):
-    """A recurrence set that cannot be laid out; `problem` says why."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.value)
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +50,6 @@ class Instance:
     original: EventTime | None
     start: EventTime
     end: EventTime
-
-
-def rule_for(text: str, start: EventTime) -> Rule:
-    """The rule as it is meant for this DTSTART. Raises RecurrenceError."""
-    try:
-        rule = parse_rule(text)
-    except (ValueError, KeyError) as error:
-        raise RecurrenceError(Problem.BAD_RECURRENCE) from error
-    if start.all_day:
-        if rule.written_freq >= HOURLY:
-            raise RecurrenceError(Problem.BAD_RECURRENCE)
-        # RFC 5545 section 3.3.10: these "MUST be ignored" where DTSTART is a date.
-        clock = {"byhour", "byminute", "bysecond"}
-        if clock & rule.by.keys():
-            by = {name: values for name, values in rule.by.items() if name not in clock}
-            rule = Rule(rule.freq, rule.written_freq, rule.interval, rule.count, rule.until, rule.wkst, by)
-    if too_dense(rule, start.local, LIMIT):
-        raise RecurrenceError(Problem.TOO_MANY_INSTANCES)
-    return rule
 
 
 _Placed = tuple[datetime, datetime, EventTime, EventTime]
@@ -113,10 +82,8 @@ class Series:
     rules: list[Rule] = field(default_factory=list)
     exrules: list[Rule] = field(default_factory=list)
     zone: ZoneInfo = field(default_factory=lambda: zone_info("UTC"))
-    zero: datetime = _EARLIEST
-    _ends: dict[int, Callable[[EventTime, datetime], tuple[datetime, EventTime]]] = field(
-        default_factory=dict
-    )
+    zero: datetime = EARLIEST
+    _ends: dict[int, EndOf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.master = master_of(self.components)
@@ -252,35 +219,14 @@ class Series:
     def starts(
         self, rule: Rule, after: datetime, before: datetime, *, counts_start: bool = True
     ) -> Iterator[datetime]:
-        """The local starts that one rule gives between two local times, its UNTIL applied."""
-        bound, exact = self._until(rule)
-        slack = moved(bound, -2 * _DAY)
-        try:
-            for local in occurrences(rule, self.zero, after, min(before, bound), counts_start=counts_start):
-                if exact is None or local < slack or self.utc(local) <= exact:
-                    yield local
-        except TooManyGiven as error:
-            raise RecurrenceError(Problem.TOO_MANY_INSTANCES) from error
-        except ValueError as error:
-            raise RecurrenceError(Problem.BAD_RECURRENCE) from error
-
-    def _until(self, rule: Rule) -> tuple[datetime, datetime | None]:
-        """The latest local start that UNTIL allows, and where it is given in UTC, that instant.
-
-        RFC 5545 section 3.3.10 wants UNTIL to be of DTSTART's kind. A date beside a time means that whole
-        day, a time beside a date means its date.
-        """
+        """As `starts_of`, from the master's DTSTART."""
         assert self.master is not None
-        until = rule.until
-        if until is None:
-            return _LATEST, None
-        if not isinstance(until, datetime):
-            return datetime.combine(until, time.max), None
-        if self.master.start.all_day:
-            return datetime.combine(until.date(), time.max), None
-        if until.tzinfo is None:
-            return until, None
-        return moved(until.replace(tzinfo=None), _DAY), until
+        return starts_of(rule, self.master.start, self.zone, after, before, counts_start=counts_start)
+
+    def final_starts(self) -> tuple[list[datetime], bool]:
+        """The last local start of every rule that ends, and whether any does not, or not within a hundred years."""
+        assert self.master is not None
+        return final_starts(self.rules, self.master.start, self.zone)
 
     def _holes(self, after: datetime, before: datetime) -> Callable[[datetime], bool]:
         """Whether an EXRULE takes out a local time, asked in ascending order.
@@ -298,33 +244,6 @@ class Series:
             return current == local
 
         return is_hole
-
-    def final_starts(self) -> tuple[list[datetime], bool]:
-        """The last local start of every rule that ends, and whether any does not, or not within a hundred years."""
-        finals: list[datetime] = []
-        for rule in self.rules:
-            if rule.endless:
-                return finals, True
-            if rule.count is not None:
-                far = moved(self.zero, LONG)
-                counted = self.starts(rule, self.zero, far, counts_start=len(self.rules) == 1)
-                starts = list(islice(counted, MAX_GIVEN))
-                if len(starts) == MAX_GIVEN or not used_up(rule.count, starts):
-                    return finals, True
-            else:
-                starts = self._final_before_until(rule)
-            finals += starts[-1:]
-        return finals, False
-
-    def _final_before_until(self, rule: Rule) -> list[datetime]:
-        bound = self._until(rule)[0]
-        back = 32 * _DAY
-        while True:
-            begin = moved(bound, -back)
-            starts = list(islice(self.starts(rule, max(begin, self.zero), bound), MAX_GIVEN))
-            if starts or begin <= self.zero:
-                return starts
-            back *= 8
 
     def resolve(
         self, local: datetime, period: RecurrenceDate | None, instant: datetime | None = None
@@ -349,79 +268,21 @@ class Series:
 
     def _measured(self, component: Component, start: EventTime) -> _Placed:
         instant = start.instant(self.floating)
-        end, end_time = self._end_of(component)(start, instant)
+        end, end_time = end_of(component, self.floating)(start, instant)
         return instant, end, start, end_time
 
     def placed(self, component: Component, start: EventTime, instant: datetime | None = None) -> _Placed:
         """`component` as if it started at `start`."""
         if instant is None:
             instant = start.instant(self.floating)
-        end_of = self._ends.get(id(component))
-        if end_of is None:
-            end_of = self._ends[id(component)] = self._end_of(component)
-        end, end_time = end_of(start, instant)
+        find_end = self._ends.get(id(component))
+        if find_end is None:
+            find_end = self._ends[id(component)] = end_of(component, self.floating)
+        end, end_time = find_end(start, instant)
         return instant, end, start, end_time
-
-    def _end_of(self, component: Component) -> Callable[[EventTime, datetime], tuple[datetime, EventTime]]:
-        """How to find the end: DTEND is an exact distance, DURATION is nominal in its days (3.8.5.3)."""
-        floating = self.floating
-        if component.start.all_day:
-            return _all_day_end(component, floating)
-        if component.end is not None:
-            length = component.end.instant(floating) - component.start.instant(floating)
-            name = component.end.zone if not component.end.all_day else component.start.zone
-        else:
-            duration = component.duration or Duration()
-            if duration.days:
-                return _nominal_end(duration, floating)
-            length = timedelta(seconds=duration.seconds)
-            name = component.start.zone
-        zone = zone_info(name or floating)
-
-        def exact_end(start: EventTime, instant: datetime) -> tuple[datetime, EventTime]:
-            end = instant + length
-            return end, EventTime(end.astimezone(zone).replace(tzinfo=None), name)
-
-        return exact_end
-
-
-def _all_day_end(
-    component: Component, floating: str
-) -> Callable[[EventTime, datetime], tuple[datetime, EventTime]]:
-    if component.end is not None:
-        length = component.end.local.date() - component.start.local.date()
-    else:
-        duration = component.duration or Duration(days=1)
-        length = timedelta(days=duration.days + -(-duration.seconds // 86400))
-
-    def end_of(start: EventTime, instant: datetime) -> tuple[datetime, EventTime]:
-        end = EventTime(start.local.date() + length)
-        return end.instant(floating), end
-
-    return end_of
-
-
-def _nominal_end(
-    duration: Duration, floating: str
-) -> Callable[[EventTime, datetime], tuple[datetime, EventTime]]:
-    def end_of(start: EventTime, instant: datetime) -> tuple[datetime, EventTime]:
-        day = EventTime(start.local + timedelta(days=duration.days), start.zone)
-        end = day.instant(floating) + timedelta(seconds=duration.seconds)
-        local = end.astimezone(zone_info(start.zone or floating)).replace(tzinfo=None)
-        return end, EventTime(local, start.zone)
-
-    return end_of
 
 
 def _turned(turn: _Turn, local: datetime) -> EventTime:
     start = turn.component.start
     moved = local + turn.shift
     return EventTime(moved.date()) if start.all_day else EventTime(moved, start.zone)
-
-
-def moved(value: datetime, distance: timedelta) -> datetime:
-    """`value + distance`, kept within the years that datetime knows, with room for any UTC offset."""
-    try:
-        return min(max(value + distance, _EARLIEST), _LATEST)
-    except OverflowError:
-        return _LATEST if distance > timedelta() else _EARLIEST

@@ -10,7 +10,7 @@ from calendarsync.domain.event import EventTime, Problem
 from calendarsync.domain.occurrences import occurrences
 from calendarsync.domain.recurrence import LIMIT
 from calendarsync.domain.recurrence_rule import parse_rule
-from calendarsync.domain.recurrence_series import LONG, MAX_RULES, used_up
+from calendarsync.domain.rule_starts import LONG, MAX_RULES, used_up
 from calendarsync.providers.icalendar import quirks
 from calendarsync.providers.icalendar.lines import Node
 from calendarsync.providers.icalendar.values import UnusableError, listed, read_local

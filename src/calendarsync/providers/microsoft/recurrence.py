@@ -13,7 +13,7 @@ from typing import Any
 from calendarsync.domain.event import EventTime, Problem
 from calendarsync.domain.occurrences import occurrences
 from calendarsync.domain.patterns import EVERY_DAY, LAST, Pattern, PatternKind
-from calendarsync.domain.recurrence_series import RecurrenceError, rule_for
+from calendarsync.domain.rule_starts import RecurrenceError, rule_for
 from calendarsync.providers.icalendar.values import UnusableError
 
 Json = Mapping[str, Any]
