@@ -16,10 +16,22 @@ from sqlalchemy import (
     true,
 )
 
+from calendarsync.store.access_tables import (
+    accounts,
+    api_keys,
+    idempotency,
+    installation,
+    members,
+    rate_windows,
+    sessions,
+    users,
+)
 from calendarsync.store.columns import EPOCH, UtcDateTime, metadata
 from calendarsync.store.columns import references as _references
 from calendarsync.store.grant_tables import authorizations, channels, delegations, grants
 from calendarsync.store.run_tables import operations, run_counts, runs
+from calendarsync.store.sandbox_tables import sandbox_calendars, sandbox_events
+from calendarsync.store.webhook_tables import deliveries, webhook_events, webhooks
 
 __all__ = [
     "UtcDateTime",
@@ -54,66 +66,6 @@ __all__ = [
     "webhooks",
 ]
 
-installation = Table(
-    "installation",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("secret_check", String(64), nullable=False),
-)
-
-accounts = Table(
-    "accounts",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("email", String(320), nullable=False, unique=True),
-    Column("plan", String(20), nullable=False),
-    Column("trial_ends_at", UtcDateTime),
-    Column("created_at", UtcDateTime, nullable=False),
-    # How far the account's test mode is ahead of the time.
-    Column("test_clock_seconds", Integer, nullable=False, server_default="0"),
-    # Where people may be sent back to after they granted access.
-    Column("return_urls", JSON),
-)
-
-users = Table(
-    "users",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("email", String(320), nullable=False, unique=True),
-    # In the form of argon2id, which names its parameters and salt; None: no sign-in by password.
-    Column("password_hash", String(200)),
-    Column("created_at", UtcDateTime, nullable=False),
-)
-
-members = Table(
-    "members",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("user_id", _references("users"), nullable=False, index=True),
-    Column("role", String(20), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    UniqueConstraint("account_id", "user_id"),
-)
-
-sessions = Table(
-    "sessions",
-    metadata,
-    Column("token_hash", String(64), primary_key=True),
-    Column("user_id", _references("users"), nullable=False, index=True),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False, index=True),
-)
-
-rate_windows = Table(
-    "rate_windows",
-    metadata,
-    # An account's id, or a keyed hash of whatever else is counted.
-    Column("subject", String(80), primary_key=True),
-    Column("ends_at", UtcDateTime, nullable=False, index=True),
-    Column("used", Integer, nullable=False),
-)
-
 provider_quotas = Table(
     "provider_quotas",
     metadata,
@@ -126,28 +78,6 @@ provider_quotas = Table(
     # Until when what was sent alone takes it up, whatever places are kept.
     Column("sent_at", UtcDateTime, nullable=False),
 )
-
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False, index=True),
-    Column("mode", String(4), nullable=False),
-    Column("key_hash", String(64), nullable=False, unique=True),
-    Column("display", String(40), nullable=False),
-    Column("name", String(100)),
-    Column("scopes", JSON, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime),
-    Column("revoked_at", UtcDateTime),
-    # The key that it was rotated to. Not a foreign key: it only tells.
-    Column("replaced_by", String(40)),
-    # To the minute: it is not worth a write for every request.
-    Column("last_used_at", UtcDateTime),
-)
-for _end in (api_keys.c.revoked_at, api_keys.c.expires_at):
-    _ends = _end.is_not(None)
-    Index(f"ix_api_keys_{_end.name}", _end, sqlite_where=_ends, postgresql_where=_ends)
 
 connections = Table(
     "connections",
@@ -367,136 +297,4 @@ failures = Table(
     # The event, pair and program that it failed with: a change of any is a reason to try again (rule 22).
     Column("tried_hash", String(32), nullable=False),
     Column("retry_at", UtcDateTime, nullable=False),
-)
-
-idempotency = Table(
-    "idempotency",
-    metadata,
-    # Of account, mode, method, path and the key that the caller chose.
-    Column("key_hash", String(64), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    Column("api_key_id", String(40), nullable=False),
-    Column("body_hash", String(64), nullable=False),
-    # The request that is to answer; only it may write the answer.
-    Column("request_id", String(40), nullable=False),
-    # None while the first request is being answered.
-    Column("status", Integer),
-    Column("answer_encrypted", LargeBinary),
-    Column("expires_at", UtcDateTime, nullable=False, index=True),
-)
-
-webhooks = Table(
-    "webhooks",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    # An address may hold a secret, as Slack's do.
-    Column("url_encrypted", LargeBinary, nullable=False),
-    Column("events", JSON, nullable=False),
-    Column("format", String(10), nullable=False),
-    Column("only_changed", Boolean, nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("disabled_reason", String(50)),
-    Column("disabled_at", UtcDateTime),
-    Column("secret_encrypted", LargeBinary, nullable=False),
-    Column("previous_secret_encrypted", LargeBinary),
-    Column("previous_until", UtcDateTime),
-    # Since when there was nothing but failure.
-    Column("failing_since", UtcDateTime),
-    Column("created_at", UtcDateTime, nullable=False),
-    Index("ix_webhooks_account_id_mode", "account_id", "mode"),
-)
-
-webhook_events = Table(
-    "webhook_events",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    Column("type", String(40), nullable=False),
-    # The log or the connection as it was then: ids, times, counts and our own words.
-    Column("data", JSON, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False, index=True),
-)
-
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    Column("webhook_id", _references("webhooks"), nullable=False),
-    Column("event_id", _references("webhook_events"), nullable=False, index=True),
-    Column("status", String(20), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    # When it is to be tried next; None once it has come to its end.
-    Column("next_attempt_at", UtcDateTime),
-    # Moves on whenever it is claimed; who holds an older one writes nothing.
-    Column("generation", Integer, nullable=False),
-    Column("leased_until", UtcDateTime),
-    # One object for each attempt: when, how long, and what came of it.
-    Column("attempts", JSON, nullable=False),
-    # The beginning of the last answer's body.
-    Column("response_encrypted", LargeBinary),
-    Index("ix_deliveries_webhook_id_created_at", "webhook_id", "created_at"),
-)
-_pending = deliveries.c.next_attempt_at.is_not(None)
-Index(
-    "ix_deliveries_next_attempt_at",
-    deliveries.c.next_attempt_at,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
-)
-Index(
-    "ix_deliveries_webhook_id_next_attempt_at",
-    deliveries.c.webhook_id,
-    deliveries.c.next_attempt_at,
-    sqlite_where=_pending,
-    postgresql_where=_pending,
-)
-_under_way = deliveries.c.leased_until.is_not(None)
-Index(
-    "ix_deliveries_webhook_id_leased_until",
-    deliveries.c.webhook_id,
-    deliveries.c.leased_until,
-    sqlite_where=_under_way,
-    postgresql_where=_under_way,
-)
-
-sandbox_calendars = Table(
-    "sandbox_calendars",
-    metadata,
-    Column("id", String(40), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    Column("name", String(500), nullable=False),
-    Column("timezone", String(64), nullable=False),
-    Column("email", String(320)),
-    Column("created_at", UtcDateTime, nullable=False),
-    # Moves on with every change of its events, whose versions it gives.
-    Column("version", Integer, nullable=False),
-    # Sync tokens of another epoch are not known any more.
-    Column("epoch", Integer, nullable=False),
-    # One object for each fault that is to happen: its kind, and how often.
-    Column("faults", JSON, nullable=False),
-    Index("ix_sandbox_calendars_account_id_mode", "account_id", "mode"),
-)
-
-sandbox_events = Table(
-    "sandbox_events",
-    metadata,
-    Column("calendar_id", _references("sandbox_calendars"), primary_key=True),
-    Column("id", String(100), primary_key=True),
-    Column("account_id", _references("accounts"), nullable=False),
-    Column("mode", String(4), nullable=False),
-    Column("uid", String(255), nullable=False),
-    Column("version", Integer, nullable=False),
-    # A deleted event stays, so that a sync token can name it.
-    Column("deleted", Boolean, nullable=False),
-    # The one place where contents are at rest: they are made up, and only test keys reach them.
-    Column("data", JSON, nullable=False),
-    Index("ix_sandbox_events_calendar_id_version", "calendar_id", "version"),
-    Index("ix_sandbox_events_calendar_id_uid", "calendar_id", "uid"),
 )
