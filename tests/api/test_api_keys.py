@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from sqlalchemy import select
 
 from calendarsync.accounts.keys import Mode, is_well_formed, lock_key, rotate_key
 from calendarsync.accounts.scopes import DEFAULT_SCOPES, Scope
+from calendarsync.jobs.tidy import KEEP_KEYS
+from calendarsync.store import pruning
 from calendarsync.store.tables import api_keys
 from calendarsync.store.tenancy import Tenant
 from tests.api.client import Answer, Client
@@ -153,6 +156,32 @@ async def test_a_revoked_key_is_of_no_use_at_once(world: World, admin: Client) -
     found = await shown(admin, created["id"])
     assert (found["status"], found["revoked_at"]) == ("revoked", "2026-03-28T10:00:00Z")
     check(await admin.post(f"{URL}/{created['id']}/rotate"), 409, "the key is revoked")
+
+
+async def tidy(world: World) -> None:
+    async with world.db.write() as connection:
+        for end in (api_keys.c.revoked_at, api_keys.c.expires_at):
+            await pruning.delete_old(connection, end, world.clock[0] - KEEP_KEYS, 10)
+
+
+async def test_a_key_that_ended_long_ago_is_unknown_and_of_as_little_use(world: World, admin: Client) -> None:
+    """Not before its time is over: until then it says which key took its place."""
+    first = await create(admin)
+    second = await rotate(admin, first["id"], overlap_seconds=0)
+    world.tick((KEEP_KEYS - timedelta(minutes=1)).total_seconds())
+    await tidy(world)
+    assert (await shown(admin, first["id"]))["replaced_by"] == second["id"]
+    assert (await admin.delete(f"{URL}/{second['id']}")).status == 204
+    world.tick(60)
+    await tidy(world)
+    assert (await admin.get(f"{URL}/{first['id']}")).status == 404
+    left = [each["status"] for each in (await admin.get(URL)).json["api_keys"]]
+    assert sorted(left) == ["active", "revoked"]
+    assert not await lets_in(world, first["key"])
+    world.tick(KEEP_KEYS.total_seconds())
+    await tidy(world)
+    assert len((await admin.get(URL)).json["api_keys"]) == 1
+    assert not await lets_in(world, second["key"])
 
 
 async def test_a_key_may_revoke_itself(admin: Client) -> None:

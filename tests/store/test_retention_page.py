@@ -6,9 +6,13 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import inspect
+
 from calendarsync.accounts.plans import FREE, PRO
 from calendarsync.api.idempotency import KEPT_FOR
 from calendarsync.jobs import tidy
+from calendarsync.store import left_behind
+from calendarsync.store.database import Database
 from calendarsync.store.sandbox import MAX_BYTES, MAX_TOMBSTONES
 from calendarsync.store.tables import metadata
 
@@ -16,9 +20,19 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/guide/data-retention.md"
 ROWS = dict(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| .*? \| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE))
 
 
-def test_every_table_has_its_bound() -> None:
+async def test_every_table_has_its_bound(database_url: str) -> None:
+    """Of the whole schema: what Alembic makes for itself, and on PostgreSQL PgQueuer, is named too."""
+    database = Database(database_url)
+    async with database.read() as db:
+        there = await db.run_sync(lambda connection: inspect(connection).get_table_names())
+    await database.close()
     named = [name for row in ROWS for name in re.findall(r"`(\w+)`", row)]
-    assert sorted(named) == sorted(metadata.tables)
+    assert len(named) == len(set(named))
+    elsewhere = (
+        set() if database.backend == "postgresql" else {name for name in named if name.startswith("pgqueuer")}
+    )
+    assert set(named) - elsewhere == set(there)
+    assert set(there) > set(metadata.tables)
 
 
 def test_times_and_sizes_are_those_of_the_program() -> None:
@@ -30,6 +44,10 @@ def test_times_and_sizes_are_those_of_the_program() -> None:
     assert ROWS["`webhook_events`"] == f"{tidy.KEEP_EVENTS.days} days"
     assert ROWS["`idempotency`"] == f"{KEPT_FOR // timedelta(hours=1)} hours"
     assert timedelta(days=1) == tidy.KEEP_LINKS
+    assert ROWS["`api_keys`"].endswith(f"for {tidy.KEEP_KEYS.days} days")
+    assert f"{left_behind.KEEP.days} days" in ROWS["`kept_copies`"]
+    assert f"once in {left_behind.LOOK_EVERY.days} days" in PAGE.read_text("utf-8")
+    assert timedelta(weeks=1) == left_behind.READ_LATELY
     assert f"{tidy.MANY_PAIRS} pairs" in ROWS["`run_counts`"]
     assert f"{MAX_BYTES // 1_000_000} MB" in ROWS["`sandbox_calendars`, `sandbox_events`"]
     assert f"{MAX_TOMBSTONES:,}" in ROWS["`sandbox_calendars`, `sandbox_events`"]

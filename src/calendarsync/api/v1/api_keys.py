@@ -96,7 +96,7 @@ class KeyList(Paged):
 
 @router.get("", openapi_extra=needs(Scope.ACCOUNT_ADMIN))
 async def list_api_keys(services: ServicesParam, caller: Caller, page: PageParam) -> KeyList:
-    """All keys of this mode, the oldest first; those that have ended too."""
+    """All keys of this mode, the oldest first; those that ended in the last 90 days too."""
     async with services.db.read_as(caller.tenant) as connection, known_start():
         found = await store.page_of_keys(connection, caller.tenant, page)
     now = services.now()
@@ -140,7 +140,7 @@ async def get_api_key(services: ServicesParam, caller: Caller, key_id: KeyId) ->
 async def revoke_api_key(
     services: ServicesParam, caller: Caller, key_id: KeyId, if_match: IfMatch
 ) -> Response:
-    """End a key at once; it may be the one of this request. It stays in the list, as `revoked`.
+    """End a key at once; it may be the one of this request. It stays in the list, as `revoked`, for 90 days.
 
     403 for a key with scopes that the key of this request lacks.
     """

@@ -60,7 +60,7 @@ class AsyncApiKeys:
         return await self._transport.one(ApiKeyWithSecret, post(f"/api-keys/{part(key_id)}/rotate", body))
 
     async def revoke(self, key_id: str) -> None:
-        """End a key at once; it stays in the list."""
+        """End a key at once; it stays in the list for 90 days."""
         await self._transport.none(delete(f"/api-keys/{part(key_id)}"))
 
 

@@ -61,7 +61,7 @@ class ApiKeys:
         return self._transport.one(ApiKeyWithSecret, post(f"/api-keys/{part(key_id)}/rotate", body))
 
     def revoke(self, key_id: str) -> None:
-        """End a key at once; it stays in the list."""
+        """End a key at once; it stays in the list for 90 days."""
         self._transport.none(delete(f"/api-keys/{part(key_id)}"))
 
 
