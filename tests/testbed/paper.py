@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from calendarsync.domain.event import Component, EventTime, Resource
-from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.recurrence_ends import own_end
 from calendarsync.domain.timezones import zone_info
 from calendarsync.providers.icalendar import read_resource
 from tests.testbed.events import EMAILS, vevent
@@ -21,7 +21,7 @@ def end_of(component: Component) -> EventTime:
     """Where a service wants an end, and a duration was written."""
     if component.end is not None:
         return component.end
-    return Series((component,), "UTC").placed(component, component.start)[3]
+    return own_end(component, "UTC")[1]
 
 
 def written(

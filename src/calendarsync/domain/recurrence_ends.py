@@ -34,6 +34,12 @@ def end_of(component: Component, floating: str) -> EndOf:
     return exact_end
 
 
+def own_end(component: Component, floating: str) -> tuple[datetime, EventTime]:
+    """Where a component itself ends, whose length may be a duration: in UTC, and as it is said."""
+    start = component.start
+    return end_of(component, floating)(start, start.instant(floating))
+
+
 def _all_day_end(component: Component, floating: str) -> EndOf:
     if component.end is not None:
         length = component.end.local.date() - component.start.local.date()

@@ -14,6 +14,7 @@ from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import ORIGINAL_OF_MASTER, Component, EventTime, Status
 from calendarsync.domain.link import Link
 from calendarsync.domain.recurrence import RecurrenceError, expand
+from calendarsync.domain.recurrence_ends import own_end
 from calendarsync.domain.recurrence_series import Series
 from calendarsync.domain.rules import Detail
 from calendarsync.domain.times import in_form_of, moment_key, zoned
@@ -210,9 +211,7 @@ def _placed(component: Component, floating: str) -> Times:
     """Start and end, where the length may be a duration."""
     if component.end is not None:
         return Times(component.start, component.end)
-    alone = replace(component, recurrence=None, recurrence_id=None)
-    placed = Series((alone,), floating).placed(alone, alone.start)
-    return Times(component.start, placed[3])
+    return Times(component.start, own_end(component, floating)[1])
 
 
 def _moved(master: Component, old: EventTime, new: EventTime) -> Component:

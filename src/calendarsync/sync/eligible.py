@@ -9,7 +9,7 @@ from calendarsync.domain.entry import Entry
 from calendarsync.domain.event import Component
 from calendarsync.domain.filters import TextFilter
 from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, span
-from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.recurrence_ends import own_end
 from calendarsync.sync.shape import Scene
 
 _YEAR = timedelta(days=400)
@@ -55,8 +55,8 @@ class Judge:
         if reason := self.why_not(component):
             return reason
         scene = self.scene
-        *_, start, end = Series([component], scene.floating).placed(component, component.start)
-        return scene.rules.why_not_times(start, end, scene.floating)
+        _, end = own_end(component, scene.floating)
+        return scene.rules.why_not_times(component.start, end, scene.floating)
 
     def takes_whole_series(self, instances: Sequence[Instance]) -> bool:
         """Whether no instance of the master is kept out by its own times. `instances` are those in the window.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from calendarsync.domain.amendment import Change, Times
 from calendarsync.domain.event import Component, Duration, EventTime, Problem
-from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.recurrence_ends import own_end
 from calendarsync.providers.icalendar.amend_check import check, is_named
 from calendarsync.providers.icalendar.lifetime import lifetime
 from calendarsync.providers.icalendar.lines import MalformedError, Node, Property, TooLargeError, parse
@@ -205,4 +205,4 @@ def _length_says(node: Node, times: Times) -> bool:
     if times.start.all_day:
         length = Duration(days=max(length.days + -(-length.seconds // 86400), 1))
     event = Component("", times.start, duration=length)
-    return Series((event,), "UTC").placed(event, event.start)[1] == times.end.instant("UTC")
+    return own_end(event, "UTC")[0] == times.end.instant("UTC")

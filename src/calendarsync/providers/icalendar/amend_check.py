@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from calendarsync.domain.amendment import Change
 from calendarsync.domain.event import Component, EventTime, Resource
-from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.recurrence_ends import own_end
 from calendarsync.providers.icalendar.lines import unescape
 from calendarsync.providers.icalendar.source_lines import NotAmendable
 from calendarsync.providers.icalendar.write import escaped
@@ -43,8 +43,7 @@ def _is_made(
     times = change.times if was is not None else change.times or change.usual
     if times is not None:
         expected = replace(expected, start=times.start, end=now.end, duration=now.duration)
-        ends = Series((now,), "UTC").placed(now, now.start)[1]
-        if ends != times.end.instant("UTC"):
+        if own_end(now, "UTC")[0] != times.end.instant("UTC"):
             return False
     return expected == now and wanted == after.contents[now.original]
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from calendarsync.domain.copy import CopyComponent
 from calendarsync.domain.event import Component, EventTime, Problem
-from calendarsync.domain.recurrence_series import Series
+from calendarsync.domain.recurrence_ends import own_end
 from calendarsync.domain.timezone_to_windows import windows_name
 from calendarsync.domain.timezones import zone_info, zone_of_name
 from calendarsync.providers.icalendar.values import YEARS, UnusableError
@@ -91,7 +91,7 @@ def end_of(component: CopyComponent) -> EventTime:
     if component.end is not None:
         return component.end
     part = Component("", component.start, duration=component.duration)
-    return Series((part,), "UTC").placed(part, part.start)[3]
+    return own_end(part, "UTC")[1]
 
 
 def query_time(moment: datetime) -> str:
