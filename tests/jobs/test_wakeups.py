@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 
 import pytest
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from calendarsync.jobs.wakeups import Wakeup, Wakeups
 from calendarsync.store.database import Database
@@ -141,3 +142,26 @@ async def test_the_trap_that_a_transaction_avoids(postgresql_database: str) -> N
     assert await raw.fetchval("SELECT count(*) FROM pgqueuer") == 0
     await raw.close()
     await db.close()
+
+
+async def test_the_log_of_wakeups_is_emptied_however_short_a_connection_lives(
+    postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PgQueuer writes three rows for each wake-up, and keeps them for ever."""
+    monkeypatch.setattr(random, "uniform", lambda low, _: low)  # the shortest of all pauses
+    db = Database(postgresql_database)
+    async with db.write() as connection:
+        row = "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint) VALUES (1, 'successful', 0, 'ring')"
+        await connection.execute(text(row))
+    listener = Listener(Wakeups(db))
+    async with asyncio.timeout(20):
+        while await logged(db):  # noqa: ASYNC110 - the database has no event
+            await asyncio.sleep(0.02)
+    await listener.stop()
+    await db.close()
+
+
+async def logged(db: Database) -> int:
+    async with db.read() as connection:
+        found: int = (await connection.execute(text("SELECT count(*) FROM pgqueuer_log"))).scalar_one()
+    return found

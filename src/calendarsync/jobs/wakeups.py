@@ -154,8 +154,11 @@ async def _enqueue(queries: _Queries, sending: list[Wakeup]) -> None:
 
 async def _keep_tidy(queries: _Queries, entrypoints: list[str]) -> None:
     """PgQueuer keeps a log and statistics of all jobs for ever; ours tell nothing that the runs' log does not."""
+    # Where connections are cut every half an hour, none would ever live as long.
+    pause = random.uniform(0, _FORGET)
     while True:
-        await asyncio.sleep(_FORGET * random.uniform(0.8, 1.2))
+        await asyncio.sleep(pause)
+        pause = _FORGET * random.uniform(0.8, 1.2)
         try:
             # By name: it empties the whole table with a lock for which a backup would have to end.
             await queries.clear_queue_log(entrypoints)
