@@ -19,6 +19,8 @@ from calendarsync.domain.rules import Rules, Window
 from calendarsync.providers.base import Batch, Calendar, IdDead, Known, RateLimited, Reading, Unavailable
 from calendarsync.providers.icalendar import without_mark
 from calendarsync.store import links as links_store
+from calendarsync.store.claims import ClaimLost
+from calendarsync.store.errors import DatabaseUnavailable
 from calendarsync.store.schedule import ConnectionRecord
 from calendarsync.store.tables import links
 from calendarsync.sync import round as rounds
@@ -170,6 +172,31 @@ async def test_rule_3_a_generation_is_stored_before_anything_is_written_under_it
     pair = await at.pair(direction="a_to_b")
     assert (await at.app.run(pair)).status == "failed"
     assert stored == [("pending", True)] * 3
+
+
+@pytest.mark.parametrize(
+    "error", [ClaimLost(), DatabaseUnavailable("it went away")], ids=["claim", "database"]
+)
+async def test_what_ends_a_run_while_a_generation_is_stored_is_not_told_as_a_defect_of_its_event(
+    at_memory: MemoryDesk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    at = at_memory
+    save = links_store.save_links
+
+    async def used_up(self: MemoryCalendar, copy: Copy) -> Resource:
+        raise IdDead("used up")
+
+    async def fail_later(db: AsyncConnection, pair_id: str, saved: Sequence[Link]) -> None:
+        if any(link.generation for link in saved):
+            raise error
+        await save(db, pair_id, saved)
+
+    monkeypatch.setattr(MemoryCalendar, "create", used_up)
+    monkeypatch.setattr(links_store, "save_links", fail_later)
+    at.store("a").put("one.ics", event("one"))
+    pair = await at.pair(direction="a_to_b")
+    with pytest.raises(type(error)):
+        await at.app.run(pair)
 
 
 async def test_an_id_that_is_never_free_fails_its_event_alone(

@@ -22,15 +22,17 @@ from calendarsync.providers.base import (
     ResourceGone,
     Unavailable,
 )
-from calendarsync.store import index, links
+from calendarsync.store import links
+from calendarsync.store.claims import ClaimLost
+from calendarsync.store.errors import DatabaseUnavailable
 from calendarsync.store.index_rows import meaning_of
-from calendarsync.store.schedule import load_uses
 from calendarsync.sync.actions import Create, Delete, FlowInput, FlowPlan, Propagate, Write
 from calendarsync.sync.board import DEFECT, tried_hash
 from calendarsync.sync.copy_writer import CopyWriter, pending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.latency import latency_ms
 from calendarsync.sync.outcome import Outcome
+from calendarsync.sync.own_writes import index_own
 from calendarsync.sync.propagator import Propagator
 from calendarsync.sync.render import needs_contents
 from calendarsync.sync.report import Operation
@@ -198,7 +200,7 @@ class Applier:
             if outage.retry_after is not None or len(self._outages) >= _OUTAGES:
                 raise
             self._fail(write, outage.code)
-        except ProviderError:
+        except (ProviderError, ClaimLost, DatabaseUnavailable):
             raise
         except Exception as defect:  # noqa: BLE001 - one event that we trip over must not stop its pair
             _log.error("event_not_written", pair_id=self._pair_id, defect=type(defect).__name__)
@@ -222,18 +224,7 @@ class Applier:
         finished = [self._finished(write, resource) for write, resource, _ in answered]
         target = self._target.connection.id
         async with self._hold.write() as db:
-            version = await index.next_version(db, target)
-            uses = await load_uses(db, target)
-            await index.store_resources(
-                db,
-                target,
-                written,
-                self._fingerprinter,
-                version,
-                now=self._hold.db.now(),
-                filters=uses.filters,
-            )
-            await index.remove_resources(db, target, removed)
+            await index_own(db, target, written, self._fingerprinter, self._hold.db.now(), removed=removed)
             await links.save_links(db, self._pair_id, [link for link, stays in finished if link and stays])
             await links.delete_links(
                 db, self._pair_id, [link for link, stays in finished if link and not stays]

@@ -18,14 +18,14 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.link import Link
 from calendarsync.domain.rules import OnCopyEdited
 from calendarsync.providers.base import Changed, ProviderError, Refused, ResourceGone, Unavailable
-from calendarsync.store import index, links
+from calendarsync.store import links
 from calendarsync.store.index_rows import meaning_of
-from calendarsync.store.schedule import load_uses
 from calendarsync.sync.actions import FlowInput, Keep, Propagate, Update
 from calendarsync.sync.board import DEFECT, tried_hash
 from calendarsync.sync.fields import Fields
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.outcome import Outcome
+from calendarsync.sync.own_writes import index_own
 from calendarsync.sync.propagation import Amendment, amendment_of, standing
 from calendarsync.sync.render import needs_contents, render_parts
 from calendarsync.sync.report import Operation
@@ -179,17 +179,7 @@ class Propagator:
             for each in group
         ]
         async with self._hold.write() as db:
-            version = await index.next_version(db, source)
-            uses = await load_uses(db, source)
-            await index.store_resources(
-                db,
-                source,
-                [resource],
-                self._fingerprinter,
-                version,
-                now=self._hold.db.now(),
-                filters=uses.filters,
-            )
+            await index_own(db, source, [resource], self._fingerprinter, self._hold.db.now())
             await links.save_links(db, self._hold.claim.pair_id, done)
         self._source.contents.remember(resource)
         self._outcome.again = True

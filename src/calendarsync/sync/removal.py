@@ -13,11 +13,12 @@ from calendarsync.domain.event import Resource
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.providers.base import Changed, ProviderError, Refused
 from calendarsync.store import index, links
-from calendarsync.store.schedule import PairRecord, load_uses
+from calendarsync.store.schedule import PairRecord
 from calendarsync.sync.apply import GROUPS_IN_FLIGHT
 from calendarsync.sync.ending import Ending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import directions
+from calendarsync.sync.own_writes import index_own
 from calendarsync.sync.report import Operation
 from calendarsync.sync.round import ConnectionFailed, Reader, Round
 from calendarsync.sync.sides import Side
@@ -183,18 +184,9 @@ class Remover:
         if gone:
             async with self.hold.write() as db:
                 if deleted or left:
-                    target = side.connection.id
-                    version = await index.next_version(db, target)
-                    await index.remove_resources(db, target, deleted)
-                    await index.store_resources(
-                        db,
-                        target,
-                        left,
-                        self.reader.refresher.fingerprinter,
-                        version,
-                        now=self.hold.db.now(),
-                        filters=(await load_uses(db, target)).filters,
-                    )
+                    fingerprinter = self.reader.refresher.fingerprinter
+                    now = self.hold.db.now()
+                    await index_own(db, side.connection.id, left, fingerprinter, now, removed=deleted)
                 await links.delete_links(db, pair.id, gone)
 
     @staticmethod
