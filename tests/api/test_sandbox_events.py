@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from calendarsync.api.errors import ApiError
 from calendarsync.api.v1 import sandbox_events
-from calendarsync.api.v1.sandbox_events import Reader, event_out
+from calendarsync.api.v1.sandbox_events import Reader
 from calendarsync.api.v1.sandbox_models import InstanceChanges, NewSandboxEvent, SandboxEventChanges
+from calendarsync.api.v1.sandbox_shown import event_out
 from calendarsync.domain.copy import Copy, CopyComponent
 from calendarsync.domain.event import Duration, EventTime, Recurrence
 from calendarsync.domain.recurrence import expand

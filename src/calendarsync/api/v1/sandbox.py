@@ -11,7 +11,6 @@ from calendarsync.api.route import ApiRoute, needs
 from calendarsync.api.services import ServicesParam
 from calendarsync.api.v1 import sandboxing
 from calendarsync.api.v1.responses import CONFLICT, NOT_FOUND
-from calendarsync.api.v1.sandbox_events import event_out
 from calendarsync.api.v1.sandbox_models import (
     Advance,
     ClockOut,
@@ -29,6 +28,7 @@ from calendarsync.api.v1.sandbox_models import (
     SandboxEventOut,
     SandboxId,
 )
+from calendarsync.api.v1.sandbox_shown import event_out
 from calendarsync.api.v1.testers import Tester
 from calendarsync.providers.sandbox import Event
 from calendarsync.store import sandbox as store

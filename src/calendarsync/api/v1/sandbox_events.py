@@ -1,4 +1,4 @@
-"""A sandbox event between the JSON of the API and what the sandbox keeps.
+"""A sandbox event read from the JSON of the API.
 
 What is not given stays as it is kept: an event of a form that the JSON does not have, such as a copy with floating
 times, loses nothing when its title is changed.
@@ -6,23 +6,15 @@ times, loses nothing when its title is changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from calendarsync.api.errors import ApiError, conflict, invalid, not_found
 from calendarsync.api.v1.fields import parse_timestamp
-from calendarsync.api.v1.sandbox_models import (
-    InstanceChanges,
-    InstanceOut,
-    NewSandboxEvent,
-    SandboxEventChanges,
-    SandboxEventOut,
-)
+from calendarsync.api.v1.sandbox_models import InstanceChanges, NewSandboxEvent, SandboxEventChanges
+from calendarsync.api.v1.sandbox_shown import original_of, shown_times
 from calendarsync.domain.event import Component, EventTime, Recurrence, Response, Status, Visibility
-from calendarsync.domain.origin import looks_marked
-from calendarsync.domain.recurrence import Instance, RecurrenceError, expand, span
+from calendarsync.domain.recurrence import Instance, RecurrenceError, expand
 from calendarsync.domain.timezones import zone_info, zone_of_name
 from calendarsync.providers.icalendar import RecurrenceLineError, read_recurrence, write_recurrence
 from calendarsync.providers.sandbox import Attendee, Event, Part, written
@@ -112,7 +104,7 @@ class Reader:
             missing = sorted({"start", "end"} - fields)
             raise invalid(*((field, "is required when all_day changes") for field in missing))
         zone = zone_of_name(given.timezone) if "timezone" in fields else component.start.zone
-        shown = _shown_times(component, self.zone)
+        shown = shown_times(component, self.zone)
         start, end = (
             _read_time(
                 field, getattr(given, field) if field in fields else shown[field], all_day, zone or self.zone
@@ -184,74 +176,14 @@ class Reader:
                 "the series has too many instances between those that were changed; take out some of these first"
             ) from None
         there = {(each.original.instant(self.zone), each.start.all_day) for each in between if each.original}
-        return tuple(part for part in overrides if (self._moment(part), _original_of(part).all_day) in there)
+        return tuple(part for part in overrides if (self._moment(part), original_of(part).all_day) in there)
 
     def _override(self, event: Event, original: EventTime) -> Part | None:
         moment = original.instant(self.zone)
         return next((part for part in event.overrides if self._moment(part) == moment), None)
 
     def _moment(self, part: Part) -> datetime:
-        return _original_of(part).instant(self.zone)
-
-
-def event_out(calendar_id: str, event: Event, zone: str) -> SandboxEventOut:
-    """`zone` is the calendar's, which floating times are read in."""
-    component = event.master.component
-    recurrence = component.recurrence
-    return SandboxEventOut(
-        id=event.id,
-        calendar_id=calendar_id,
-        uid=event.uid,
-        recurrence=[] if recurrence is None else list(write_recurrence(recurrence, component.start)),
-        overrides=[
-            InstanceOut(original_start=_shown(_original_of(part), zone), **_part_out(part, zone))
-            for part in event.overrides
-        ],
-        is_copy=looks_marked(event.mark),
-        reminders=list(event.reminders),
-        color=event.color,
-        **_part_out(event.master, zone),
-    )
-
-
-def _part_out(part: Part, zone: str) -> dict[str, Any]:
-    component = part.component
-    return {
-        "title": part.title,
-        "description": part.description,
-        "location": part.location,
-        **_shown_times(component, zone),
-        "all_day": component.start.all_day,
-        "timezone": component.start.zone,
-        "status": component.status.value,
-        "transparency": "transparent" if component.transparent else "opaque",
-        "visibility": component.visibility.value,
-        "attendees": [
-            {"email": each.email, "name": each.name, "response": each.response.value}
-            for each in part.attendees
-        ],
-    }
-
-
-def _shown_times(component: Component, zone: str) -> Mapping[str, str]:
-    end = component.end
-    if end is None:
-        alone = replace(component, recurrence=None, recurrence_id=None)
-        last = span((alone,), zone)[1]
-        assert last is not None  # a single event ends
-        local = last.astimezone(zone_info(zone))
-        end = (
-            EventTime(local.date())
-            if component.start.all_day
-            else EventTime(last.replace(tzinfo=None), "UTC")
-        )
-    return {"start": _shown(component.start, zone), "end": _shown(end, zone)}
-
-
-def _shown(time: EventTime, zone: str) -> str:
-    if time.all_day:
-        return str(time)
-    return f"{time.instant(zone).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+        return original_of(part).instant(self.zone)
 
 
 def _read_time(field: str, text: str, all_day: bool, zone: str) -> EventTime:
@@ -303,11 +235,6 @@ def _attendees(given: InstanceChanges) -> tuple[Attendee, ...]:
         if address in addresses[:position]:
             raise invalid((f"attendees.{position}.email", "stands in the list already"))
     return tuple(Attendee(each.email, each.name, Response(each.response)) for each in given.attendees)
-
-
-def _original_of(part: Part) -> EventTime:
-    assert part.component.recurrence_id is not None
-    return part.component.recurrence_id
 
 
 def _no_instance() -> ApiError:

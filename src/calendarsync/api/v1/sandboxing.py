@@ -14,7 +14,7 @@ from calendarsync.accounts.keys import Identity
 from calendarsync.api.conditional import NO_PRECONDITION, Precondition
 from calendarsync.api.errors import conflict, invalid, not_found
 from calendarsync.api.services import Services
-from calendarsync.api.v1.sandbox_events import Reader, event_out
+from calendarsync.api.v1.sandbox_events import Reader
 from calendarsync.api.v1.sandbox_models import (
     ClockOut,
     FaultList,
@@ -25,6 +25,7 @@ from calendarsync.api.v1.sandbox_models import (
     SandboxCalendarOut,
     SandboxEventOut,
 )
+from calendarsync.api.v1.sandbox_shown import event_out
 from calendarsync.providers.sandbox import MAX_EVENTS, Event, Fault, Waiting, order
 from calendarsync.store import clock
 from calendarsync.store import sandbox as store
