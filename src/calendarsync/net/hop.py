@@ -44,6 +44,8 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """What came back from one URL, a redirect or a challenge perhaps; `body` is decompressed."""
+
     status: int
     headers: CIMultiDictProxy[str] = field(repr=False)
     body: bytes = field(repr=False)

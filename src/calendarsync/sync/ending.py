@@ -57,6 +57,7 @@ class Ending:
         ]
 
     def add_outcomes(self, flows: Sequence[FlowInput], outcomes: Sequence[Outcome]) -> None:
+        """Take over what came of the flows, each beside its own."""
         self.again = any(outcome.again for outcome in outcomes)
         for flow, outcome in zip(flows, outcomes, strict=True):
             self.operations += outcome.operations

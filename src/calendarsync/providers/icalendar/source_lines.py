@@ -48,6 +48,7 @@ class SourceEvent:
         self.lines.insert(before[0] + 1 if before else self._end_of_properties(), line)
 
     def take_out(self, names: Sequence[str] | frozenset[str]) -> None:
+        """Leave out these properties of the event itself."""
         gone = {place for name in names for place in self.places(name)}
         self.lines = [line for place, line in enumerate(self.lines) if place not in gone]
 
