@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
-from calendarsync.store.tables import orders, pairs
+from calendarsync.store.orders import place_on
+from calendarsync.store.tables import orders, pairs, runs
 from tests.jobs.conftest import Gate, Workplace, workplace
 from tests.testbed.events import event
 from tests.testbed.memory import MemoryCalendar
 from tests.testbed.memory_desk import MemoryDesk
+
+_LOGGED = select(runs.c.trigger, runs.c.events_created).order_by(runs.c.created_at, runs.c.id)
 
 
 async def test_a_second_trigger_waits_for_a_run_of_its_own_and_a_third_shares_it(
@@ -69,6 +73,56 @@ async def test_what_joins_asks_for_all_that_was_asked_for(
     assert (waiting.sync_id, waiting.full, waiting.confirm) == (plain.sync_id, True, False)
     gate.open.set()
     await asyncio.wait_for(full.done, 20)
+
+
+async def test_a_trigger_that_joins_the_order_of_a_push_is_a_trigger(
+    at: MemoryDesk, scheduled: Workplace
+) -> None:
+    """Where nothing changed a push does no more than a poll does; what is asked for plans (rule 7)."""
+    pair = await _about_to_reach(at, "20260401T000000Z")
+    async with at.app.db.write() as db:
+        assert await place_on(db, list(at.connections.values()), "push", at.app.db.now())
+    ticket = await scheduled.trigger(pair)
+    await scheduled.worker.start(schedule=False)
+    assert (await asyncio.wait_for(ticket.done, 20)).events_created == 1
+    async with at.app.db.read() as db:
+        assert (await db.execute(select(orders.c.trigger, orders.c.urgent))).all() == [("api", True)]
+        assert (
+            await db.execute(select(runs.c.trigger).order_by(runs.c.created_at, runs.c.id))
+        ).scalars().all()[-1] == "api"
+
+
+async def test_a_trigger_during_a_poll_is_a_run_that_plans(
+    at: MemoryDesk, scheduled: Workplace, gate: Gate
+) -> None:
+    gate.open.set()
+    pair = await _about_to_reach(at, "20260401T000000Z")
+    gate.open.clear()
+    gate.waiting.clear()
+    await at.app.change_pair(pair, due_at=at.app.db.now())
+    await scheduled.worker.start()
+    await gate.waiting.wait()
+    ticket = await scheduled.trigger(pair)
+    gate.open.set()
+    assert (await asyncio.wait_for(ticket.done, 20)).events_created == 1
+    async with at.app.db.read() as db:
+        told = (
+            await db.execute(
+                select(runs.c.trigger, runs.c.events_created).order_by(runs.c.created_at, runs.c.id)
+            )
+        ).all()
+    assert told[-2:] == [("schedule", 0), ("api", 1)]
+
+
+async def _about_to_reach(at: MemoryDesk, start: str) -> str:
+    """A pair in step whose window an event has just come into; no poll is to plan before the day is over."""
+    at.store("a").put("far.ics", event("far", start, start.replace("T00", "T01")))
+    pair = await at.pair(direction="a_to_b", future_days=100)
+    at.app.clock.now = datetime.strptime(start, "%Y%m%dT%H%M%S%z") - timedelta(days=100, minutes=1)
+    for _ in range(3):
+        assert (await at.app.sync(pair)).operations == ()
+    at.app.clock.advance(minutes=2)
+    return pair
 
 
 async def test_a_trigger_that_joins_a_round_sees_what_came_before_it(

@@ -233,14 +233,16 @@ async def test_a_plan_that_finds_nothing_and_a_run_without_a_plan_end_together(a
     assert after[quiet].quiet_until == before[quiet].quiet_until
 
 
+@pytest.mark.parametrize("trigger", ["schedule", "api"])
 async def test_a_plan_that_finds_nothing_costs_two_transactions(
-    at: MemoryDesk, monkeypatch: pytest.MonkeyPatch
+    at: MemoryDesk, monkeypatch: pytest.MonkeyPatch, trigger: str
 ) -> None:
     at.store("a").put("1.ics", event("one"))
     pair = await at.pair()
     await in_step(at, pair)
-    await at.app.change_pair(pair, quiet_until=None)
-    work, round_ = await scheduled(at, pair), at.app.engine.new_round()
+    if trigger == "schedule":
+        await at.app.change_pair(pair, quiet_until=None)
+    work, round_ = await scheduled(at, pair, trigger), at.app.engine.new_round()
     begun: list[str] = []
     for name in ("_read", "_write"):
         real = getattr(at.app.db, name)
@@ -261,7 +263,6 @@ async def test_a_plan_that_finds_nothing_costs_two_transactions(
 async def test_a_plan_that_finds_nothing_tells_who_ordered_it(at: MemoryDesk) -> None:
     pair = await at.pair()
     await in_step(at, pair)
-    await at.app.change_pair(pair, quiet_until=None)
     work = await scheduled(at, pair, "api", placed=True)
     async with at.app.db.write() as db:
         await db.execute(

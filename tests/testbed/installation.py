@@ -260,8 +260,12 @@ class Installation:
         dry_run: bool = False,
         undo: str | None = None,
         round_: Round | None = None,
+        trigger: str = "",
     ) -> RunReport:
-        order = Order(new_id("sync_run"), "api", full=full, confirm=confirm, dry_run=dry_run, undo=undo)
+        """A poll, unless it is of a kind that somebody asks for, or `trigger` says something else."""
+        asked = full or confirm or dry_run or undo is not None
+        trigger = trigger or ("api" if asked else "schedule")
+        order = Order(new_id("sync_run"), trigger, full=full, confirm=confirm, dry_run=dry_run, undo=undo)
         work = await self._claim(pair_id, order)
         if work is None:
             return RunReport(order.sync_id, RunStatus.FAILED, error=RunError("not_found", "no such pair"))
@@ -269,9 +273,9 @@ class Installation:
         (report,) = work.reports
         return report
 
-    async def sync(self, pair_id: str) -> RunReport:
+    async def sync(self, pair_id: str, **given: Any) -> RunReport:
         """A run that has to succeed."""
-        report = await self.run(pair_id)
+        report = await self.run(pair_id, **given)
         assert report.status == "success", report
         return report
 

@@ -85,6 +85,7 @@ async def place(db: AsyncConnection, tenant: Tenant, values: Mapping[str, Any]) 
         index_elements=[orders.c.pair_id, orders.c.dry_run],
         index_where=orders.c.generation.is_(None),
         set_={
+            "trigger": new.trigger,
             "full": or_(orders.c.full, new.full),
             "confirm": or_(orders.c.confirm, new.confirm),
             "urgent": or_(orders.c.urgent, new.urgent),

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+_UNASKED = frozenset({"schedule", "push"})
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -27,8 +29,11 @@ class Order:
 
     @property
     def routine(self) -> bool:
-        """Whether a run that finds nothing changed may end there."""
-        return not (self.full or self.confirm or self.dry_run)
+        """Whether nobody asked for it, so that it may end where it finds nothing changed.
+
+        What somebody asked for does what a dry run of that moment shows: it plans.
+        """
+        return self.trigger in _UNASKED
 
     @property
     def tells_operations(self) -> bool:

@@ -15,7 +15,6 @@ from calendarsync.store.schedule import PairRecord
 from calendarsync.sync.report import Operation, Order, RunReport, RunStatus
 from calendarsync.sync.telling import of_run
 
-_UNASKED = frozenset({"schedule", "push"})
 _LOGGED = [field.name for field in fields(RunReport) if field.name not in {"operations", "error"}]
 _NOTED = [field.name for field in fields(Operation)]
 
@@ -51,4 +50,4 @@ def _rows(report: RunReport) -> list[dict[str, Any]]:
 def may_be_brief(pair: PairRecord, order: Order, report: RunReport) -> bool:
     """Whether nobody asked for a run, and nothing came of it."""
     nothing = report.status is RunStatus.SUCCESS and not (report.operations or report.events_processed)
-    return nothing and order.trigger in _UNASKED and pair.removal is None
+    return nothing and order.routine and pair.removal is None

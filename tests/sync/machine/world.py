@@ -166,7 +166,7 @@ class World:
         pair: Pair,
         faults: Mapping[str, Mapping[int, Fault]] | None = None,
         kill_after: int | None = None,
-        **given: bool,
+        **given: Any,
     ) -> RunReport | None:
         """One run; None of one that was killed. `faults` are by calendar and number of the call.
 
