@@ -43,7 +43,7 @@ async def test_another_content_type_is_refused_without_a_body_too(client: Client
 async def test_what_was_asked_for_reaches_the_engine(world: World, client: Client, url: str) -> None:
     await client.post(f"{url}/trigger", {"full": True, "confirm": True})
     _, options = world.runner.asked[-1]
-    assert options == {"trigger": "api", "full": True, "confirm": True, "dry_run": False}
+    assert options == {"full": True, "confirm": True, "dry_run": False}
 
 
 @pytest.mark.parametrize("body", [{"full": 1}, {"full": None}, {"dry-run": True}, {"confirm": "yes"}])

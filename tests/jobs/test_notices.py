@@ -15,7 +15,6 @@ from sqlalchemy import delete, select
 from calendarsync.jobs import bursts, wakeups
 from calendarsync.jobs import notices as notices_module
 from calendarsync.jobs.notices import About, Notice, TooManyNotices
-from calendarsync.jobs.wakeups import Wakeup
 from calendarsync.jobs.worker import PAIR_ORDERED
 from calendarsync.secrets import Keyring
 from calendarsync.store.database import Database, DatabaseUnavailable
@@ -104,8 +103,8 @@ async def test_whoever_is_told_of_what_is_ordered_already_is_woken_as_well(
     """Who looked for orders in this moment has passed by the pair, for it was locked."""
     sent: list[str] = []
 
-    async def enqueue(_: object, sending: list[Wakeup]) -> None:
-        sent.extend(each.entrypoint for each in sending)
+    async def enqueue(_: object, sending: list[str]) -> None:
+        sent.extend(sending)
 
     monkeypatch.setattr(wakeups, "_enqueue", enqueue)
     for _ in range(2):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence.queries import Queries
 from sqlalchemy import func, insert, select, text
 
-from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.store.database import Database
 from calendarsync.store.tables import kept_copies
 from tests.testbed.postgresql import PostgresqlServer
@@ -27,17 +29,18 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 
 
 class Listener:
-    """Collects what is delivered while it runs."""
+    """Collects what is delivered to these entrypoints while it runs."""
 
-    def __init__(self, wakeups: Wakeups) -> None:
-        self.heard: list[bytes] = []
+    def __init__(self, wakeups: Wakeups, *entrypoints: str) -> None:
+        self.heard: list[str] = []
         self.fails = False
         self._wakeups = wakeups
         self._arrived = asyncio.Event()
-        self._task = asyncio.create_task(wakeups.listen({RING: self._hear}))
+        handlers = {each: partial(self._hear, each) for each in entrypoints or (RING,)}
+        self._task = asyncio.create_task(wakeups.listen(handlers))
 
-    async def _hear(self, payload: bytes) -> None:
-        self.heard.append(payload)
+    async def _hear(self, entrypoint: str) -> None:
+        self.heard.append(entrypoint)
         self._arrived.set()
         if self.fails:
             raise RuntimeError("a secret title")
@@ -59,11 +62,11 @@ async def kept(db: Database) -> int:
         return found
 
 
-async def send(wakeups: Wakeups, *payloads: bytes, priority: int = 0, fail: bool = False) -> None:
+async def send(wakeups: Wakeups, *entrypoints: str, fail: bool = False) -> None:
     async with wakeups.transaction() as (connection, sending):
-        row = {"calendar_key": "key", "copy_id": payloads[0].decode()}
+        row = {"calendar_key": "key", "copy_id": secrets.token_hex(8)}
         await connection.execute(insert(kept_copies).values(row))
-        sending.extend(Wakeup(RING, payload, priority) for payload in payloads)
+        sending.extend(entrypoints)
         if fail:
             raise ZeroDivisionError
 
@@ -72,41 +75,41 @@ async def test_a_wakeup_arrives_at_once_when_its_transaction_commits(db: Databas
     wakeups = Wakeups(db)
     listener = Listener(wakeups)
     await asyncio.sleep(0.5)
-    await send(wakeups, b"one")
+    await send(wakeups, RING)
     await asyncio.wait_for(listener.until(1), 5)
     await listener.stop()
-    assert (listener.heard, await kept(db)) == ([b"one"], 1)
+    assert (listener.heard, await kept(db)) == ([RING], 1)
 
 
 async def test_a_rollback_sends_nothing(db: Database) -> None:
     wakeups = Wakeups(db)
     with pytest.raises(ZeroDivisionError):
-        await send(wakeups, b"undone", fail=True)
-    await send(wakeups, b"done")
-    listener = Listener(wakeups)
+        await send(wakeups, "undone", fail=True)
+    await send(wakeups, "done")
+    listener = Listener(wakeups, "undone", "done")
     await listener.until(1)
     await asyncio.sleep(0.3)
     await listener.stop()
-    assert listener.heard == [b"done"]
+    assert listener.heard == ["done"]
 
 
-async def test_the_urgent_go_first_and_a_repetition_is_delivered_as_well(db: Database) -> None:
+async def test_a_repetition_is_delivered_as_well(db: Database) -> None:
     wakeups = Wakeups(db)
-    await send(wakeups, b"1", b"1")
-    await send(wakeups, b"urgent", priority=10)
+    await send(wakeups, RING, RING)
+    await send(wakeups, RING)
     listener = Listener(wakeups)
     await listener.until(3)
     await listener.stop()
-    assert listener.heard == [b"urgent", b"1", b"1"]
+    assert listener.heard == [RING] * 3
 
 
 async def test_a_handler_that_fails_ends_nothing(db: Database, caplog: pytest.LogCaptureFixture) -> None:
     wakeups = Wakeups(db)
     listener = Listener(wakeups)
     listener.fails = True
-    await send(wakeups, b"1")
+    await send(wakeups, RING)
     await listener.until(1)
-    await send(wakeups, b"2")
+    await send(wakeups, RING)
     await listener.until(2)
     await listener.stop()
     assert "secret" not in caplog.text
@@ -118,11 +121,11 @@ async def test_listening_outlives_a_connection_that_is_cut(
     db = Database(postgresql_database)
     wakeups = Wakeups(db)
     listener = Listener(wakeups)
-    await send(wakeups, b"1")
+    await send(wakeups, RING)
     await listener.until(1)
     assert await asyncio.to_thread(postgresql_server.end_backends, postgresql_database) > 0
     await asyncio.sleep(0.5)
-    await send(wakeups, b"2")
+    await send(wakeups, RING)
     await listener.until(2)
     await listener.stop()
     await db.close()
@@ -136,7 +139,7 @@ async def test_the_trap_that_a_transaction_avoids(postgresql_database: str) -> N
             await db.raw(connection)
         await connection.execute(select(1))
         queries = Queries(AsyncpgDriver(await db.raw(connection)))
-        await queries.enqueue([RING], [b"inside"], [0])
+        await queries.enqueue([RING], [None], [0])
         await connection.rollback()
     raw = await db.connect_raw()
     assert await raw.fetchval("SELECT count(*) FROM pgqueuer") == 0

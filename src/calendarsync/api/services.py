@@ -35,7 +35,6 @@ class Runner(Protocol):
         tenant: Tenant,
         pair_id: str,
         *,
-        trigger: str = "api",
         full: bool = False,
         confirm: bool = False,
         dry_run: bool = False,

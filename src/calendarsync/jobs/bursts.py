@@ -10,7 +10,7 @@ from datetime import timedelta
 import structlog
 
 from calendarsync.jobs.runs import end_tasks
-from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import PAIR_ORDERED
 from calendarsync.store import channels, orders
 from calendarsync.store.database import Database, DatabaseUnavailable
@@ -22,7 +22,6 @@ PATIENCE_SECONDS = 0.25
 """How long after it began a burst that does not end is acted on."""
 
 _RETRY_SECONDS = 1.0
-_BEFORE_THE_SCHEDULE = 10
 PUSH = "push"
 
 _log = structlog.get_logger(__name__)
@@ -99,7 +98,7 @@ class Bursts:
             now = self._db.now()
             # Pairs before connections: every transaction locks them in this order.
             if changed and await orders.place_on(db, changed, PUSH, now):
-                sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
+                sending.append(PAIR_ORDERED)
             for connection_id in sorted(bursts):
                 counts_for = bursts[connection_id].counts_for
                 if counts_for is not None:

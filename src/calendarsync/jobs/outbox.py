@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.store import outbox as store
 from calendarsync.store.database import Database
 from calendarsync.store.outbox import Event
@@ -12,7 +12,6 @@ from calendarsync.store.tenancy import Tenant
 from calendarsync.webhooks.catalogue import EventType, test_data
 
 WEBHOOKS_DUE = "webhooks_due"
-_BEFORE_THE_SCHEDULE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Outbox:
         event = Event(tenant.account_id, tenant.mode, EventType.WEBHOOK_TEST, test_data(webhook_id))
         async with self.wakeups.transaction(tenant) as (db, sending):
             delivery_id = await store.emit_to(db, webhook_id, event, self.db.now())
-            sending.append(Wakeup(WEBHOOKS_DUE, priority=_BEFORE_THE_SCHEDULE))
+            sending.append(WEBHOOKS_DUE)
         return delivery_id
 
     async def redeliver(self, tenant: Tenant, webhook_id: str, delivery_id: str) -> str:
@@ -40,5 +39,5 @@ class Outbox:
         """
         async with self.wakeups.transaction(tenant) as (db, sending):
             new = await store.redeliver(db, tenant, webhook_id, delivery_id, self.db.now())
-            sending.append(Wakeup(WEBHOOKS_DUE, priority=_BEFORE_THE_SCHEDULE))
+            sending.append(WEBHOOKS_DUE)
         return new

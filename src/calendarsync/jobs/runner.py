@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calendarsync.jobs.results import Results
-from calendarsync.jobs.wakeups import Wakeup, Wakeups
+from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.jobs.worker import PAIR_ORDERED
 from calendarsync.store import orders
 from calendarsync.store.claims import earliest_due
@@ -15,8 +15,6 @@ from calendarsync.store.pairs import PAUSED, get_pair, update_pair
 from calendarsync.store.runs import last_that_wrote
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import LATEST, NothingToUndo, Ticket, not_the_last
-
-_BEFORE_THE_SCHEDULE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,6 @@ class Runner:
         tenant: Tenant,
         pair_id: str,
         *,
-        trigger: str = "api",
         full: bool = False,
         confirm: bool = False,
         dry_run: bool = False,
@@ -44,7 +41,7 @@ class Runner:
         wanted = {
             "sync_id": new_id("sync_run"),
             "pair_id": pair_id,
-            "trigger": trigger,
+            "trigger": "api",
             "full": full,
             "confirm": confirm,
             "dry_run": dry_run,
@@ -56,7 +53,7 @@ class Runner:
                 raise LookupError(pair_id)
             ticket = self.results.expect(sync_id)
             # For an order that it joined, too: a worker that looked for it just now met a row that was locked here.
-            sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
+            sending.append(PAIR_ORDERED)
         return ticket
 
     async def undo(
@@ -91,7 +88,7 @@ class Runner:
                 await update_pair(db, tenant, pair_id, PAUSED)
             await orders.place_undo(db, tenant, wanted)
             ticket = self.results.expect(ordered)
-            sending.append(Wakeup(PAIR_ORDERED, priority=_BEFORE_THE_SCHEDULE))
+            sending.append(PAIR_ORDERED)
         return ticket
 
     async def lateness(self) -> float | None:

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -36,18 +35,9 @@ _LASTED = 10.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 _Queries = Queries | InMemoryQueries
-Handler = Callable[[bytes], Awaitable[None]]
+Handler = Callable[[], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Wakeup:
-    """Those of a higher priority are delivered first."""
-
-    entrypoint: str
-    payload: bytes = b""
-    priority: int = 0
 
 
 class Wakeups:
@@ -62,9 +52,9 @@ class Wakeups:
     @asynccontextmanager
     async def transaction(
         self, tenant: Tenant | None = None
-    ) -> AsyncIterator[tuple[AsyncConnection, list[Wakeup]]]:
-        """A write transaction, a tenant's or the engine's, and the list of what is sent if it commits."""
-        sending: list[Wakeup] = []
+    ) -> AsyncIterator[tuple[AsyncConnection, list[str]]]:
+        """A write transaction, a tenant's or the engine's, and the entrypoints that are woken if it commits."""
+        sending: list[str] = []
         async with self._db.write_as(tenant) if tenant else self._db.write() as db:
             yield db, sending
             if sending and self._memory is None:
@@ -133,23 +123,19 @@ class Wakeups:
 
 
 def _entrypoint(name: str, handler: Handler) -> Callable[[Job], Awaitable[None]]:
-    async def deliver(job: Job) -> None:
+    async def deliver(_: Job) -> None:
         try:
-            await handler(job.payload or b"")
+            await handler()
         except Exception as error:  # noqa: BLE001 - PgQueuer would log it with its message
             _log.warning("wakeup_not_followed", entrypoint=name, error=type(error).__name__)
 
     return deliver
 
 
-async def _enqueue(queries: _Queries, sending: list[Wakeup]) -> None:
+async def _enqueue(queries: _Queries, sending: list[str]) -> None:
     # Without keys against repetition: PgQueuer holds a key until it has written down that its job is done, and
     # a wake-up that comes in that moment would be lost. Who sends them knows what has been sent already.
-    await queries.enqueue(
-        [each.entrypoint for each in sending],
-        [each.payload for each in sending],
-        [each.priority for each in sending],
-    )
+    await queries.enqueue(sending, [None] * len(sending), [0] * len(sending))
 
 
 async def _keep_tidy(queries: _Queries, entrypoints: list[str]) -> None:

@@ -261,13 +261,13 @@ class Worker:
         if worker in (None, self.id):
             self._given.set()
 
-    async def _on_ordered(self, _: bytes) -> None:
+    async def _on_ordered(self) -> None:
         # Until it is claimed: its calendar may be in use, or there may be no room.
         self._blocked = True
         self._fruitless = 0
         self._asked.set()
 
-    async def _on_webhooks_due(self, _: bytes) -> None:
+    async def _on_webhooks_due(self) -> None:
         self._deliverer.wake()
 
     def _on_end(self, ordered: bool) -> None:

@@ -27,7 +27,6 @@ class Challenge:
         self.nonce = parameters.get("nonce", "")
         self.opaque = parameters.get("opaque")
         self.algorithm = parameters.get("algorithm", "MD5")
-        self.stale = parameters.get("stale", "").lower() == "true"
         self._offers_qop = "qop" in parameters
         self._qops = {qop.strip().lower() for qop in parameters.get("qop", "").split(",")}
         self._hashes_user = parameters.get("userhash", "").lower() == "true"

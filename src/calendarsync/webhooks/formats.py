@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 EVENT, SLACK = "event", "slack"
-FORMATS = (EVENT, SLACK)
 
 _LONGEST_NAME = 200  # characters; a block takes 3,000
 _PROVIDERS = {

@@ -114,7 +114,6 @@ async def trigger(
         ticket = await services.runner.trigger(
             caller.tenant,
             pair_id,
-            trigger="api",
             full=wanted.full,
             confirm=wanted.confirm,
             dry_run=wanted.dry_run,
