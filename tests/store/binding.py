@@ -58,6 +58,7 @@ CALLER = frozenset(
 ENGINE = frozenset(
     {
         *(
+            "busy",
             "channels",
             "claims",
             "clock_jumps",
@@ -131,6 +132,8 @@ AT_LARGE: Mapping[tuple[str, str], str] = {
     ("choosing.ordered", "pairs"): _ALL,
     ("choosing.ordered", "orders"): _ALL,
     ("choosing.due", "pairs"): _ALL,
+    ("choosing.company", "pairs"): _CALENDAR,
+    ("busy.in_use", "pairs"): _CALENDAR,
     ("claims.earliest_due", "pairs"): _ALL,
     ("given.take_given", "pairs"): _ALL,
     ("given.retire", "pairs"): _ALL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,6 +48,15 @@ async def make_pairs(
     await fill(at, pairs, (common | each for each in own))
     await at.app.change_pair(pattern.id, due_at=None)
     return [each["id"] for each in own]
+
+
+async def put_on_one_calendar(at: MemoryDesk, pair_ids: Sequence[str], *, at_work: Sequence[str]) -> None:
+    """All of them, and of these some are at work."""
+    async with at.app.db.write() as db:
+        these = pairs.c.id.in_([*pair_ids, *at_work])
+        await db.execute(update(pairs).where(these).values(calendar_a="hub"))
+        leased = {"leased_until": at.app.clock() + LEASE, "worker": "there"}
+        await db.execute(update(pairs).where(pairs.c.id.in_(at_work)).values(leased))
 
 
 async def fill(at: MemoryDesk, table: Any, rows: Iterable[dict[str, Any]]) -> None:
@@ -133,6 +142,42 @@ async def test_whoever_orders_ten_thousand_runs_holds_up_no_other(at: MemoryDesk
     assert taken.more
 
 
+@pytest.mark.parametrize("end", ["calendar_a", "calendar_b"])
+async def test_whoever_waits_for_a_calendar_hides_nobody_behind(at: MemoryDesk, end: str) -> None:
+    """More pairs than are looked at wait for one that is at work on their calendar, at either end of it."""
+    now = at.app.clock()
+    waiting = await make_pairs(at, at.account, ROOM * 8, now - timedelta(minutes=10))
+    wanted = await make_pairs(at, at.account, ROOM * 4, now - timedelta(minutes=5), "y")
+    await make_orders(at, at.account, waiting, now - timedelta(minutes=10))
+    await make_orders(at, at.account, wanted[:5], now)
+    (at_work,) = await make_pairs(at, at.account, 1, None, "z")
+    await put_on_one_calendar(at, waiting, at_work=[at_work])
+    if end == "calendar_b":
+        await at.app.change_pair(at_work, calendar_a="another", calendar_b="hub")
+    ordered = await claim_ordered(at, Places(1000, ROOM))
+    assert sorted(ids(ordered)) == sorted(wanted[:5])
+    due = await claim_due(at, Places(1000, ROOM))
+    assert set(ids(due)) <= set(wanted[5:])
+    assert len(ids(due)) >= ROOM
+    await at.app.change_pair(at_work, leased_until=None)
+    assert set(ids(await claim_due(at, Places(1000, ROOM)))) & set(waiting)
+
+
+async def test_pairs_that_each_wait_for_a_calendar_of_their_own_hide_nobody_behind(at: MemoryDesk) -> None:
+    now = at.app.clock()
+    waiting = await make_pairs(at, at.account, ROOM * 5, now - timedelta(minutes=10))
+    at_work = await make_pairs(at, at.account, ROOM * 5, None, "z")
+    (wanted,) = await make_pairs(at, at.account, 1, now - timedelta(minutes=5), "y")
+    # As many again at the other end, so that nobody is seen from there.
+    later = await make_pairs(at, at.account, ROOM * 5, now, "w")
+    async with at.app.db.write() as db:
+        for ends in zip(at_work, waiting, later, strict=True):
+            await db.execute(update(pairs).where(pairs.c.id.in_(ends)).values(calendar_b=f"of-{ends[0]}"))
+        leased = {"leased_until": now + LEASE, "worker": "there"}
+        await db.execute(update(pairs).where(pairs.c.id.in_(at_work)).values(leased))
+    assert ids(await claim_due(at, Places(ROOM, ROOM))) == [wanted]
+
+
 async def test_who_waits_for_a_run_goes_before_changes_of_the_same_account(at: MemoryDesk) -> None:
     now = at.app.clock()
     changed, asked = await make_pairs(at, at.account, 2, None)
@@ -209,8 +254,12 @@ async def test_an_account_that_fills_its_share_leaves_the_rest_to_others(at: Mem
 async def test_neither_look_reads_more_however_much_waits(at: MemoryDesk) -> None:
     """As the plans tell: rows are found by an index in its order, and nothing is sorted before it is cut off."""
     now = at.app.clock()
-    await make_pairs(at, at.account, 1_000, now)
-    await make_orders(at, at.account, await make_pairs(at, at.account, 1_000, None, "y"), now)
+    due = await make_pairs(at, at.account, 1_000, now)
+    ordered = await make_pairs(at, at.account, 1_000, None, "y")
+    await make_orders(at, at.account, ordered, now)
+    # So it has to look behind those that wait for a calendar.
+    at_work = await make_pairs(at, at.account, 1, None, "z")
+    await put_on_one_calendar(at, [*due[:300], *ordered[:300]], at_work=at_work)
     async with at.app.db.write() as db:
         await db.execute(text("ANALYZE"))
     executed: list[tuple[str, Any]] = []
@@ -235,13 +284,14 @@ async def test_neither_look_reads_more_however_much_waits(at: MemoryDesk) -> Non
     whole = "|".join(
         (
             "Seq Scan on",
-            r"Index Scan using (?!ix_pairs_leased)\w+ on (orders|pairs)\n(?!\s+Index Cond)",
-            "SCAN (orders|pairs)(?! USING)",
+            r"Index (Only )?Scan using \w+ on (orders|pairs)( \w+)?\n(?!\s+Index Cond)",
+            "SCAN (orders|pairs|at_work)",
         )
     )
     for plan in plans:
         assert not re.search(whole, plan), plan
         assert not re.search(r"\bSort\b|TEMP B-TREE FOR ORDER", plan), plan
     used = "\n".join(plans)
-    for index in ("ix_orders_urgent_account_id_created_at", "ix_pairs_due_at", "ix_pairs_leased_until"):
+    by_pairs = (f"ix_pairs_{name}" for name in ("due_at", "leased_until", "calendar_a", "calendar_b"))
+    for index in ("ix_orders_urgent_account_id_created_at", *by_pairs):
         assert index in used

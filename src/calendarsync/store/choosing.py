@@ -5,15 +5,30 @@ What is looked at is bounded, however much waits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, false, func, literal, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.busy import Busy, Look
 from calendarsync.store.dialects import takes_arrays
 from calendarsync.store.tables import orders, pairs
 
@@ -25,9 +40,9 @@ MOST_ACCOUNTS = 256
 
 free = pairs.c.leased_until.is_(None)
 held = pairs.c.leased_until.is_not(None)
-_busy = select(pairs.c.calendar_a).where(held).union(select(pairs.c.calendar_b).where(held)).cte("busy")
-undisturbed = and_(free, pairs.c.calendar_a.not_in(select(_busy)), pairs.c.calendar_b.not_in(select(_busy)))
+_CALENDARS = (pairs.c.calendar_a, pairs.c.calendar_b)
 is_due: ColumnElement[bool] = pairs.c.due_at <= bindparam("now", type_=pairs.c.due_at.type)
+_is_soon = pairs.c.due_at <= bindparam("soon", type_=pairs.c.due_at.type)
 
 
 After = tuple[str, str]
@@ -49,14 +64,17 @@ class Waiting:
     after: After = BEGINNING
 
 
-# By that and nothing else: the index gives the first ones without a sort.
-_ARE_DUE = (
-    select(pairs.c.account_id, pairs.c.id, pairs.c.due_at)
-    .where(undisturbed, is_due)
-    .limit(bindparam("limit"))
-)
-_LONGEST_DUE = _ARE_DUE.order_by(pairs.c.due_at)
-_LATEST_DUE = _ARE_DUE.order_by(pairs.c.due_at.desc())
+_limit: Any = bindparam("limit", type_=Integer)
+
+
+def _are_due(order: Any) -> Look:
+    """In that order and by nothing else: the index gives the first ones without a sort."""
+    named = select(pairs.c.account_id, pairs.c.id, pairs.c.due_at, *_CALENDARS)
+    return Look.made(lambda at_rest: named.where(free, is_due, at_rest).order_by(order).limit(_limit))
+
+
+_LONGEST_DUE = _are_due(pairs.c.due_at)
+_LATEST_DUE = _are_due(pairs.c.due_at.desc())
 
 
 async def due(db: AsyncConnection, now: datetime, room: int, back: float = 0.0) -> Waiting:
@@ -66,14 +84,59 @@ async def due(db: AsyncConnection, now: datetime, room: int, back: float = 0.0) 
     account's backlog hides no other's pair that has just become due, nor for ever one that has not.
     """
     most = room * AT_ONCE
-    oldest = (await db.execute(_LONGEST_DUE, {"now": now, "limit": most})).all()
-    rows = list(oldest)
-    if oldest and len(oldest) == most:
-        moment = now - (now - oldest[0].due_at) * back
-        latest = (await db.execute(_LATEST_DUE, {"now": moment, "limit": most})).all()
-        rows += reversed(latest)
+    busy = Busy(db)
+    rows = await _first(db, busy, _LONGEST_DUE, most, {"now": now})
+    if rows and len(rows) == most:
+        moment = now - (now - rows[0].due_at) * back
+        rows += reversed(await _first(db, busy, _LATEST_DUE, most, {"now": moment}))
     found = list(dict.fromkeys((row.account_id, row.id) for row in rows))
     return Waiting(found, more=len(found) > room)
+
+
+async def _first(
+    db: AsyncConnection, busy: Busy, look: Look, most: int, given: Mapping[str, Any]
+) -> list[Any]:
+    async def rows_of(statement: Any, _: object, beside: dict[str, Any]) -> list[tuple[None, Any]]:
+        return [(None, row) for row in await db.execute(statement, {**given, **beside, "limit": most})]
+
+    return await busy.first(look, [None], most, rows_of)
+
+
+# Who is at one of them at this moment is passed by. In the order of their ids, or PostgreSQL may go through all
+# that are free to find these.
+choose = (
+    select(pairs.c.id, pairs.c.connection_a_id, pairs.c.connection_b_id, *_CALENDARS)
+    .where(pairs.c.id.in_(bindparam("wanted", expanding=True)), free)
+    .order_by(pairs.c.id)
+    .with_for_update(skip_locked=True)
+)
+_CHOOSE_SOON = choose.where(_is_soon)
+
+
+def _soon_on(end: ColumnElement[str], at_rest: ColumnElement[bool]) -> Select[Any]:
+    """In the order of the end, whose index no other is to be taken for."""
+    these = end.in_(bindparam("ends", expanding=True))
+    others = pairs.c.id.not_in(bindparam("chosen", expanding=True))
+    found = select(pairs.c.id, *_CALENDARS).where(free, these, _is_soon, others, at_rest)
+    return select(found.order_by(end).subquery())
+
+
+_COMPANY = Look.made(
+    lambda at_rest: union_all(
+        _soon_on(pairs.c.connection_a_id, at_rest), _soon_on(pairs.c.connection_b_id, at_rest)
+    ).limit(_limit)
+)
+
+
+async def company(db: AsyncConnection, chosen: Sequence[Any], soon: datetime, most: int) -> set[str]:
+    """So many other pairs, locked, that are due by then on the connections of those that are `chosen`."""
+    ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
+    busy = Busy(db, at_rest=(each for row in chosen for each in (row.calendar_a, row.calendar_b)))
+    given = {"ends": sorted(ends), "chosen": [row.id for row in chosen], "soon": soon}
+    wanted = {row.id for row in await _first(db, busy, _COMPANY, most, given)}
+    if not wanted:
+        return set()
+    return {row.id for row in await db.execute(_CHOOSE_SOON, {"wanted": sorted(wanted), "soon": soon})}
 
 
 _open = orders.c.finished_at.is_(None)
@@ -105,19 +168,25 @@ def _queues(name: str, urgent: ColumnElement[bool]) -> Any:
 _QUEUES = _queues("urgent", true()).union_all(_queues("other", false()))
 
 
-def _of(account_id: Any, urgent: Any, share: Any) -> Any:
-    """The first orders of an account whose pairs may be claimed."""
+# So said that the index of what is free is none to find them by: they are found by their ids, one by one.
+_is_free = case((free, true()), else_=false())
+
+
+def _of(account_id: Any, urgent: Any, share: Any, at_rest: ColumnElement[bool]) -> Any:
+    """The first orders of an account whose pairs are free."""
     return (
-        select(orders.c.created_at, orders.c.pair_id)
+        select(orders.c.urgent, orders.c.account_id, orders.c.created_at, orders.c.pair_id, *_CALENDARS)
         .join(pairs, pairs.c.id == orders.c.pair_id)
-        .where(_open, orders.c.urgent == urgent, orders.c.account_id == account_id, undisturbed)
+        .where(_open, orders.c.urgent == urgent, orders.c.account_id == account_id, _is_free, at_rest)
         .order_by(*_IN_ORDER)
         .limit(share)
     )
 
 
 _share: Any = bindparam("share", type_=Integer)
-_FIRST_OF = _of(bindparam("of_account"), bindparam("of_urgent", type_=orders.c.urgent.type), _share)
+_FIRST_OF = Look.made(
+    partial(_of, bindparam("of_account"), bindparam("of_urgent", type_=orders.c.urgent.type), _share)
+)
 _wanted = (
     func.unnest(
         bindparam("account_ids", type_=ARRAY(orders.c.account_id.type)),
@@ -126,10 +195,14 @@ _wanted = (
     .table_valued("account_id", "urgent", name="wanted")
     .render_derived()
 )
-_first_of_each = _of(_wanted.c.account_id, _wanted.c.urgent, _share).lateral("first")
-_FIRST_OF_EACH = select(
-    _wanted.c.urgent, _first_of_each.c.created_at, _wanted.c.account_id, _first_of_each.c.pair_id
-).select_from(_wanted.join(_first_of_each, true()))
+
+
+def _of_each(at_rest: ColumnElement[bool]) -> Any:
+    first = _of(_wanted.c.account_id, _wanted.c.urgent, _share, at_rest).lateral("first")
+    return select(first).select_from(_wanted.join(first, true()))
+
+
+_FIRST_OF_EACH = Look.made(_of_each)
 
 
 async def ordered(db: AsyncConnection, room: int, after: After = BEGINNING) -> Waiting:
@@ -145,9 +218,14 @@ async def ordered(db: AsyncConnection, room: int, after: After = BEGINNING) -> W
     if not queues:
         return Waiting((), more=False, any=False)
     share = min(room, -(-room * AT_ONCE // len(queues)))
-    first_of = _first_at_once if takes_arrays(db) else _first_for_each
-    rows = sorted(await first_of(db, queues, share))
-    seen = list(dict.fromkeys((account_id, pair_id) for _, _, account_id, pair_id in rows))
+    if takes_arrays(db):
+        look, rows_of = _FIRST_OF_EACH, _at_once
+    else:
+        look, rows_of = _FIRST_OF, _for_each
+    rows = await Busy(db).first(look, queues, share, partial(rows_of, db, share))
+    # What is urgent first, then by the time of waiting.
+    rows.sort(key=lambda row: (not row.urgent, row.created_at, row.account_id, row.pair_id))
+    seen = list(dict.fromkeys((row.account_id, row.pair_id) for row in rows))
     # One that gave its whole share may have more.
     more = bool(last) or len(seen) > room or len(rows) >= share
     return Waiting(seen, more, after=(last.get(True, ""), last.get(False, "")))
@@ -159,22 +237,24 @@ async def _accounts(db: AsyncConnection, after: After) -> list[tuple[bool, str, 
     return [(bool(row.urgent), row.account_id, row.number) for row in rows]
 
 
-_Found = tuple[bool, datetime, str, str]
-"""Whether it is to wait for what is urgent, its time, its account and its pair: in the order of waiting."""
+_Queue = tuple[bool, str]
+"""Whether its orders are urgent, and the account."""
 
 
-async def _first_at_once(db: AsyncConnection, queues: Sequence[tuple[bool, str]], share: int) -> list[_Found]:
+async def _at_once(
+    db: AsyncConnection, share: int, statement: Any, queues: Sequence[_Queue], beside: dict[str, Any]
+) -> list[tuple[_Queue, Any]]:
     urgent, account_ids = zip(*queues, strict=True)
-    given = {"account_ids": list(account_ids), "urgent": list(urgent), "share": share}
-    return [(not row[0], *row[1:]) for row in await db.execute(_FIRST_OF_EACH, given)]
+    given = {"account_ids": list(account_ids), "urgent": list(urgent), "share": share, **beside}
+    return [((row.urgent, row.account_id), row) for row in await db.execute(statement, given)]
 
 
-async def _first_for_each(
-    db: AsyncConnection, queues: Sequence[tuple[bool, str]], share: int
-) -> list[_Found]:
-    rows = []
-    for urgent, account_id in queues:
-        given = {"of_account": account_id, "of_urgent": urgent, "share": share}
-        for row in await db.execute(_FIRST_OF, given):
-            rows.append((not urgent, row.created_at, account_id, row.pair_id))  # noqa: PERF401
-    return rows
+async def _for_each(
+    db: AsyncConnection, share: int, statement: Any, queues: Sequence[_Queue], beside: dict[str, Any]
+) -> list[tuple[_Queue, Any]]:
+    found: list[tuple[_Queue, Any]] = []
+    for queue in queues:
+        urgent, account_id = queue
+        given = {"of_account": account_id, "of_urgent": urgent, "share": share, **beside}
+        found += [(queue, row) for row in await db.execute(statement, given)]
+    return found

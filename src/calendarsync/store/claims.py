@@ -12,14 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     and_,
     bindparam,
     case,
     func,
     literal,
-    or_,
     select,
     union,
     update,
@@ -65,19 +63,7 @@ def _moment(name: str) -> Any:
 
 
 _pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= _moment("now"))
-# Who is at one of them at this moment is passed by.
-_CHOOSE = (
-    select(pairs.c.id, pairs.c.connection_a_id, pairs.c.connection_b_id)
-    .where(choosing.free)
-    .with_for_update(skip_locked=True)
-)
-_THESE = _CHOOSE.where(pairs.c.id.in_(bindparam("wanted", expanding=True)))
-_THESE_DUE = _THESE.where(choosing.is_due)
-_ends: BindParameter[Any] = bindparam("ends", expanding=True)
-_on_these = or_(pairs.c.connection_a_id.in_(_ends), pairs.c.connection_b_id.in_(_ends))
-_COME_ALONG = _CHOOSE.where(choosing.undisturbed, _on_these, pairs.c.due_at <= _moment("soon")).limit(
-    bindparam("limit")
-)
+_CHOOSE_DUE = choosing.choose.where(choosing.is_due)
 _CLAIM = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("chosen", expanding=True)))
@@ -91,9 +77,14 @@ _CLAIM = (
     )
     .returning(pairs.c.id, pairs.c.generation, pairs.c.due_at)
 )
-# Who is at it at this moment is left alone: its claim is ended the next time. In no order, as it waits for nobody,
-# and a sort that is shunned (`by_indexes`) would be spared by a walk through all pairs.
-_LAPSED = select(pairs.c.id).where(pairs.c.leased_until <= _moment("now")).with_for_update(skip_locked=True)
+# Who is at it at this moment is left alone: its claim is ended the next time. The order is that of the one index
+# that is to be read: as this waits for nobody, it needs none.
+_LAPSED = (
+    select(pairs.c.id)
+    .where(pairs.c.leased_until <= _moment("now"))
+    .order_by(pairs.c.leased_until)
+    .with_for_update(skip_locked=True)
+)
 _END = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("ended", expanding=True)))
@@ -148,7 +139,7 @@ async def claim_ordered(
     wanted = in_turn(waiting.pairs, places)
     if not wanted:
         return Taken([], waiting.more, waiting.any, waiting.after)
-    chosen = (await db.execute(_THESE, {"wanted": wanted})).scalars()
+    chosen = (await db.execute(choosing.choose, {"wanted": wanted})).scalars()
     claims = await _claim(db, set(chosen), now, until, worker, polls=False)
     return Taken(claims, waiting.more or len(claims) < len(wanted), after=waiting.after)
 
@@ -172,13 +163,11 @@ async def claim_due(
     waiting = await choosing.due(db, now, places.room, back)
     wanted = in_turn(waiting.pairs, places)
     more = waiting.more or len(wanted) < len(waiting.pairs)
-    chosen = (await db.execute(_THESE_DUE, {"wanted": wanted, "now": now})).all() if wanted else []
+    chosen = (await db.execute(_CHOOSE_DUE, {"wanted": wanted, "now": now})).all() if wanted else []
     if not chosen:
         return Taken([], more)
-    ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
-    given = {"ends": list(ends), "soon": now + ahead, "limit": places.room}
-    company = await db.execute(_COME_ALONG, given)
-    claims = await _claim(db, {row.id for row in (*chosen, *company)}, now, until, worker, polls=True)
+    company = await choosing.company(db, chosen, now + ahead, places.room)
+    claims = await _claim(db, company | {row.id for row in chosen}, now, until, worker, polls=True)
     return Taken([replace(claim, due=True) for claim in claims], more)
 
 

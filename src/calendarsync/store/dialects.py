@@ -35,6 +35,8 @@ _BY_INDEXES = (
     func.set_config("enable_seqscan", "off", True),
     func.set_config("enable_sort", "off", True),
     func.set_config("enable_incremental_sort", "off", True),
+    # Where no statistics are it expects many rows, and to start processes for them takes longer than all the rest.
+    func.set_config("max_parallel_workers_per_gather", "0", True),
 )
 _PREFER_INDEXES = select(*_BY_INDEXES)
 _TAKE_TURN_BY_INDEXES = _TAKE_TURN.add_columns(*_BY_INDEXES)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import connections, pairs
@@ -20,38 +20,52 @@ MOST_GIVEN = 128
 """A process that has so many pairs at work is given no polls by others; orders it takes all the same."""
 
 _held = pairs.c.leased_until.is_not(None)
-_others = pairs.alias("others")
+
+
+def _first_at_work(*where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether such a process has anything at work: the first one, in the order of the index by processes."""
+    found = select(pairs.c.id).where(_held, *where).order_by(pairs.c.worker).limit(1)
+    return found.correlate(None).scalar_subquery().is_not(None)
+
+
+_me: Any = bindparam("me", type_=pairs.c.worker.type)
 # Asked once, and first: where no other process has anything at work, there is nothing to look up.
-_others_work = exists().where(
-    _others.c.leased_until.is_not(None),
-    _others.c.worker.is_distinct_from(bindparam("me", type_=pairs.c.worker.type)),
+_others_work = or_(
+    _first_at_work(pairs.c.worker < _me),
+    _first_at_work(pairs.c.worker > _me),
+    _first_at_work(pairs.c.worker.is_(None)),
 )
-# From the pairs to their grants, to what shares those, to its leases: a statement for each step, which goes by the
-# ids that the one before gave. In one, PostgreSQL would begin where it expects the fewest rows, and be wrong.
+# From the pairs to their grants, to their calendars, to the leases on those: a statement for each step, by the ids
+# that the one before gave. In one, PostgreSQL would begin where it expects the fewest rows, and be wrong.
 _PAIRS = select(
     pairs.c.id, pairs.c.calendar_a, pairs.c.calendar_b, pairs.c.connection_a_id, pairs.c.connection_b_id
 ).where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)), _others_work)
 _GRANTS = select(connections.c.id, connections.c.grant_id).where(
     connections.c.id.in_(bindparam("connection_ids", expanding=True))
 )
-_SHARING = select(connections.c.id, connections.c.grant_id).where(
+_SHARING = select(connections.c.id, connections.c.grant_id, connections.c.calendar_key).where(
     connections.c.grant_id.in_(bindparam("grant_ids", expanding=True))
 )
 
 
-def _leases_by(end: str) -> Select[Any]:
-    on = pairs.c[end]
-    return select(on.label("connection_id"), pairs.c.worker, pairs.c.leased_until).where(
-        _held, on.in_(bindparam("connection_ids", expanding=True))
-    )
+def _leases_by(connection: str, calendar: str) -> Select[Any]:
+    """By the calendars, for a connection may have many pairs, and a calendar has few that are at work.
+
+    In the order of the one index that has it, as in store/busy.py.
+    """
+    these = pairs.c[calendar].in_(bindparam("calendars", expanding=True))
+    named = select(pairs.c[connection].label("connection_id"), pairs.c.worker, pairs.c.leased_until)
+    return select(named.where(_held, these).order_by(pairs.c[calendar]).subquery())
 
 
-_LEASES = union_all(_leases_by("connection_a_id"), _leases_by("connection_b_id"))
-_AT_WORK = (
-    select(pairs.c.worker, func.count())
+_LEASES = union_all(_leases_by("connection_a_id", "calendar_a"), _leases_by("connection_b_id", "calendar_b"))
+_at_work = (
+    select(pairs.c.worker)
     .where(_held, pairs.c.worker.in_(bindparam("workers", expanding=True)))
-    .group_by(pairs.c.worker)
+    .order_by(pairs.c.worker)
+    .subquery()
 )
+_AT_WORK = select(_at_work.c.worker, func.count()).group_by(_at_work.c.worker)
 
 
 async def find_homes(
@@ -110,9 +124,11 @@ async def _leases(db: AsyncConnection, grant_ids: Collection[str]) -> list[_Leas
     sharing = (await db.execute(_SHARING, {"grant_ids": sorted(grant_ids)})).all()
     grants: dict[str, str] = {row.id: row.grant_id for row in sharing}
     last: dict[tuple[str, str | None], datetime] = {}
-    for row in (await db.execute(_LEASES, {"connection_ids": sorted(grants)})).all():
-        key = (grants[row.connection_id], row.worker)
-        last[key] = max(row.leased_until, last.get(key, row.leased_until))
+    for row in await db.execute(_LEASES, {"calendars": sorted({row.calendar_key for row in sharing})}):
+        # Or the same calendar is at work for somebody else's grant.
+        if row.connection_id in grants:
+            key = (grants[row.connection_id], row.worker)
+            last[key] = max(row.leased_until, last.get(key, row.leased_until))
     return [_Lease(grant_id, worker, until) for (grant_id, worker), until in last.items()]
 
 

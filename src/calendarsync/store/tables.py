@@ -191,7 +191,9 @@ pairs = Table(
 _free = pairs.c.leased_until.is_(None)
 Index("ix_pairs_due_at", pairs.c.due_at, sqlite_where=_free, postgresql_where=_free)
 _held = pairs.c.leased_until.is_not(None)
-Index("ix_pairs_leased_until", pairs.c.leased_until, sqlite_where=_held, postgresql_where=_held)
+# What is at work is found by its lease, its calendars and its process: a claim reads no more however much that is.
+for _name in ("leased_until", "calendar_a", "calendar_b", "worker"):
+    Index(f"ix_pairs_{_name}", pairs.c[_name], sqlite_where=_held, postgresql_where=_held)
 
 orders = Table(
     "orders",

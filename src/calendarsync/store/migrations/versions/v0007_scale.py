@@ -55,6 +55,8 @@ def upgrade() -> None:
         _index("ix_runs_brief", "runs", ["created_at"], "brief")
         columns = ["urgent", "account_id", "created_at"]
         _index("ix_orders_urgent_account_id_created_at", "orders", columns, "finished_at IS NULL")
+        for column in ("calendar_a", "calendar_b", "worker"):
+            _index(f"ix_pairs_{column}", "pairs", [column], "leased_until IS NOT NULL")
         _index("ix_kept_copies_look_at", "kept_copies", ["look_at"])
         for end in ("revoked_at", "expires_at"):
             _index(f"ix_api_keys_{end}", "api_keys", [end], f"{end} IS NOT NULL")
