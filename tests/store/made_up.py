@@ -346,7 +346,6 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "claims.claim_ordered": [{"after": BEGINNING}],
     "clock_jumps.pull_in": [{"since": None, "latest": NOW - timedelta(days=1)}],
     "clock_jumps.shorten_leases": [{"until": NOW - timedelta(days=1)}],
-    "claims.claim_pair": [{"pair_id": "pair_free"}],
     "claims.hold_fast": [{}, {"beside": None}],
     "claims.settle": [
         {"status": {"status": "error"}, "release": False, "last_synced_at": NOW},
