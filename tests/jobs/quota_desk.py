@@ -13,7 +13,8 @@ from sqlalchemy import insert, select, update
 from calendarsync.jobs.quotas import Quotas
 from calendarsync.providers.tokens import Access
 from calendarsync.settings import Settings
-from calendarsync.store.claims import Claim, claim_due
+from calendarsync.store.claiming import claim_due
+from calendarsync.store.claims import Claim
 from calendarsync.store.fairness import Places
 from calendarsync.store.schedule import ConnectionRecord, PairRecord, load_claimed
 from calendarsync.store.tables import connections, delegations, grants, pairs, provider_quotas

@@ -343,7 +343,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "choosing.ordered": [{"after": BEGINNING}, {"after": ("acct_0", "acct_0")}],
     "choosing.due": [{"room": 1}],
     "choosing.company": [{"chosen": [_PAIR_RECORD], "soon": LATER, "most": 4}],
-    "claims.claim_ordered": [{"after": BEGINNING}],
+    "claiming.claim_ordered": [{"after": BEGINNING}],
     "clock_jumps.pull_in": [{"since": None, "latest": NOW - timedelta(days=1)}],
     "clock_jumps.shorten_leases": [{"until": NOW - timedelta(days=1)}],
     "claims.hold_fast": [{}, {"beside": None}],

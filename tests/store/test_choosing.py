@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, insert, select, text, update
 
-from calendarsync.store import claims, orders
+from calendarsync.store import claiming, orders
 from calendarsync.store.choosing import BEGINNING, MOST_ACCOUNTS, After
-from calendarsync.store.claims import Taken
+from calendarsync.store.claiming import Taken
 from calendarsync.store.fairness import Places
 from calendarsync.store.ids import new_id
 from calendarsync.store.tables import accounts, pairs
@@ -84,13 +84,15 @@ async def make_accounts(at: MemoryDesk, count: int) -> list[str]:
 async def claim_due(at: MemoryDesk, places: Places, **options: Any) -> Taken:
     now = at.app.clock()
     async with at.app.db.write() as db:
-        return await claims.claim_due(db, now, now + LEASE, places, worker="w", ahead=timedelta(0), **options)
+        return await claiming.claim_due(
+            db, now, now + LEASE, places, worker="w", ahead=timedelta(0), **options
+        )
 
 
 async def claim_ordered(at: MemoryDesk, places: Places, after: After = BEGINNING) -> Taken:
     now = at.app.clock()
     async with at.app.db.write() as db:
-        return await claims.claim_ordered(db, now, now + LEASE, places, worker="w", after=after)
+        return await claiming.claim_ordered(db, now, now + LEASE, places, worker="w", after=after)
 
 
 def ids(taken: Taken) -> list[str]:
@@ -271,8 +273,8 @@ async def test_neither_look_reads_more_however_much_waits(at: MemoryDesk) -> Non
     async with at.app.db.write() as db:
         engine = db.sync_connection.engine if db.sync_connection else None
         event.listen(engine, "before_cursor_execute", note)
-        await claims.claim_ordered(db, now, now + LEASE, Places(ROOM, ROOM), worker="w")
-        await claims.claim_due(
+        await claiming.claim_ordered(db, now, now + LEASE, Places(ROOM, ROOM), worker="w")
+        await claiming.claim_due(
             db, now, now + LEASE, Places(ROOM, ROOM), worker="w", ahead=timedelta(0), back=0.5
         )
         event.remove(engine, "before_cursor_execute", note)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, text, update
 
-from calendarsync.store import claims
+from calendarsync.store import claiming
 from calendarsync.store.fairness import Places
 from calendarsync.store.homes import MOST_GIVEN
 from calendarsync.store.ids import new_id
@@ -58,8 +58,8 @@ async def pages(at: MemoryDesk) -> dict[str, int]:
     async with at.app.db.write() as db:
 
         async def claim() -> None:
-            await claims.claim_ordered(db, now, now + LEASE, places, worker=HERE)
-            await claims.claim_due(db, now, now + LEASE, places, worker=HERE, ahead=timedelta(0))
+            await claiming.claim_ordered(db, now, now + LEASE, places, worker=HERE)
+            await claiming.claim_due(db, now, now + LEASE, places, worker=HERE, ahead=timedelta(0))
 
         async with db.begin_nested() as tried:
             sent = await statements(claim())

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import event, select, update
 
-from calendarsync.store import claims, orders, postgresql_migration
+from calendarsync.store import claiming, claims, orders, postgresql_migration
 from calendarsync.store.claims import Claim, ClaimLost
 from calendarsync.store.clock_jumps import pull_in, shorten_leases
 from calendarsync.store.fairness import Places
@@ -33,8 +33,8 @@ async def claim_due(at: MemoryDesk, limit: int = 100) -> list[Claim]:
     now = at.app.clock()
     async with at.app.db.write() as db:
         places, ahead = Places(1000, limit), timedelta(seconds=30)
-        ordered = await claims.claim_ordered(db, now, now + LEASE, places, worker=WORKER)
-        due = await claims.claim_due(db, now, now + LEASE, places, worker=WORKER, ahead=ahead)
+        ordered = await claiming.claim_ordered(db, now, now + LEASE, places, worker=WORKER)
+        due = await claiming.claim_due(db, now, now + LEASE, places, worker=WORKER, ahead=ahead)
         return ordered.claims + due.claims
 
 
@@ -259,7 +259,7 @@ async def test_a_run_without_a_change_writes_three_rows(at: MemoryDesk) -> None:
 
 
 async def test_claims_and_migrations_do_not_wait_for_each_other() -> None:
-    assert claims.CLAIMS_LOCK != postgresql_migration._LOCK
+    assert claiming.CLAIMS_LOCK != postgresql_migration._LOCK
 
 
 async def test_those_who_were_ordered_first_go_first(at: MemoryDesk) -> None:
@@ -269,7 +269,7 @@ async def test_those_who_were_ordered_first_go_first(at: MemoryDesk) -> None:
     await order(at, late, "sync_2")
     now = at.app.clock()
     async with at.app.db.write() as db:
-        taken = await claims.claim_ordered(db, now, now + LEASE, Places(1, 1), worker=WORKER)
+        taken = await claiming.claim_ordered(db, now, now + LEASE, Places(1, 1), worker=WORKER)
     assert ids(taken.claims) == {early}
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from calendarsync.store import claims, homes, orders, quiet
+from calendarsync.store import claiming, claims, homes, orders, quiet
 from calendarsync.store import given as given_claims
 from calendarsync.store.claims import Claim, ClaimLost
 from calendarsync.store.fairness import Places
@@ -47,14 +47,14 @@ async def claim(at: MemoryDesk, worker: str, limit: int = 100) -> set[str]:
     now = at.app.clock()
     async with at.app.db.write() as db:
         places, ahead = Places(1000, limit), timedelta(seconds=30)
-        taken = await claims.claim_due(db, now, now + LEASE, places, worker=worker, ahead=ahead)
+        taken = await claiming.claim_due(db, now, now + LEASE, places, worker=worker, ahead=ahead)
     return {each.pair_id for each in taken.claims}
 
 
 async def claim_ordered(at: MemoryDesk, worker: str) -> set[str]:
     now = at.app.clock()
     async with at.app.db.write() as db:
-        taken = await claims.claim_ordered(db, now, now + LEASE, Places(1000, 100), worker=worker)
+        taken = await claiming.claim_ordered(db, now, now + LEASE, Places(1000, 100), worker=worker)
     return {each.pair_id for each in taken.claims}
 
 
@@ -242,7 +242,7 @@ async def test_a_claim_that_is_given_while_its_process_retires_is_ended_or_not_m
     now = at.app.clock()
     async with at.app.db.write() as db:
         places = Places(1000, 100)
-        await claims.claim_due(db, now, now + LEASE, places, worker=HERE, ahead=timedelta(seconds=30))
+        await claiming.claim_due(db, now, now + LEASE, places, worker=HERE, ahead=timedelta(seconds=30))
         retiring = asyncio.create_task(retire(at, THERE, running))
         waiting, _ = await asyncio.wait([retiring], timeout=0.3)
         assert not waiting, "it waits"

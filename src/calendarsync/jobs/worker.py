@@ -22,7 +22,8 @@ from calendarsync.jobs.wakeups import Wakeups
 from calendarsync.metrics import Metrics
 from calendarsync.providers.limiter import OF_THIS_PROCESS
 from calendarsync.store.choosing import BEGINNING
-from calendarsync.store.claims import Claim, claim_due, claim_ordered
+from calendarsync.store.claiming import claim_due, claim_ordered
+from calendarsync.store.claims import Claim
 from calendarsync.store.clock_jumps import pull_in, shorten_leases
 from calendarsync.store.database import Database, DatabaseUnavailable
 from calendarsync.store.dialects import GIVEN_CHANNEL

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.claims import CLAIMS_LOCK, Claim, give_back
+from calendarsync.store.claiming import CLAIMS_LOCK
+from calendarsync.store.claims import Claim, give_back
 from calendarsync.store.dialects import one_at_a_time
 from calendarsync.store.tables import pairs
 
