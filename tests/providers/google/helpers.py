@@ -7,35 +7,10 @@ from typing import Any
 
 from calendarsync.net import HttpClient
 from calendarsync.providers.google import GoogleCalendar
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
-
-
-class GrantTokens:
-    """The tokens of one grant, got from the model without OAuth. `asked` are the tokens that were rejected."""
-
-    def __init__(self, account: Account) -> None:
-        self.asked: list[str | None] = []
-        self.token = account.token
-        self._account = account
-
-    @property
-    def grant(self) -> str:
-        return self._account.email
-
-    @property
-    def user(self) -> str | None:
-        return None
-
-    async def access_token(self, *, rejected: str | None = None) -> str:
-        self.asked.append(rejected)
-        if rejected is not None:
-            self.token = self._account.token
-        return self.token
-
-    def sent(self, calls: int) -> None:
-        pass
 
 
 def opened(

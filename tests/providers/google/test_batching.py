@@ -16,7 +16,8 @@ from calendarsync.providers.google.batching import Batcher
 from calendarsync.providers.google.calls import Call, events_path
 from calendarsync.providers.google.multipart import read_batch, write_batch
 from calendarsync.providers.google.session import Session
-from tests.providers.google.helpers import NOW, GrantTokens
+from tests.providers.google.helpers import NOW
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 # As the guide "Send batch requests" shows an answer, with other contents.

@@ -13,7 +13,8 @@ from calendarsync.domain.event import EventTime, Recurrence
 from calendarsync.net import HttpClient
 from calendarsync.providers.google import GoogleCalendar
 from tests.providers.contract import MARK, Mirror, component, copy_of, id_of
-from tests.providers.google.helpers import GooglePerson, GrantTokens, opened
+from tests.providers.google.helpers import GooglePerson, opened
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 ZONE = "Europe/Berlin"

@@ -7,7 +7,8 @@ import pytest
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import DiscoveredCalendar, MissingScope, NotAuthorized, Unavailable
 from calendarsync.providers.google import discover
-from tests.providers.google.helpers import NOW, GrantTokens
+from tests.providers.google.helpers import NOW
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 

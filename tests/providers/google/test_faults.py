@@ -27,7 +27,8 @@ from calendarsync.providers.base import (
 from calendarsync.providers.google import GoogleCalendar
 from calendarsync.providers.google.writing import inserted
 from tests.providers.contract import COPY_ID, MARK, Mirror, copy_of, id_of, title_of
-from tests.providers.google.helpers import GooglePerson, GrantTokens, opened
+from tests.providers.google.helpers import GooglePerson, opened
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 LIMITS = ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"]

@@ -12,7 +12,8 @@ from calendarsync.providers.base import RateLimited
 from calendarsync.providers.google.calls import Call, events_path
 from calendarsync.providers.google.errors import Answer, raise_for_account
 from calendarsync.providers.google.session import Session
-from tests.providers.google.helpers import NOW, GrantTokens
+from tests.providers.google.helpers import NOW
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 
@@ -58,17 +59,8 @@ def test_a_refusal_is_the_projects_only_where_google_says_so(name: str, status: 
     assert "1234567890" not in str(refused.value)
 
 
-class Counting(GrantTokens):
-    def __init__(self, account: Account) -> None:
-        super().__init__(account)
-        self.calls = 0
-
-    def sent(self, calls: int) -> None:
-        self.calls += calls
-
-
 async def test_each_call_of_a_batch_counts(client: HttpClient, google_model: Model, account: Account) -> None:
-    tokens = Counting(account)
+    tokens = GrantTokens(account)
     session = Session(client, tokens, api_url=google_model.url, now=lambda: NOW)
     call = Call("GET", events_path(account.email))
     await session.send(call)

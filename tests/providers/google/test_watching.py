@@ -15,7 +15,8 @@ import pytest
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import CalendarNotFound, Channel, Refused, Unavailable
 from calendarsync.providers.google import unwatch, watch
-from tests.providers.google.helpers import NOW, GooglePerson, GrantTokens
+from tests.providers.google.helpers import NOW, GooglePerson
+from tests.providers.tokens import GrantTokens
 from tests.testbed.google import Account, Model
 
 ADDRESS = "http://127.0.0.1:9/push/google"  # nobody listens: what the model sends is looked at there

@@ -8,33 +8,11 @@ from typing import Any
 
 from calendarsync.net import HttpClient
 from calendarsync.providers.microsoft import MicrosoftCalendar
+from tests.providers.tokens import GrantTokens
 from tests.testbed.microsoft import Account, Model
 
 NOW = datetime(2026, 3, 2, 6, tzinfo=UTC)
 BERLIN = "W. Europe Standard Time"
-
-
-class GrantTokens:
-    """The tokens of one grant, got from the model without OAuth. `asked` are the tokens that were rejected."""
-
-    def __init__(self, account: Account, *, user: str | None = None) -> None:
-        self.asked: list[str | None] = []
-        self.token = account.token
-        self.user = user
-        self._account = account
-
-    @property
-    def grant(self) -> str:
-        return self._account.email
-
-    async def access_token(self, *, rejected: str | None = None) -> str:
-        self.asked.append(rejected)
-        if rejected is not None:
-            self.token = self._account.token
-        return self.token
-
-    def sent(self, calls: int) -> None:
-        pass
 
 
 def opened(

@@ -13,7 +13,8 @@ from calendarsync.domain.event import EventTime, Recurrence
 from calendarsync.net import HttpClient
 from calendarsync.providers.microsoft import MicrosoftCalendar
 from tests.providers.contract import MARK, Mirror, component, copy_of, id_of
-from tests.providers.microsoft.helpers import GrantTokens, GraphPerson, opened, weekly
+from tests.providers.microsoft.helpers import GraphPerson, opened, weekly
+from tests.providers.tokens import GrantTokens
 from tests.testbed.microsoft import Account, Model
 
 ZONE = "Europe/Berlin"

@@ -7,7 +7,8 @@ import pytest
 from calendarsync.net import HttpClient
 from calendarsync.providers.base import DiscoveredCalendar, Forbidden, NoMailbox, NotAuthorized
 from calendarsync.providers.microsoft import discover
-from tests.providers.microsoft.helpers import NOW, GrantTokens
+from tests.providers.microsoft.helpers import NOW
+from tests.providers.tokens import GrantTokens
 from tests.testbed.microsoft import Account, Fault, Model
 
 

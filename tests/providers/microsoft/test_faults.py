@@ -25,7 +25,8 @@ from calendarsync.providers.base import (
 )
 from calendarsync.providers.microsoft import MicrosoftCalendar
 from tests.providers.contract import COPY_ID, Mirror, copy_of, id_of
-from tests.providers.microsoft.helpers import GrantTokens, GraphPerson, opened
+from tests.providers.microsoft.helpers import GraphPerson, opened
+from tests.providers.tokens import GrantTokens
 from tests.testbed.microsoft import Account, Fault, Model
 
 

@@ -7,23 +7,15 @@ import asyncio
 from calendarsync.net import HttpClient
 from calendarsync.providers.microsoft.batching import Batcher, Request
 from calendarsync.providers.microsoft.session import GraphSession
-from tests.providers.microsoft.helpers import NOW, GrantTokens
+from tests.providers.microsoft.helpers import NOW
+from tests.providers.tokens import GrantTokens
 from tests.testbed.microsoft import Account, Model
-
-
-class Counting(GrantTokens):
-    def __init__(self, account: Account) -> None:
-        super().__init__(account)
-        self.calls = 0
-
-    def sent(self, calls: int) -> None:
-        self.calls += calls
 
 
 async def test_each_part_of_a_batch_counts(
     client: HttpClient, microsoft_model: Model, account: Account
 ) -> None:
-    tokens = Counting(account)
+    tokens = GrantTokens(account)
     session = GraphSession(client, tokens, api_url=microsoft_model.url, now=lambda: NOW)
     batcher = Batcher(session)
     request = Request("GET", "/calendars")

@@ -15,7 +15,8 @@ from calendarsync.net import HttpClient
 from calendarsync.providers.base import CalendarNotFound, Channel, Refused
 from calendarsync.providers.microsoft import renew, unwatch, watch
 from calendarsync.providers.microsoft.watching import LONGEST
-from tests.providers.microsoft.helpers import GrantTokens, GraphPerson
+from tests.providers.microsoft.helpers import GraphPerson
+from tests.providers.tokens import GrantTokens
 from tests.testbed.microsoft import Account, Fault, Model
 
 
