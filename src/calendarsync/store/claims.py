@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    select,
+    true,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.tables import pairs
@@ -44,7 +56,12 @@ _END = (
     .where(pairs.c.id.in_(bindparam("ended", expanding=True)))
     .values(generation=pairs.c.generation + 1, **LET_GO)
 )
-_is_held = and_(pairs.c.id == bindparam("held_id"), pairs.c.generation == bindparam("held_generation"), _held)
+# Not put as the indexes of what is at work have it: where PostgreSQL believes that this is little, it would go
+# through all of it to find one.
+still_held = case((_held, true()), else_=false())
+_is_held = and_(
+    pairs.c.id == bindparam("held_id"), pairs.c.generation == bindparam("held_generation"), still_held
+)
 _FENCE = select(pairs.c.id).where(_is_held).with_for_update()
 _LOCK = select(pairs.c.id, pairs.c.generation, _held.label("held")).order_by(pairs.c.id).with_for_update()
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.claims import LET_GO, Claim, turn_unless_changed, unless_changed
-from calendarsync.store.dialects import commit_without_waiting, takes_arrays, upsert
+from calendarsync.store.claims import Claim, turn_unless_changed
+from calendarsync.store.dialects import commit_without_waiting, upsert
+from calendarsync.store.ends import Ending
 from calendarsync.store.tables import delegations, grants, pairs, provider_quotas
 
 _row = provider_quotas.c
@@ -92,62 +92,12 @@ class PutOff:
     turn_at: datetime
 
 
+_PUT_OFF = Ending(
+    lambda of: {"turn_at": turn_unless_changed(of("was_due_at"), of("next_turn_at"))},
+    next_turn_at=pairs.c.turn_at,
+)
+
+
 async def put_off(db: AsyncConnection, ends: Sequence[PutOff]) -> None:
     """Those whose claims count no longer, or who are due at another time by now, keep what stands there."""
-    given = [
-        {
-            "put_id": end.claim.pair_id,
-            "put_generation": end.claim.generation,
-            "was_due_at": end.claim.due_at,
-            "next_due_at": end.due_at,
-            "next_turn_at": end.turn_at,
-        }
-        for end in ends
-    ]
-    if takes_arrays(db):
-        await db.execute(_PUT_ALL_OFF, {name: [each[name] for each in given] for name in given[0]})
-        return
-    await db.execute(_PUT_OFF, given)
-
-
-_moment = pairs.c.due_at.type
-_held = pairs.c.leased_until.is_not(None)
-_was, _next = bindparam("was_due_at", type_=_moment), bindparam("next_due_at", type_=_moment)
-_PUT_OFF = (
-    update(pairs)
-    .where(pairs.c.id == bindparam("put_id"), pairs.c.generation == bindparam("put_generation"), _held)
-    .values(
-        **LET_GO,
-        due_at=unless_changed(_was, _next),
-        turn_at=turn_unless_changed(_was, bindparam("next_turn_at", type_=_moment)),
-    )
-)
-_ended = (
-    func.unnest(
-        bindparam("put_id", type_=ARRAY(pairs.c.id.type)),
-        bindparam("put_generation", type_=ARRAY(pairs.c.generation.type)),
-        bindparam("was_due_at", type_=ARRAY(_moment)),
-        bindparam("next_due_at", type_=ARRAY(_moment)),
-        bindparam("next_turn_at", type_=ARRAY(_moment)),
-    )
-    .table_valued("id", "generation", "was_due_at", "next_due_at", "next_turn_at", name="ended")
-    .render_derived()
-)
-# Locked in one order, so that two transactions never wait for each other.
-_locked = (
-    select(pairs.c.id, _ended.c.was_due_at, _ended.c.next_due_at, _ended.c.next_turn_at)
-    .join(_ended, and_(pairs.c.id == _ended.c.id, pairs.c.generation == _ended.c.generation))
-    .where(_held)
-    .order_by(pairs.c.id)
-    .with_for_update(of=pairs)
-    .cte("locked")
-)
-_PUT_ALL_OFF = (
-    update(pairs)
-    .where(pairs.c.id == _locked.c.id)
-    .values(
-        **LET_GO,
-        due_at=unless_changed(_locked.c.was_due_at, _locked.c.next_due_at),
-        turn_at=turn_unless_changed(_locked.c.was_due_at, _locked.c.next_turn_at),
-    )
-)
+    await _PUT_OFF.end(db, [(end.claim, end.due_at, {"next_turn_at": end.turn_at}) for end in ends])
