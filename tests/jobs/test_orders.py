@@ -121,7 +121,7 @@ async def _about_to_reach(at: MemoryDesk, start: str) -> str:
     at.app.clock.now = datetime.strptime(start, "%Y%m%dT%H%M%S%z") - timedelta(days=100, minutes=1)
     for _ in range(3):
         assert (await at.app.sync(pair)).operations == ()
-    at.app.clock.advance(minutes=2)
+    at.app.clock.advance(minutes=15)
     return pair
 
 

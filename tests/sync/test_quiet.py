@@ -240,8 +240,8 @@ async def test_a_plan_that_finds_nothing_costs_two_transactions(
     at.store("a").put("1.ics", event("one"))
     pair = await at.pair()
     await in_step(at, pair)
-    if trigger == "schedule":
-        await at.app.change_pair(pair, quiet_until=None)
+    column = "quiet_until" if trigger == "schedule" else "planned_at"
+    await at.app.change_pair(pair, **{column: None})
     work, round_ = await scheduled(at, pair, trigger), at.app.engine.new_round()
     begun: list[str] = []
     for name in ("_read", "_write"):

@@ -1,4 +1,5 @@
-"""A run that somebody asked for does what a dry run of the same moment shows; a poll need not (rules 7 and 27)."""
+"""A run that somebody asked for does what a dry run shows, but for what time alone has brought in within the last
+quarter of an hour; for polls that may be longer (rules 7 and 27)."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ from tests.testbed.memory_desk import MemoryDesk, memory_desk
 
 MOMENT = timedelta(seconds=1)
 PERIOD = timedelta(hours=6)
-"""How long a pair whose window is 25 days is not planned anew."""
+"""How long a pair whose window is 25 days is not planned anew by polls."""
+QUARTER = timedelta(minutes=15)
+"""How long by triggers."""
 FAR = event("far", "20260401T000000Z", "20260401T010000Z")
 ENTERS = datetime.fromisoformat("2026-03-07T00:00:00+00:00")
 """The start of the event is the end of that window, which is not in it."""
@@ -79,12 +82,41 @@ async def test_what_has_just_come_into_the_window_is_copied_by_whoever_asks(
     pair = await in_step(at, direction="a_to_b", future_days=25)
     at.app.clock.now = ENTERS
     assert (await at.app.sync(pair, dry_run=True)).operations == ()
-    assert (await at.app.sync(pair, trigger=trigger)).operations == ()
     at.app.clock.now = ENTERS + MOMENT
     (shown,) = (await at.app.sync(pair, dry_run=True)).operations
     (done,) = (await at.app.sync(pair, trigger=trigger)).operations
     assert (shown.action, shown.reason) == (done.action, done.reason) == ("create", "new")
     assert len(at.store("b").resources) == 1
+
+
+@pytest.mark.rule(7)
+@pytest.mark.parametrize("trigger", ["api", "web"])
+async def test_whoever_asks_again_at_once_waits_for_no_plan(
+    at: MemoryDesk, planned: list[str], trigger: str
+) -> None:
+    at.store("a").put("1.ics", FAR)
+    pair = await in_step(at, direction="a_to_b", future_days=25)
+    at.app.clock.now = ENTERS
+    await at.app.sync(pair, trigger=trigger)
+    planned.clear()
+    for now in (ENTERS + MOMENT, ENTERS + QUARTER - MOMENT):
+        at.app.clock.now = now
+        assert (await at.app.sync(pair, trigger=trigger)).operations == ()
+        assert planned == []
+    at.app.clock.now = ENTERS + QUARTER
+    assert (await at.app.sync(pair, trigger=trigger)).events_created == 1
+
+
+@pytest.mark.rule(7)
+@pytest.mark.parametrize("trigger", ["schedule", "api"])
+async def test_a_plan_from_a_clock_that_ran_ahead_counts_for_nobody(
+    at: MemoryDesk, planned: list[str], trigger: str
+) -> None:
+    pair = await in_step(at)
+    at.app.clock.now -= QUARTER
+    planned.clear()
+    await at.app.sync(pair, trigger=trigger)
+    assert planned == [pair]
 
 
 @pytest.mark.rule(7, 27)
@@ -115,12 +147,13 @@ async def test_a_trigger_goes_by_the_clock_of_test_mode(at: MemoryDesk) -> None:
     for _ in range(3):
         await at.app.sync(pair)
     at.app.clock.now = ENTERS - timedelta(days=1)
-    for ahead, operations in ((86_400, 0), (86_401, 1)):
+    for ahead, operations in ((86_400, 0), (86_401 - QUARTER.seconds, 1)):
         async with at.app.db.write() as db:
             await db.execute(update(accounts).values(test_clock_seconds=ahead))
         shown = await at.app.sync(pair, dry_run=True)
         done = await at.app.sync(pair, trigger="api")
         assert len(shown.operations) == len(done.operations) == operations
+        at.app.clock.now += QUARTER
 
 
 @pytest.fixture
@@ -139,7 +172,7 @@ def stage(quick_folder: Path) -> Iterator[tuple[Installation, asyncio.Runner]]:
 HAPPENINGS = st.one_of(
     st.just("far"), st.sampled_from(["far", "none", "copy deleted", "copy edited"]), people.TWEAKS
 )
-MINUTES = st.one_of(st.integers(1, 120), st.integers(1, 3 * 24 * 60))
+MINUTES = st.one_of(st.integers(15, 120), st.integers(15, 3 * 24 * 60))
 STEPS = st.lists(st.tuples(HAPPENINGS, st.integers(0, 7), st.integers(0, 2), MINUTES), min_size=2, max_size=5)
 """What happens, to which, how many polls see it, and what time goes by until the trigger."""
 

@@ -21,13 +21,14 @@ from calendarsync.store.tables import pairs, runs
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What the plan in which there was nothing to do went by, and until when there is no need of another.
+    """What the plan in which there was nothing to do went by, when, and until when there is no need of another.
 
     `changed_at` is set where it was news.
     """
 
     state: str
     quiet_until: datetime | None
+    planned_at: datetime
     changed_at: datetime | None
 
 
@@ -52,7 +53,8 @@ class QuietEnd:
         if planned is None:
             return {}
         changed = {} if planned.changed_at is None else {"changed_at": planned.changed_at}
-        return {"quiet_state": planned.state, "quiet_until": planned.quiet_until, **changed}
+        looked = {"quiet_state": planned.state, "quiet_until": planned.quiet_until}
+        return {**looked, "planned_at": planned.planned_at, **changed}
 
 
 async def settle_quiet(
@@ -86,7 +88,7 @@ async def _settle_each(db: AsyncConnection, ends: Sequence[QuietEnd], now: datet
     return released
 
 
-_MOVED = ("quiet_state", "quiet_until", "changed_at")
+_MOVED = ("quiet_state", "quiet_until", "planned_at", "changed_at")
 _ended = (
     func.unnest(
         bindparam("ids", type_=ARRAY(pairs.c.id.type)),
@@ -118,6 +120,7 @@ _SETTLE_AT_ONCE = (
         last_synced_at=bindparam("now", type_=pairs.c.last_synced_at.type),
         quiet_state=func.coalesce(_locked.c.quiet_state, pairs.c.quiet_state),
         quiet_until=case((_was_planned, _locked.c.quiet_until), else_=pairs.c.quiet_until),
+        planned_at=func.coalesce(_locked.c.planned_at, pairs.c.planned_at),
         changed_at=func.coalesce(_locked.c.changed_at, pairs.c.changed_at),
     )
     .returning(pairs.c.id)

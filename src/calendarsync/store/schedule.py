@@ -64,6 +64,7 @@ class PairRecord:
     removal: str | None
     quiet_state: str | None
     quiet_until: datetime | None
+    planned_at: datetime | None
     resume_at: datetime | None
     calendar_a: str
     calendar_b: str

@@ -179,6 +179,8 @@ pairs = Table(
     # What the last complete run saw; equal again before `quiet_until`, there is nothing to plan.
     Column("quiet_state", String(200)),
     Column("quiet_until", UtcDateTime),
+    # When that was planned: what somebody asks for does not wait for so long (sync/pace.py).
+    Column("planned_at", UtcDateTime),
     # When a reading last brought a change of either calendar: what hardly changes is polled less (sync/pace.py).
     Column("changed_at", UtcDateTime),
     # The process that has it at work; it counts while `leased_until` is set.

@@ -106,7 +106,8 @@ class Finisher:
         if ending.looked is not None:
             news = self._changed_at(pair, ending.looked)
             until = None if ending.waiting else self._quiet_until(pair, ending)
-            planned, changed_at = Planned(str(ending.looked), until, news), news or changed_at
+            planned = Planned(str(ending.looked), until, self.reader.now(), news)
+            changed_at = news or changed_at
         return QuietEnd(
             hold.claim,
             self.reader.next_due(pair, _unchanged_since(pair, changed_at), ending.watched_until),
@@ -207,6 +208,7 @@ class Finisher:
         values: dict[str, Any] = {
             "quiet_state": str(looked),
             "quiet_until": self._quiet_until(pair, ending) if still else None,
+            "planned_at": self.reader.now(),
         }
         changed_at = self._changed_at(pair, looked)
         return values if changed_at is None else values | {"changed_at": changed_at}

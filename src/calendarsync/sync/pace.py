@@ -38,7 +38,7 @@ def slowest_interval(poll: float, slowest: float = SLOWEST) -> float:
 _SOONEST = 0.1
 
 SHORTEST_QUIET, LONGEST_QUIET = 900.0, 86_400.0
-"""How long an unchanged pair is not planned anew, at least and at most."""
+"""How long an unchanged pair is not planned anew, at least and at most; for whoever asks, the first."""
 
 _DAY = 86_400.0
 

@@ -29,11 +29,13 @@ class Order:
 
     @property
     def routine(self) -> bool:
-        """Whether nobody asked for it, so that it may end where it finds nothing changed.
-
-        What somebody asked for does what a dry run of that moment shows: it plans.
-        """
+        """Whether nobody asked for it."""
         return self.trigger in _UNASKED
+
+    @property
+    def plans_always(self) -> bool:
+        """Whether it goes on where it finds nothing changed."""
+        return self.full or self.confirm or self.dry_run
 
     @property
     def tells_operations(self) -> bool:

@@ -22,7 +22,7 @@ from calendarsync.sync.flows import MAX_ATTEMPTS, Flows, Sides, source_of, targe
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.inputs import Looked, Tools
 from calendarsync.sync.locks import Locks
-from calendarsync.sync.pace import LONGEST_QUIET
+from calendarsync.sync.pace import LONGEST_QUIET, SHORTEST_QUIET
 from calendarsync.sync.plan import plan
 from calendarsync.sync.quiet import QuietEnds
 from calendarsync.sync.removal import Remover
@@ -140,7 +140,7 @@ class Engine:
         for attempt in range(MAX_ATTEMPTS):
             sides = await both.read(again=attempt > 0, full=full)
             ending.watched_until = _watched_until(sides)
-            if attempt == 0 and order.routine and self._is_quiet(both.pair, sides):
+            if attempt == 0 and not order.plans_always and self._is_quiet(both.pair, sides, order):
                 ending.quiet = True
                 return
             flows = await both.load(sides, adopt_foreign=adopts)
@@ -173,13 +173,17 @@ class Engine:
             if not ending.again:
                 return
 
-    def _is_quiet(self, pair: PairRecord, sides: Sides) -> bool:
-        """Nothing changed since the last complete run, and time alone has brought nothing into the window."""
-        if pair.quiet_until is None:
+    def _is_quiet(self, pair: PairRecord, sides: Sides, order: Order) -> bool:
+        """Nothing changed since the last plan, and what time alone has brought since may wait."""
+        if pair.quiet_until is None or pair.planned_at is None:
             return False
-        left = (pair.quiet_until - self._reader.now()).total_seconds()
-        # Longer than it is ever put off: the clock was set back.
-        return 0 < left <= LONGEST_QUIET and Looked.parse(pair.quiet_state) == self._looked(pair, sides)
+        now = self._reader.now()
+        left, age = (pair.quiet_until - now).total_seconds(), (now - pair.planned_at).total_seconds()
+        longest = LONGEST_QUIET if order.routine else SHORTEST_QUIET
+        # Longer than it is ever put off, or planned in the future: the clock was set back.
+        if not (0 < left <= LONGEST_QUIET and 0 <= age < longest):
+            return False
+        return Looked.parse(pair.quiet_state) == self._looked(pair, sides)
 
     def _looked(self, pair: PairRecord, sides: Sides) -> Looked:
         a, b = (side.connection.index_version for side in sides)

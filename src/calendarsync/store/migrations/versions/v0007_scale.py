@@ -22,6 +22,7 @@ def upgrade() -> None:
     op.add_column("pairs", sa.Column("worker", sa.String(length=40), nullable=True))
     op.add_column("pairs", sa.Column("given", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("pairs", sa.Column("turn_at", _TIME, nullable=True))
+    op.add_column("pairs", sa.Column("planned_at", _TIME, nullable=True))
     op.add_column("orders", sa.Column("urgent", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.add_column("runs", sa.Column("brief", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("kept_copies", sa.Column("seen_in", sa.String(length=40), nullable=True))
