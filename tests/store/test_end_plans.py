@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store import claims
+from calendarsync.store import claims, quiet
 from calendarsync.store.claims import Claim
+from calendarsync.store.quiet import QuietEnd
 from calendarsync.store.quotas import PutOff, put_off
 from tests.store.test_claim_plans import make_pairs
 from tests.store.test_pair_plans import statements
@@ -36,6 +37,7 @@ async def db(postgresql_database: str) -> AsyncIterator[AsyncConnection]:
 ENDS: Mapping[str, Callable[[AsyncConnection, Claim], Awaitable[object]]] = {
     "a fence": claims.hold_fast,
     "settled": lambda db, claim: claims.settle(db, claim, {}, release=True, next_due_at=LATER),
+    "settled together": lambda db, claim: quiet._settle_all(db, [QuietEnd(claim, LATER, {})] * 2, START),
     "put off": lambda db, claim: put_off(db, [PutOff(claim, LATER, LATER)] * 2),
 }
 

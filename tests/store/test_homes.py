@@ -288,7 +288,7 @@ async def let_go(at: MemoryDesk, held: Claim, end: str) -> None:
             case "settled":
                 await claims.settle(db, held, {}, release=True, next_due_at=later)
             case "settled together":
-                await quiet._settle_at_once(db, [QuietEnd(held, later, {})], now)
+                await quiet._settle_all(db, [QuietEnd(held, later, {})], now)
             case "put off":
                 await put_off(db, [PutOff(held, later, later)])
             case _:
