@@ -39,7 +39,6 @@ MOST_ACCOUNTS = 256
 """The orders of so many accounts are looked at in one go."""
 
 free = pairs.c.leased_until.is_(None)
-held = pairs.c.leased_until.is_not(None)
 _CALENDARS = (pairs.c.calendar_a, pairs.c.calendar_b)
 is_due: ColumnElement[bool] = pairs.c.due_at <= bindparam("now", type_=pairs.c.due_at.type)
 _is_soon = pairs.c.due_at <= bindparam("soon", type_=pairs.c.due_at.type)
