@@ -85,21 +85,21 @@ async def test_a_renewal_that_fails_is_tried_again(
     at: MemoryDesk, scheduled: Workplace, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "BEAT_SECONDS", 0.05)
-    renew, calls = runs_module.renew, 0
+    renew, calls, renewed = runs_module.renew, 0, asyncio.Event()
 
     async def failing(*given: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise DBAPIError("UPDATE", {}, Exception("a defect"))
+        renewed.set()
         return await renew(*given)
 
     monkeypatch.setattr(runs_module, "renew", failing)
     pair = await at.pair()
     await scheduled.worker.start()
     await gate.waiting.wait()
-    await asyncio.sleep(1.5)
-    assert calls > 2
+    await asyncio.wait_for(renewed.wait(), 20)
     gate.open.set()
     await scheduled.until_logged(1)
     await scheduled.until_free(pair)
