@@ -80,6 +80,7 @@ ENGINE = frozenset(
             "pruning",
             "quiet",
             "quotas",
+            "reserving",
             "retention",
             "runs",
         ),

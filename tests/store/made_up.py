@@ -300,7 +300,6 @@ _BY_NAME: Mapping[str, Any] = {
     "account_ids": [TENANT.account_id],
     "connection_ids": ["conn_a"],
     "calendar_keys": ["key-a"],
-    "calendars": ["key-a"],
     "calendar_key": "key-a",
     "channel_ids": ["chn_a"],
     "names": ["chn_a"],
@@ -317,7 +316,7 @@ _BY_NAME: Mapping[str, Any] = {
     "moments": {"google:spent": (NOW, LATER, NOW)},
     "projects": ["google:spent", "google:new"],
     "credentials_encrypted": b"sealed",
-    "scopes": ["logs:read"],
+    "kept": True,
 }
 _GONE = {"seen_in": _PAIR["connection_a_id"], "seen_at": NOW - timedelta(days=100)}
 _TIMES = (
@@ -406,6 +405,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"ends": [QuietEnd(_HELD, LATER, _RUN | {"id": "log_2", "sync_id": "sync_3"}, {})]}
     ],
     "quotas.put_off": [{"ends": [PutOff(_HELD, LATER, LATER)]}],
+    "reserving.keep_turns": [{"calendar_keys": [], "now": NOW + timedelta(seconds=9)}],
     "retention.accounts_after": [{"account_id": ""}],
     "pruning.delete_old": [{"column": column, "before": LATER + timedelta(days=1)} for column in _TIMES],
     "pruning.count_old": [{"column": column} for column in (*_TIMES, tables.authorizations.c.expires_at)],

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, select, true, union_all
+from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, or_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import takes_arrays
@@ -36,11 +36,14 @@ _undisturbed = and_(
 )
 
 
-def _in_use(among: Callable[[ColumnElement[str]], ColumnElement[bool]]) -> Any:
+_is_run = or_(pairs.c.worker.is_not(None), ~pairs.c.given)
+
+
+def _in_use(among: Callable[[ColumnElement[str]], ColumnElement[bool]], *where: ColumnElement[bool]) -> Any:
     # In the order of the calendars, for the same reason.
     ends = [
         select(pairs.c[end].label("calendar"))
-        .where(pairs.c.leased_until.is_not(None), among(pairs.c[end]))
+        .where(pairs.c.leased_until.is_not(None), among(pairs.c[end]), *where)
         .order_by(pairs.c[end])
         for end in _ENDS
     ]
@@ -53,10 +56,17 @@ _IN_USE_OF_ARRAY = _in_use(
 )
 
 
-async def in_use(db: AsyncConnection, calendars: Collection[str]) -> set[str]:
-    """Those of the calendars, whichever account's, of which a pair is at work."""
-    statement = _IN_USE_OF_ARRAY if takes_arrays(db) else _IN_USE
-    return set((await db.execute(statement, {"calendars": sorted(calendars)})).scalars())
+_IN_A_RUN = _in_use(lambda end: end.in_(bindparam("calendars", expanding=True)), _is_run)
+
+
+async def in_use(db: AsyncConnection, calendar_keys: Collection[str], *, kept: bool = True) -> set[str]:
+    """Those of the calendars, whichever account's, of which a pair is at work.
+
+    Without `kept` those are not in use for which only a turn is kept (store/reserving.py).
+    """
+    of_all = _IN_USE_OF_ARRAY if takes_arrays(db) else _IN_USE
+    statement = of_all if kept else _IN_A_RUN
+    return set((await db.execute(statement, {"calendars": sorted(calendar_keys)})).scalars())
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Busy:
         self._db = db
         self._asked = set(at_rest)
         self._busy: set[str] = set()
+        self._waiting: list[Any] = []
 
     async def first(
         self,
@@ -112,19 +123,29 @@ class Busy:
         rows = _by_queue(await rows_of(look.quick, queues, {}))
         await self._ask([row for those in rows.values() for row in those])
         found = {queue: [row for row in those if self._rests(row)] for queue, those in rows.items()}
+        self._waiting += [row for those in rows.values() for row in those if not self._rests(row)]
         short = [queue for queue, those in rows.items() if len(found[queue]) < len(those) == most]
         if short:
             found |= _by_queue(await rows_of(look.sure, short, {"busy": sorted(self._busy)}))
         return [row for those in found.values() for row in those]
 
+    def shut_out(self, calendars: Collection[str]) -> list[Any]:
+        """What was looked at and has one of its calendars in use, when all of these are so, both."""
+        in_use = self._busy.union(calendars)
+        return [row for row in self._waiting if in_use >= calendars_of([row])]
+
     def _rests(self, row: OnCalendars) -> bool:
-        return self._busy.isdisjoint((row.calendar_a, row.calendar_b))
+        return self._busy.isdisjoint(calendars_of([row]))
 
     async def _ask(self, rows: Iterable[OnCalendars]) -> None:
-        unknown = {each for row in rows for each in (row.calendar_a, row.calendar_b)} - self._asked
+        unknown = calendars_of(rows) - self._asked
         if unknown:
             self._busy |= await in_use(self._db, unknown)
             self._asked |= unknown
+
+
+def calendars_of(rows: Iterable[OnCalendars]) -> set[str]:
+    return {each for row in rows for each in (row.calendar_a, row.calendar_b)}
 
 
 def _by_queue(rows: Iterable[tuple[Queue, Any]]) -> dict[Queue, list[Any]]:

@@ -5,8 +5,8 @@ What is looked at is bounded, however much waits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -55,12 +55,14 @@ class Waiting:
     """(account id, pair id) of pairs, those first that have waited longest. `more`: there are others behind them.
 
     `any`: something waits, or is at work, whether it may be claimed or not. `after`: where the next look goes on.
+    `shut_out`: the pairs of which both calendars are in use, when these are so too.
     """
 
     pairs: Sequence[tuple[str, str]]
     more: bool
     any: bool = True
     after: After = BEGINNING
+    shut_out: Callable[[Collection[str]], Sequence[str]] = field(default=lambda _: ())
 
 
 _limit: Any = bindparam("limit", type_=Integer)
@@ -89,7 +91,9 @@ async def due(db: AsyncConnection, now: datetime, room: int, back: float = 0.0) 
         moment = now - (now - rows[0].due_at) * back
         rows += reversed(await _first(db, busy, _LATEST_DUE, most, {"now": moment}))
     found = list(dict.fromkeys((row.account_id, row.id) for row in rows))
-    return Waiting(found, more=len(found) > room)
+    return Waiting(
+        found, more=len(found) > room, shut_out=lambda those: [row.id for row in busy.shut_out(those)]
+    )
 
 
 async def _first(
@@ -127,15 +131,15 @@ _COMPANY = Look.made(
 )
 
 
-async def company(db: AsyncConnection, chosen: Sequence[Any], soon: datetime, most: int) -> set[str]:
+async def company(db: AsyncConnection, chosen: Sequence[Any], soon: datetime, most: int) -> Sequence[Any]:
     """So many other pairs, locked, that are due by then on the connections of those that are `chosen`."""
     ends = {end for row in chosen for end in (row.connection_a_id, row.connection_b_id)}
     busy = Busy(db, at_rest=(each for row in chosen for each in (row.calendar_a, row.calendar_b)))
     given = {"ends": sorted(ends), "chosen": [row.id for row in chosen], "soon": soon}
     wanted = {row.id for row in await _first(db, busy, _COMPANY, most, given)}
     if not wanted:
-        return set()
-    return {row.id for row in await db.execute(_CHOOSE_SOON, {"wanted": sorted(wanted), "soon": soon})}
+        return ()
+    return (await db.execute(_CHOOSE_SOON, {"wanted": sorted(wanted), "soon": soon})).all()
 
 
 _open = orders.c.finished_at.is_(None)
@@ -221,13 +225,17 @@ async def ordered(db: AsyncConnection, room: int, after: After = BEGINNING) -> W
         look, rows_of = _FIRST_OF_EACH, _at_once
     else:
         look, rows_of = _FIRST_OF, _for_each
-    rows = await Busy(db).first(look, queues, share, partial(rows_of, db, share))
+    busy = Busy(db)
+    rows = await busy.first(look, queues, share, partial(rows_of, db, share))
     # What is urgent first, then by the time of waiting.
     rows.sort(key=lambda row: (not row.urgent, row.created_at, row.account_id, row.pair_id))
     seen = list(dict.fromkeys((row.account_id, row.pair_id) for row in rows))
     # One that gave its whole share may have more.
     more = bool(last) or len(seen) > room or len(rows) >= share
-    return Waiting(seen, more, after=(last.get(True, ""), last.get(False, "")))
+    following = (last.get(True, ""), last.get(False, ""))
+    return Waiting(
+        seen, more, after=following, shut_out=lambda those: [row.pair_id for row in busy.shut_out(those)]
+    )
 
 
 async def _accounts(db: AsyncConnection, after: After) -> list[tuple[bool, str, int]]:

@@ -6,7 +6,7 @@ processes together (docs/decisions/grants-across-workers.md).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.reserving import is_kept
 from calendarsync.store.tables import connections, pairs
 
 MOST_GIVEN = 128
@@ -48,17 +49,25 @@ _SHARING = select(connections.c.id, connections.c.grant_id, connections.c.calend
 )
 
 
-def _leases_by(connection: str, calendar: str) -> Select[Any]:
+def _leases_by(connection: str, calendar: str, *where: ColumnElement[bool]) -> Select[Any]:
     """By the calendars, for a connection may have many pairs, and a calendar has few that are at work.
 
     In the order of the one index that has it, as in store/busy.py.
     """
     these = pairs.c[calendar].in_(bindparam("calendars", expanding=True))
-    named = select(pairs.c[connection].label("connection_id"), pairs.c.worker, pairs.c.leased_until)
-    return select(named.where(_held, these).order_by(pairs.c[calendar]).subquery())
+    named = select(
+        pairs.c[connection].label("connection_id"),
+        pairs.c.worker,
+        pairs.c.leased_until,
+        is_kept.label("kept"),
+    )
+    return select(named.where(_held, these, *where).order_by(pairs.c[calendar]).subquery())
 
 
-_LEASES = union_all(_leases_by("connection_a_id", "calendar_a"), _leases_by("connection_b_id", "calendar_b"))
+# A turn that is kept needs one of its grants to be at rest, and to wait for that one is enough.
+_LEASES = union_all(
+    _leases_by("connection_a_id", "calendar_a"), _leases_by("connection_b_id", "calendar_b", ~is_kept)
+)
 _at_work = (
     select(pairs.c.worker)
     .where(_held, pairs.c.worker.in_(bindparam("workers", expanding=True)))
@@ -68,21 +77,39 @@ _at_work = (
 _AT_WORK = select(_at_work.c.worker, func.count()).group_by(_at_work.c.worker)
 
 
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """The pairs by the process that is to run them, and until when their claims may count.
+
+    `torn`: those whose grants several processes have at work, which are left out.
+    """
+
+    pairs: Mapping[tuple[str, datetime], Sequence[str]]
+    torn: Sequence[str] = ()
+
+
 async def find_homes(
-    db: AsyncConnection, chosen: Collection[str], me: str, now: datetime, until: datetime, *, polls: bool
-) -> dict[tuple[str, datetime], list[str]]:
+    db: AsyncConnection,
+    chosen: Collection[str],
+    me: str,
+    now: datetime,
+    until: datetime,
+    *,
+    polls: bool,
+    kept: bool = True,
+) -> Homes:
     """Which process is to run each of the pairs, and until when its claim may count.
 
     The caller has locked the pairs, none of which is claimed, and makes claims alone. One whose grants are at work
     in several other processes, or in one that takes no more, is left out. A claim that is given to another process
     counts no longer than what that one has at work: else claims given to a process that died, each a while after
-    the last, would keep a grant there for ever.
+    the last, would keep a grant there for ever. Without `kept` no turn that is kept stands in their way.
     """
     rows = (await db.execute(_PAIRS, {"pair_ids": list(chosen), "me": me})).all()
     grants = await _grants(db, {end for row in rows for end in (row.connection_a_id, row.connection_b_id)})
-    found = await _leases(db, set(grants.values()))
+    found = await _leases(db, set(grants.values()), kept=kept)
     if all(lease.worker == me for lease in found):
-        return {(me, until): list(chosen)}
+        return Homes({(me, until): list(chosen)})
     takes_none = {lease.worker for lease in found if lease.until <= now} | {None}
     if polls:
         workers = {lease.worker for lease in found if lease.worker not in (me, None)}
@@ -98,9 +125,15 @@ async def find_homes(
         ends_with_grants = grants.keys() & {row.connection_a_id, row.connection_b_id}
         bound[row.id] = {row.calendar_a, row.calendar_b, *(grants[end] for end in ends_with_grants)}
     homes: dict[tuple[str, datetime], list[str]] = {}
-    for pair_id, worker in assign(bound, at_work, me).items():
+    assigned = assign(bound, at_work, me)
+    for pair_id, worker in assigned.items():
         homes.setdefault((worker, until if worker == me else ends[worker]), []).append(pair_id)
-    return homes
+    torn = [
+        pair_id
+        for pair_id in bound.keys() - assigned.keys()
+        if len({lease.worker for lease in found if lease.worker and lease.grant_id in bound[pair_id]}) > 1
+    ]
+    return Homes(homes, torn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +151,7 @@ async def _grants(db: AsyncConnection, connection_ids: Collection[str]) -> dict[
     return {row.id: row.grant_id for row in rows if row.grant_id is not None}
 
 
-async def _leases(db: AsyncConnection, grant_ids: Collection[str]) -> list[_Lease]:
+async def _leases(db: AsyncConnection, grant_ids: Collection[str], *, kept: bool) -> list[_Lease]:
     if not grant_ids:
         return []
     sharing = (await db.execute(_SHARING, {"grant_ids": sorted(grant_ids)})).all()
@@ -126,7 +159,7 @@ async def _leases(db: AsyncConnection, grant_ids: Collection[str]) -> list[_Leas
     last: dict[tuple[str, str | None], datetime] = {}
     for row in await db.execute(_LEASES, {"calendars": sorted({row.calendar_key for row in sharing})}):
         # Or the same calendar is at work for somebody else's grant.
-        if row.connection_id in grants:
+        if row.connection_id in grants and (kept or not row.kept):
             key = (grants[row.connection_id], row.worker)
             last[key] = max(row.leased_until, last.get(key, row.leased_until))
     return [_Lease(grant_id, worker, until) for (grant_id, worker), until in last.items()]

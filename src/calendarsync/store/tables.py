@@ -185,7 +185,8 @@ pairs = Table(
     Column("changed_at", UtcDateTime),
     # The process that has it at work; it counts while `leased_until` is set.
     Column("worker", String(40)),
-    # Another process claimed it for that one, which has not taken it yet (store/homes.py).
+    # Another process claimed it for that one, which has not taken it yet (store/homes.py); without one, a turn is
+    # kept for it (store/reserving.py).
     Column("given", Boolean, nullable=False, server_default=false()),
     # The turn that its provider's quota has given its next poll; None where it has to ask for one.
     Column("turn_at", UtcDateTime),
