@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from pathlib import Path
@@ -44,8 +45,27 @@ __all__ = [
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+LONGEST = ("tests/faults/", "tests/webhooks/test_storm.py", "tests/sync/test_clock_changes.py")
+"""They come first: at the end, one process would be at work on one of them while the others have nothing to do."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and thousands of tests stay until the end: looked through for garbage again and again, they would
+    cost a sixth of the time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever uses a PostgreSQL is run by `make test-postgres` as well; a given one is not ours to stop."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for item in items:
         if "postgresql_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.postgresql)
