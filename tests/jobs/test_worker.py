@@ -11,7 +11,6 @@ from sqlalchemy import update
 from calendarsync.jobs import worker as worker_module
 from calendarsync.jobs.quotas import Quotas
 from calendarsync.jobs.runs import LEASE
-from calendarsync.jobs.worker import RUNS_AT_ONCE
 from calendarsync.providers.base import Calendar, NotAuthorized, RateLimited, Unreachable
 from calendarsync.store.database import DatabaseUnavailable
 from calendarsync.store.schedule import ConnectionRecord
@@ -238,8 +237,9 @@ async def test_lateness_is_told(at: MemoryDesk, scheduled: Workplace) -> None:
 async def test_pairs_that_wait_for_one_calendar_hold_up_no_other(
     at: MemoryDesk, scheduled: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spokes = []
-    for number in range(RUNS_AT_ONCE + 1):
+    spokes: list[str] = []
+    monkeypatch.setattr(worker_module, "RUNS_AT_ONCE", 8)
+    for number in range(9):
         await at.add(f"spoke{number}")
         spokes.append(await at.pair("a", f"spoke{number}"))
     read = MemoryCalendar.read
