@@ -195,7 +195,13 @@ def unbound(statement: Visitable, given: Collection[str] = (), *, caller: bool) 
     """What `statement` names without a binding, or without being listed. `given`: its parameters' names."""
     if isinstance(statement, TextClause):
         return {f"text: {statement.text}"}
-    return set(_Check(caller, frozenset(given)).walk(statement, frozenset(), frozenset()))
+    check = _Check(caller, frozenset(given))
+    form = statement._generate_cache_key() if isinstance(statement, ClauseElement) else None
+    if form is None:
+        return set(check.walk(statement, frozenset(), frozenset()))
+    if (check, form.key) not in _judged:
+        _judged[check, form.key] = frozenset(check.walk(statement, frozenset(), frozenset()))
+    return set(_judged[check, form.key])
 
 
 @dataclass(frozen=True)
@@ -260,6 +266,10 @@ class _Check:
         account = compared({"account_id"}, lambda other: _is_parameter(other, ACCOUNT))
         in_mode = table in OF_ACCOUNT or compared({"mode"}, lambda other: _is_parameter(other, MODE))
         return table in LISTED and account and in_mode
+
+
+_judged: dict[tuple[_Check, Any], frozenset[str]] = {}
+"""By the form of a statement, which tells its tables, conditions and parameters' names, and no values."""
 
 
 def _names(statement: Visitable) -> tuple[_Named, list[tuple[Visitable, bool]]]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -72,11 +73,16 @@ def _frames_of_store() -> Iterator[FrameType]:
     frame: FrameType | None = sys._getframe()
     while here is not None:
         while frame is not None:
-            if Path(frame.f_code.co_filename).parent == _STORE:
+            if _is_of_store(frame.f_code.co_filename):
                 yield frame
             frame = frame.f_back
         here = here.parent
         frame = here.gr_frame if here is not None else None
+
+
+@cache
+def _is_of_store(file: str) -> bool:
+    return Path(file).parent == _STORE
 
 
 def _module(frame: FrameType) -> str:
