@@ -236,7 +236,6 @@ class _Rows:
                     "due_at": self._now - timedelta(seconds=random.uniform(1, 86_000)),
                     "quiet_state": self._looked,
                     "quiet_until": self.quiet_until,
-                    "planned_at": self._now,
                 }
 
     def logs(self) -> Iterator[dict[str, Any]]:

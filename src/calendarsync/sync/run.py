@@ -175,15 +175,18 @@ class Engine:
 
     def _is_quiet(self, pair: PairRecord, sides: Sides, order: Order) -> bool:
         """Nothing changed since the last plan, and what time alone has brought since may wait."""
-        if pair.quiet_until is None or pair.planned_at is None:
+        if pair.quiet_until is None or not (order.routine or self._was_just_planned(pair)):
             return False
-        now = self._reader.now()
-        left, age = (pair.quiet_until - now).total_seconds(), (now - pair.planned_at).total_seconds()
-        longest = LONGEST_QUIET if order.routine else SHORTEST_QUIET
-        # Longer than it is ever put off, or planned in the future: the clock was set back.
-        if not (0 < left <= LONGEST_QUIET and 0 <= age < longest):
+        left = (pair.quiet_until - self._reader.now()).total_seconds()
+        # Longer than it is ever put off: the clock was set back.
+        return 0 < left <= LONGEST_QUIET and Looked.parse(pair.quiet_state) == self._looked(pair, sides)
+
+    def _was_just_planned(self, pair: PairRecord) -> bool:
+        if pair.planned_at is None:
             return False
-        return Looked.parse(pair.quiet_state) == self._looked(pair, sides)
+        age = (self._reader.now() - pair.planned_at).total_seconds()
+        # In the future: the clock was set back.
+        return 0 <= age < SHORTEST_QUIET
 
     def _looked(self, pair: PairRecord, sides: Sides) -> Looked:
         a, b = (side.connection.index_version for side in sides)
