@@ -95,6 +95,15 @@ async def lock_pairs(
     return {(row.id, row.generation, bool(row.held)) for row in rows}
 
 
+def unhindered(which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Those of these pairs that the transaction has locked, in the order of their ids, or can without waiting.
+
+    What has become one of them since is not in that order: two transactions could wait for each other.
+    """
+    these = select(pairs.c.id).where(which).correlate(None).with_for_update(skip_locked=True)
+    return pairs.c.id.in_(these)
+
+
 async def renew(db: AsyncConnection, claims: Collection[Claim], until: datetime) -> set[Claim]:
     """Prolong the leases; those that count no longer are left out of the answer."""
     count = await _that_count(db, claims)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.claims import unhindered
 from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.tables import connections, pairs
 
@@ -43,7 +44,7 @@ _LOCK_HELD = select(pairs.c.id).where(_held_longer).order_by(pairs.c.id).with_fo
 _later = and_(pairs.c.due_at > _moment("at"), pairs.c.status != "paused")
 _SHORTEN = (
     update(pairs)
-    .where(_held_longer)
+    .where(unhindered(_held_longer))
     .values(leased_until=_moment("until"), due_at=case((_later, _moment("at")), else_=pairs.c.due_at))
 )
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import RowMapping, and_, case, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.claims import unhindered
 from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.pairs import CHANGED
 from calendarsync.store.tables import connections, grants, pairs
@@ -70,8 +71,8 @@ async def mark_due(connection: AsyncConnection, tenant: Tenant, grant_id: str, a
     await connection.execute(
         select(pairs.c.id).where(on_them).order_by(pairs.c.id).with_for_update(), parameters
     )
-    due = update(pairs).where(on_them, pairs.c.status != "paused").values(due_at=at, **CHANGED)
-    await connection.execute(due, parameters)
+    to_run = and_(owned(pairs), unhindered(on_them), pairs.c.status != "paused")
+    await connection.execute(update(pairs).where(to_run).values(due_at=at, **CHANGED), parameters)
     lock = these.order_by(connections.c.id).with_for_update()
     return (await connection.execute(lock, parameters)).scalars().all()
 

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, case, literal, or
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.claims import unhindered
 from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.schedule import ConnectionRecord, PairRecord
 from calendarsync.store.tables import connections, pairs
@@ -29,7 +30,7 @@ async def hold_back_grant(db: AsyncConnection, connection: ConnectionRecord, unt
     The caller has locked the pairs `of_grant`.
     """
     had_turn = case((pairs.c.turn_at.is_not(None), literal(until, pairs.c.turn_at.type)))
-    put_off = update(pairs).where(of_grant(connection), pairs.c.due_at < until)
+    put_off = update(pairs).where(unhindered(of_grant(connection)), pairs.c.due_at < until)
     await db.execute(put_off.values(due_at=until, turn_at=had_turn))
     await db.execute(update(connections).where(_same_grant(connection)).values(not_before=until))
 
@@ -123,4 +124,4 @@ async def delete_pair(db: AsyncConnection, pair: PairRecord, at: datetime) -> No
     await db.execute(update(connections).where(ends, watched).values(watch_at=AT_ONCE))
     # Pauses last as long as they were meant to.
     due_at = case((and_(pairs.c.due_at > at, pairs.c.status != "paused"), at), else_=pairs.c.due_at)
-    await db.execute(update(pairs).where(beside(pair)).values(quiet_state=None, due_at=due_at))
+    await db.execute(update(pairs).where(unhindered(beside(pair))).values(quiet_state=None, due_at=due_at))

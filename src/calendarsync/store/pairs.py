@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.claims import unhindered
 from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.paging import Page, Slice, read_page
 from calendarsync.store.tables import connections, pairs
@@ -154,5 +155,6 @@ async def mark_due(connection: AsyncConnection, tenant: Tenant, connection_id: s
     on_it = and_(owned(pairs), _on(connection_id))
     lock = select(pairs.c.id).where(on_it).order_by(pairs.c.id).with_for_update()
     await connection.execute(lock, tenant.parameters())
-    change = update(pairs).where(on_it, pairs.c.status != "paused").values(due_at=at, **CHANGED)
+    to_run = and_(owned(pairs), unhindered(on_it), pairs.c.status != "paused")
+    change = update(pairs).where(to_run).values(due_at=at, **CHANGED)
     await connection.execute(change, tenant.parameters())
