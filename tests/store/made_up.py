@@ -318,7 +318,7 @@ _BY_NAME: Mapping[str, Any] = {
     "credentials_encrypted": b"sealed",
     "kept": True,
 }
-_GONE = {"seen_in": _PAIR["connection_a_id"], "seen_at": NOW - timedelta(days=100)}
+_GONE = {"seen_in": _PAIR["connection_a_id"], "seen_at": NOW - timedelta(days=130)}
 _TIMES = (
     tables.orders.c.finished_at,
     tables.rate_windows.c.ends_at,

@@ -11,16 +11,21 @@ from sqlalchemy import insert, select, update
 
 from calendarsync.jobs import tidy
 from calendarsync.jobs.tidy import ALL_CHORES, Tidy
-from calendarsync.store import left_behind
+from calendarsync.store import left_behind, links
 from calendarsync.store.database import Database
 from calendarsync.store.left_behind import KEEP, LOOK_EVERY, READ_LATELY
 from calendarsync.store.tables import accounts, connections, index, kept_copies, pairs
 
 NOW = datetime(2026, 3, 28, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
-GONE = {"calendar_key": "calendar", "copy_id": "gone", "seen_in": "there", "seen_at": NOW - KEEP}
+GONE: dict[str, Any] = {
+    "calendar_key": "calendar",
+    "copy_id": "gone",
+    "seen_in": "there",
+    "seen_at": NOW - LOOK_EVERY - KEEP,
+}
 STAY: dict[str, dict[str, Any]] = {
-    "it was seen not so long ago": {"seen_at": NOW - KEEP + DAY},
+    "it was seen not so long ago": {"seen_at": NOW - LOOK_EVERY - KEEP + DAY},
     "it was never seen": {"seen_in": None, "seen_at": None},
     "its calendar is connected nowhere": {"calendar_key": "elsewhere", "seen_in": "no more"},
     "its calendar was connected anew": {"seen_in": "no more"},
@@ -130,3 +135,13 @@ async def test_what_is_kept_again_meanwhile_is_known(database: Database) -> None
     async with database.write() as db:
         looked = await left_behind.forget_gone(db, NOW + LOOK_EVERY, 10)
     assert looked == (1, 0)
+
+
+async def test_what_is_kept_again_and_gone_soon_is_not_taken_for_the_one_before(database: Database) -> None:
+    """The calendar showed it between two looks alone: a person may take it out of the bin."""
+    await _put(database, GONE)
+    async with database.write() as db:
+        await links.keep_copy(db, GONE["calendar_key"], GONE["copy_id"])
+    assert await Tidy(database).do(CHORE) == 0
+    (row,) = await _rows(database)
+    assert (row.seen_in, row.seen_at) == (None, None)

@@ -68,7 +68,7 @@ async def test_rule_20_it_is_forgotten_where_it_is_gone_and_not_before_it_can_co
     at.store("b").put(name, data)
     assert await _pass(at, reader, 120) == 1
     at.store("b").delete(name)
-    assert await _pass(at, reader, 60) == 1
+    assert await _pass(at, reader, 90) == 1
     assert await _pass(at, reader, 30) == 0
 
 

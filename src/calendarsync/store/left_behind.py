@@ -101,4 +101,5 @@ async def count_gone(db: AsyncConnection, now: datetime) -> int:
 
 
 def _times(now: datetime) -> dict[str, datetime]:
-    return {"now": now, "unseen_since": now - KEEP, "read_since": now - READ_LATELY}
+    # It may have stood there until the look that missed it.
+    return {"now": now, "unseen_since": now - LOOK_EVERY - KEEP, "read_since": now - READ_LATELY}

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from calendarsync.domain.link import Direction, Link, LinkState
 from calendarsync.domain.origin import read_mark
 from calendarsync.domain.relay import Upstream
+from calendarsync.store.columns import AT_ONCE
 from calendarsync.store.dialects import upsert
 from calendarsync.store.tables import failures, index, kept_copies, links, pairs
 
@@ -224,8 +225,14 @@ _FAILED = select(failures).where(failures.c.pair_id == bindparam("of_pair"))
 
 
 async def keep_copy(db: AsyncConnection, calendar_key: str, copy_id: str) -> None:
-    """Remember that this event of ours is an ordinary one from now on (rule 20)."""
-    statement = upsert(db, kept_copies).on_conflict_do_nothing()
+    """Remember that this event of ours is an ordinary one from now on (rule 20).
+
+    Where one of this id was left behind before, and is about to be forgotten, it is another one: looked at anew.
+    """
+    anew = {"seen_in": None, "seen_at": None, "look_at": AT_ONCE}
+    statement = upsert(db, kept_copies).on_conflict_do_update(
+        index_elements=[kept_copies.c.calendar_key, kept_copies.c.copy_id], set_=anew
+    )
     await db.execute(statement, {"calendar_key": calendar_key, "copy_id": copy_id})
 
 
