@@ -33,6 +33,7 @@ from calendarsync.store.ids import new_id
 from calendarsync.store.tenancy import Tenant
 from calendarsync.sync.report import Operation, RunReport, RunStatus, Ticket
 from tests.api.client import Client
+from tests.testbed.installation import tls
 
 PASSWORD = "canary-password-5c1d"
 
@@ -183,7 +184,9 @@ async def build(database_url: str, networks: str = "127.0.0.0/8", **more: Any) -
     keyring = await open_installation(settings, db)
     clock = [datetime(2026, 3, 28, 10, tzinfo=UTC)]
     runner = FakeRunner(db)
-    http = HttpClient(allowed_private_networks=settings.allowed_private_networks, resolver=NoNames())
+    http = HttpClient(
+        allowed_private_networks=settings.allowed_private_networks, ssl_context=tls(), resolver=NoNames()
+    )
     outbox = Outbox(db, Wakeups(db))
     grants = Grants(db, keyring, http, settings, now=lambda: clock[0])
     bursts = Bursts(db, Wakeups(db))

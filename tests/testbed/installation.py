@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -18,6 +20,7 @@ from calendarsync.domain.fingerprint import Fingerprinter
 from calendarsync.domain.rules import Window
 from calendarsync.jobs.wiring import owner_of
 from calendarsync.net import HttpClient
+from calendarsync.net.connector import default_ssl_context
 from calendarsync.providers.base import Calendar
 from calendarsync.providers.caldav import canonical_url
 from calendarsync.providers.ics import FeedAddress
@@ -303,6 +306,12 @@ class Installation:
         return Hold(self.db, Claim(pair_id, row.generation, row.due_at, due=True))
 
 
+@cache
+def tls() -> SSLContext:
+    """For all clients of a process: to read the authorities that a system trusts takes longer than most tests."""
+    return default_ssl_context()
+
+
 @asynccontextmanager
 async def installation(
     where: Path | str, *, secret: bytes | None = None, clock: Clock | None = None, **given: Any
@@ -313,7 +322,7 @@ async def installation(
     db = Database(url, clock=clock)
     try:
         await db.migrate()
-        async with HttpClient(allowed_private_networks=[LOOPBACK]) as http:
+        async with HttpClient(allowed_private_networks=[LOOPBACK], ssl_context=tls()) as http:
             keyring = Keyring([secret or secrets.token_bytes(32)])
             yield Installation(db, keyring, http, clock, **given)
     finally:
