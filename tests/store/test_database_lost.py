@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from calendarsync.store import postgresql
@@ -46,6 +47,25 @@ async def test_a_server_that_ends_the_connection_in_the_middle(
     with pytest.raises(DatabaseUnavailable, match=r"ended the connection|was lost"):
         await work()
     assert await count(database) == 0
+
+
+async def test_a_server_that_goes_away_before_anybody_is_alone(
+    database: Database,
+    postgresql_server: PostgresqlServer,
+    postgresql_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect = database.connect_raw
+
+    async def cut_off() -> asyncpg.Connection:
+        connection = await connect()
+        await in_thread(postgresql_server.end_backends, postgresql_database)
+        return connection
+
+    monkeypatch.setattr(database, "connect_raw", cut_off)
+    with pytest.raises(DatabaseUnavailable, match=r"ended the connection|was lost"):
+        async with database.alone(1):
+            pass
 
 
 async def test_a_statement_that_runs_when_the_connection_ends(

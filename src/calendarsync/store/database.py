@@ -136,9 +136,11 @@ class Database:
         if self.backend == "sqlite":
             yield True
             return
+        from calendarsync.store.postgresql import try_lock
+
         connection = await self.connect_raw()
         try:
-            yield await connection.fetchval("SELECT pg_try_advisory_lock($1)", key)
+            yield await try_lock(connection, key)
         finally:
             connection.terminate()
 

@@ -121,6 +121,18 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection:
     return driver
 
 
+async def try_lock(connection: asyncpg.Connection, key: int) -> bool:
+    """Whether nobody else has the advisory lock, which this connection has then. Raises DatabaseUnavailable."""
+    try:
+        held: bool = await connection.fetchval("SELECT pg_try_advisory_lock($1)", key)
+    except (*ASYNCPG_ERRORS, OSError) as error:
+        reason = reason_of_loss(error)
+        if reason is None:
+            raise
+        raise DatabaseUnavailable(reason) from None
+    return held
+
+
 @asynccontextmanager
 async def _connected(engine: AsyncEngine, speaks: str = "") -> AsyncIterator[AsyncConnection]:
     """A connection of the pool, which `speaks` for a tenant, the engine, or nobody, until it goes back.
