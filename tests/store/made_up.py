@@ -405,7 +405,7 @@ _CALLS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"ends": [QuietEnd(_HELD, LATER, _RUN | {"id": "log_2", "sync_id": "sync_3"}, {})]}
     ],
     "quotas.put_off": [{"ends": [PutOff(_HELD, LATER, LATER)]}],
-    "reserving.keep_turns": [{"calendar_keys": [], "now": NOW + timedelta(seconds=9)}],
+    "reserving.keep_turns": [{"before": [], "now": NOW + timedelta(seconds=9)}],
     "retention.accounts_after": [{"account_id": ""}],
     "pruning.delete_old": [{"column": column, "before": LATER + timedelta(days=1)} for column in _TIMES],
     "pruning.count_old": [{"column": column} for column in (*_TIMES, tables.authorizations.c.expires_at)],

@@ -11,7 +11,7 @@ from hypothesis import given as any_given
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from calendarsync.store import claiming, claims, given, orders
+from calendarsync.store import claiming, claims, given, orders, reserving
 from calendarsync.store.claims import Claim
 from calendarsync.store.fairness import Places
 from calendarsync.store.reserving import AGAIN, KEPT, PATIENCE, is_kept_at
@@ -206,6 +206,27 @@ async def test_turns_that_need_the_same_calendar_are_kept_one_after_the_other(at
     begun = [each for _, _, each in workers.begun if each in kept]
     assert begun[0] == first
     assert set(begun) == kept.keys()
+
+
+@pytest.mark.parametrize("before", [0, 1])
+async def test_accounts_have_turns_one_after_the_other(
+    at: MemoryDesk, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """However many pairs of one of them have waited for longer than the other's."""
+    monkeypatch.setattr(reserving, "MOST_KEPT", 2)
+    many = [await at.pair(*ends) for ends in ("ab", "cd", "ef")]
+    one = await at.pair("g", "h")
+    other = await at.app.account()
+    now = at.app.clock()
+    for pair, account, waited in (*((each, at.account, 3) for each in many), (one, other, 0)):
+        since = now - PATIENCE - timedelta(seconds=waited)
+        await at.app.change_pair(pair, account_id=account, due_at=since)
+    kept = [await at.app.row(pairs, each) for each in many[:before]]
+    async with at.app.db.write() as db:
+        await reserving.keep_turns(db, [*many[before:], one], kept, now)
+    has_turn = [each for each in (*many, one) if (await at.app.row(pairs, each)).given]
+    assert len(has_turn) == 2 - before
+    assert one in has_turn
 
 
 @any_given(seconds=st.floats(0, 10_000))

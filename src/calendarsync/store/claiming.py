@@ -46,7 +46,7 @@ _CLAIM = (
 # Who is at it at this moment is left alone: its claim is ended the next time. The order is that of the one index
 # that is to be read: as this waits for nobody, it needs none.
 _LAPSED = (
-    select(pairs.c.id, pairs.c.calendar_a, pairs.c.calendar_b, is_kept.label("kept"))
+    select(pairs.c.id, pairs.c.account_id, pairs.c.calendar_a, pairs.c.calendar_b, is_kept.label("kept"))
     .where(pairs.c.leased_until <= _moment("now"))
     .order_by(pairs.c.leased_until)
     .with_for_update(skip_locked=True)
@@ -128,14 +128,14 @@ async def claim_due(
 
 @dataclass(frozen=True, slots=True)
 class _Turns:
-    """What was claimed of the pairs for which turns had been kept, and the calendars of the others, two of each."""
+    """What was claimed of the pairs for which turns had been kept, and the others."""
 
     db: AsyncConnection
     claims: list[Claim] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
 
     async def keep(self, pair_ids: Collection[str], now: datetime) -> None:
-        if pair_ids and len(self.kept) < 2 * MOST_KEPT:
+        if pair_ids and len(self.kept) < MOST_KEPT:
             await keep_turns(self.db, pair_ids, self.kept, now)
 
 
@@ -156,8 +156,7 @@ async def _begin(db: AsyncConnection, now: datetime, until: datetime, worker: st
         ready = [row for row in wanted if busy.isdisjoint(calendars_of([row]))]
         made = await _claim(db, ready, now, until, worker, polls=False, kept=False)
         turns.claims.extend(made.claims)
-        waiting_on = (row for row in kept if row.id not in made.pair_ids)
-        turns.kept.extend(each for row in waiting_on for each in (row.calendar_a, row.calendar_b))
+        turns.kept.extend(row for row in kept if row.id not in made.pair_ids)
     staying = {row.id for row in kept}
     ended = [row.id for row in lapsed if row.id not in staying]
     if ended:

@@ -7,6 +7,7 @@ claim comes upon it first (store/claiming.py).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,9 +35,9 @@ is_kept = and_(pairs.c.given, pairs.c.worker.is_(None))
 
 _open = and_(orders.c.pair_id == pairs.c.id, orders.c.finished_at.is_(None))
 _ordered_at = select(func.min(orders.c.created_at, type_=orders.c.created_at.type)).where(_open)
-_WAITING = select(pairs.c.id, pairs.c.due_at, _ordered_at.scalar_subquery().label("ordered_at")).where(
-    pairs.c.id.in_(bindparam("pair_ids", expanding=True))
-)
+_WAITING = select(
+    pairs.c.id, pairs.c.account_id, pairs.c.due_at, _ordered_at.scalar_subquery().label("ordered_at")
+).where(pairs.c.id.in_(bindparam("pair_ids", expanding=True)))
 _KEEP = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("kept", expanding=True)))
@@ -53,6 +54,7 @@ _KEEP = (
 class Impatient:
     """Since when it waits, and whether a run was ordered; else the schedule alone asks for one."""
 
+    account_id: str
     since: datetime
     ordered: bool
 
@@ -64,23 +66,29 @@ def is_kept_at(now: datetime, since: datetime) -> bool:
 
 
 async def keep_turns(
-    db: AsyncConnection, pair_ids: Collection[str], calendar_keys: Collection[str], now: datetime
+    db: AsyncConnection, pair_ids: Collection[str], before: Collection[Any], now: datetime
 ) -> None:
     """For those that are free and have waited too long: one for a calendar, and none where it is kept already.
 
-    `calendar_keys`: of the pairs for which turns are kept, two each.
+    Accounts have them in turn. `before`: the pairs for which turns are kept, their accounts and calendars.
     """
     waiting = await impatient(db, pair_ids, now)
     if not waiting:
         return
     free = {row.id: row for row in await db.execute(choosing.choose, {"wanted": sorted(waiting)})}
-    taken, kept = set(calendar_keys), []
-    for pair_id in sorted(free, key=lambda pair_id: (waiting[pair_id].since, pair_id)):
-        calendars = calendars_of([free[pair_id]])
+    taken, kept = calendars_of(before), list[str]()
+    has = Counter(row.account_id for row in before)
+
+    def in_turn(pair_id: str) -> tuple[int, datetime, str]:
+        return has[waiting[pair_id].account_id], waiting[pair_id].since, pair_id
+
+    while free and len(before) + len(kept) < MOST_KEPT:
+        first = min(free, key=in_turn)
+        calendars = calendars_of([free.pop(first)])
         if taken.isdisjoint(calendars):
-            kept.append(pair_id)
+            kept.append(first)
             taken |= calendars
-    kept = kept[: MOST_KEPT - len(calendar_keys) // 2]
+            has[waiting[first].account_id] += 1
     if kept:
         await db.execute(_KEEP, {"kept": kept, "now": now})
 
@@ -93,5 +101,5 @@ async def impatient(db: AsyncConnection, pair_ids: Collection[str], now: datetim
             each for each in (row.due_at, row.ordered_at) if each is not None and each <= now
         ]
         if moments and is_kept_at(now, min(moments)):
-            found[row.id] = Impatient(min(moments), ordered=row.ordered_at is not None)
+            found[row.id] = Impatient(row.account_id, min(moments), ordered=row.ordered_at is not None)
     return found
