@@ -107,8 +107,8 @@ async def test_no_batch_holds_more_than_twenty_parts(calendar: MicrosoftCalendar
     holed = replace(a_year(), master=component("Weekly", recurrence=recurrence))
     copies = [replace(holed, id=id_of(f"series{number}")) for number in range(7)]
     await asyncio.gather(*(calendar.create(copy) for copy in copies))
-    # Made, looked into (21), written (18 and 3), and read as the batches come back.
-    assert calendar.requests == 1 + 2 + 2 + 2
+    # Made, looked into (21), written (18 and 3), and read as the batches come back: together, if both do at once.
+    assert calendar.requests - (1 + 2 + 2) in (1, 2)
 
 
 async def test_a_series_becomes_a_single_event_with_one_write(
