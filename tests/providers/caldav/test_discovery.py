@@ -273,14 +273,17 @@ async def test_a_well_formed_answer_of_fifty_megabytes(client: HttpClient, proxy
 async def test_a_server_that_never_ends_is_given_up(
     client: HttpClient, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    given_up = asyncio.Event()
+
     async def hook(request: Request, forward: Forward) -> Answer:
-        await asyncio.sleep(30)
+        await given_up.wait()
         return Answer(404)
 
     proxy.hook = hook
     monkeypatch.setattr(discovery, "DEADLINE_SECONDS", 0.2)
     with pytest.raises(Unavailable):
         await discover(client, proxy.url("http://x/"), BasicCredentials("alice", "x"))
+    given_up.set()
 
 
 async def test_a_principal_with_thousands_of_homes(client: HttpClient, proxy: Proxy) -> None:
