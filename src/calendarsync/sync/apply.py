@@ -31,7 +31,7 @@ from calendarsync.sync.board import DEFECT, tried_hash
 from calendarsync.sync.copy_writer import CopyWriter, pending
 from calendarsync.sync.hold import Hold
 from calendarsync.sync.latency import latency_ms
-from calendarsync.sync.outcome import Outcome
+from calendarsync.sync.outcome import Outcome, noted
 from calendarsync.sync.own_writes import index_own
 from calendarsync.sync.propagator import Propagator
 from calendarsync.sync.render import needs_contents
@@ -107,18 +107,7 @@ class Applier:
         async with self._hold.write() as db:
             await links.save_links(db, self._pair_id, [*kept, *created])
             await links.delete_links(db, self._pair_id, forgotten)
-        self._outcome.operations += [
-            Operation(
-                self._flow.direction,
-                keep.link.source_resource,
-                keep.link.source_original,
-                keep.action,
-                keep.reason,
-                keep.link.copy_id,
-            )
-            for keep in plan.keeps
-            if keep.reason
-        ]
+        self._outcome.operations += noted(plan)
 
     async def _propagate(self, writes: Sequence[Write]) -> Sequence[Write]:
         """Carry the edits that travel; what is left to be written."""

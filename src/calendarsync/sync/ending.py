@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from calendarsync.sync.actions import Create, FlowInput, FlowPlan
 from calendarsync.sync.guards import Attention
 from calendarsync.sync.inputs import Looked
-from calendarsync.sync.outcome import Outcome
+from calendarsync.sync.outcome import Outcome, noted
 from calendarsync.sync.report import Operation, RunError, RunReport, RunStatus
 
 
@@ -70,18 +70,7 @@ class Ending:
     def add_intentions(self, plans: Sequence[FlowPlan]) -> None:
         """What a dry run would do, after a confirmation where a guard asks for one."""
         for plan in plans:
-            self.operations += [
-                Operation(
-                    plan.direction,
-                    keep.link.source_resource,
-                    keep.link.source_original,
-                    keep.action,
-                    keep.reason,
-                    keep.link.copy_id,
-                )
-                for keep in plan.keeps
-                if keep.reason
-            ]
+            self.operations += noted(plan)
             for write in plan.writes:
                 # A new copy gets the next id where its first turns out dead.
                 copy_id = None if type(write) is Create else write.copy_id

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from calendarsync.providers.base import ProviderError
 from calendarsync.store.schedule import ConnectionRecord
+from calendarsync.sync.actions import FlowPlan
 from calendarsync.sync.report import Operation
 
 
@@ -27,3 +28,19 @@ class Outcome:
         """Note that the provider of this connection refused; the first error stands."""
         if self.error is None:
             self.error, self.blamed = error, connection
+
+
+def noted(plan: FlowPlan) -> list[Operation]:
+    """What is told of copies that stay as they are: of those for which there is a reason."""
+    return [
+        Operation(
+            plan.direction,
+            keep.link.source_resource,
+            keep.link.source_original,
+            keep.action,
+            keep.reason,
+            keep.link.copy_id,
+        )
+        for keep in plan.keeps
+        if keep.reason
+    ]
