@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, or_, select, true, union_all
+from sqlalchemy import ARRAY, ColumnElement, and_, any_, bindparam, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.dialects import takes_arrays
@@ -36,7 +36,8 @@ _undisturbed = and_(
 )
 
 
-_is_run = or_(pairs.c.worker.is_not(None), ~pairs.c.given)
+is_kept = and_(pairs.c.given, pairs.c.worker.is_(None))
+"""Of a pair with a lease: no process has it, a turn is kept for it (store/reserving.py)."""
 
 
 def _in_use(among: Callable[[ColumnElement[str]], ColumnElement[bool]], *where: ColumnElement[bool]) -> Any:
@@ -56,7 +57,7 @@ _IN_USE_OF_ARRAY = _in_use(
 )
 
 
-_IN_A_RUN = _in_use(lambda end: end.in_(bindparam("calendars", expanding=True)), _is_run)
+_IN_A_RUN = _in_use(lambda end: end.in_(bindparam("calendars", expanding=True)), ~is_kept)
 
 
 async def in_use(db: AsyncConnection, calendar_keys: Collection[str], *, kept: bool = True) -> set[str]:

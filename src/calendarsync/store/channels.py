@@ -15,7 +15,7 @@ from sqlalchemy import Row, and_, bindparam, case, delete, func, insert, or_, se
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.columns import AT_ONCE
+from calendarsync.store.columns import AT_ONCE, moment
 from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.schedule import ConnectionRecord, load_connection
 from calendarsync.store.tables import channels, connections, pairs
@@ -40,17 +40,13 @@ class Watch:
     channels: Sequence[ChannelRecord]
 
 
-def _moment(name: str) -> Any:
-    return bindparam(name, type_=connections.c.watch_at.type)
-
-
 _here = connections.c.id == bindparam("of_connection")
 _EARLIEST = select(func.min(connections.c.watch_at, type_=connections.c.watch_at.type)).where(
     connections.c.watch_at.is_not(None)
 )
 _ARE_DUE = (
     select(connections.c.id)
-    .where(connections.c.watch_at <= _moment("now"))
+    .where(connections.c.watch_at <= moment("now"))
     .order_by(connections.c.watch_at)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
@@ -58,7 +54,7 @@ _ARE_DUE = (
 _CLAIM = (
     update(connections)
     .where(connections.c.id.in_(bindparam("chosen", expanding=True)))
-    .values(watch_at=_moment("until"))
+    .values(watch_at=moment("until"))
 )
 _in_use = and_(
     or_(pairs.c.connection_a_id == connections.c.id, pairs.c.connection_b_id == connections.c.id),
@@ -83,7 +79,7 @@ _SETTLE = (
     .values(
         watched_until=_watched_until,
         watch_at=case(
-            (connections.c.watch_at == _moment("lease"), _moment("watch_at")), else_=connections.c.watch_at
+            (connections.c.watch_at == moment("lease"), moment("watch_at")), else_=connections.c.watch_at
         ),
     )
 )

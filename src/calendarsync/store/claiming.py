@@ -11,31 +11,28 @@ from sqlalchemy import and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store import choosing
-from calendarsync.store.busy import calendars_of, in_use
+from calendarsync.store.busy import calendars_of, in_use, is_kept
 from calendarsync.store.choosing import BEGINNING, After
 from calendarsync.store.claims import Claim, end_all
+from calendarsync.store.columns import moment
 from calendarsync.store.dialects import GIVEN_CHANNEL, has_other_processes, notify, one_at_a_time
 from calendarsync.store.fairness import Places, in_turn
 from calendarsync.store.homes import Homes, find_homes
-from calendarsync.store.reserving import MOST_KEPT, impatient, is_kept, keep_turns
+from calendarsync.store.reserving import MOST_KEPT, impatient, keep_turns
 from calendarsync.store.tables import orders, pairs
 
 CLAIMS_LOCK = 0x63_6C_61_69_6D_73
 """Claims are made one at a time: two at once would not see that they want the same calendar."""
 
 
-def _moment(name: str) -> Any:
-    return bindparam(name, type_=pairs.c.due_at.type)
-
-
-_pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= _moment("now"))
+_pause_over = and_(pairs.c.status == "paused", pairs.c.resume_at <= moment("now"))
 _CHOOSE_DUE = choosing.choose.where(choosing.is_due)
 _CLAIM = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("chosen", expanding=True)))
     .values(
         generation=pairs.c.generation + 1,
-        leased_until=_moment("until"),
+        leased_until=moment("until"),
         worker=bindparam("worker"),
         given=bindparam("given"),
         status=case((_pause_over, "active"), else_=pairs.c.status),
@@ -47,7 +44,7 @@ _CLAIM = (
 # that is to be read: as this waits for nobody, it needs none.
 _LAPSED = (
     select(pairs.c.id, pairs.c.account_id, pairs.c.calendar_a, pairs.c.calendar_b, is_kept.label("kept"))
-    .where(pairs.c.leased_until <= _moment("now"))
+    .where(pairs.c.leased_until <= moment("now"))
     .order_by(pairs.c.leased_until)
     .with_for_update(skip_locked=True)
 )

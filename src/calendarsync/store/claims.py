@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.columns import moment
 from calendarsync.store.tables import pairs
 
 LET_GO: Mapping[str, Any] = {"leased_until": None, "worker": None, "given": False}
@@ -44,10 +45,6 @@ class Claim:
 
 class ClaimLost(Exception):  # noqa: N818 - it tells what happened
     """The lease had lapsed, or the pair is gone: nothing more may be written for it."""
-
-
-def _moment(name: str) -> Any:
-    return bindparam(name, type_=pairs.c.due_at.type)
 
 
 _held = pairs.c.leased_until.is_not(None)
@@ -135,7 +132,7 @@ async def _that_count(db: AsyncConnection, claims: Collection[Claim]) -> set[Cla
 _RENEW = (
     update(pairs)
     .where(pairs.c.id.in_(bindparam("renewed", expanding=True)))
-    .values(leased_until=_moment("until"))
+    .values(leased_until=moment("until"))
 )
 
 
@@ -151,11 +148,11 @@ def turn_unless_changed(was: ColumnElement[Any], then: ColumnElement[Any]) -> Co
 
 _SETTLE = update(pairs).where(_is_held).returning(pairs.c.id)
 # A turn goes with the poll that it was for, and stays where none took place.
-_no_poll = _moment("next_due_at").is_not_distinct_from(_moment("was_due_at"))
+_no_poll = moment("next_due_at").is_not_distinct_from(moment("was_due_at"))
 _RELEASE = _SETTLE.values(
     **LET_GO,
-    due_at=unless_changed(_moment("was_due_at"), _moment("next_due_at")),
-    turn_at=turn_unless_changed(_moment("was_due_at"), case((_no_poll, pairs.c.turn_at), else_=None)),
+    due_at=unless_changed(moment("was_due_at"), moment("next_due_at")),
+    turn_at=turn_unless_changed(moment("was_due_at"), case((_no_poll, pairs.c.turn_at), else_=None)),
 )
 
 

@@ -9,12 +9,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calendarsync.store.claims import unhindered
+from calendarsync.store.columns import moment
 from calendarsync.store.dialects import prefer_indexes
 from calendarsync.store.tables import connections, pairs
-
-
-def _moment(name: str) -> Any:
-    return bindparam(name, type_=pairs.c.due_at.type)
 
 
 def _is_watched(end: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -26,26 +23,26 @@ _watched = and_(_is_watched(pairs.c.connection_a_id), _is_watched(pairs.c.connec
 # Pauses last as long as they were meant to.
 _put_off = and_(
     pairs.c.leased_until.is_(None),
-    pairs.c.due_at > case((_watched, _moment("watched_latest")), else_=_moment("latest")),
+    pairs.c.due_at > case((_watched, moment("watched_latest")), else_=moment("latest")),
     pairs.c.status != "paused",
 )
 _these = pairs.c.id.in_(bindparam("put_off", expanding=True))
 # The first condition has the index. What was dealt with falls out of it.
 _PUT_OFF = (
     select(pairs.c.id, pairs.c.due_at)
-    .where(pairs.c.due_at >= _moment("since"), _put_off)
+    .where(pairs.c.due_at >= moment("since"), _put_off)
     .order_by(pairs.c.due_at)
     .limit(bindparam("limit"))
 )
 _LOCK = select(pairs.c.id).where(_these).order_by(pairs.c.id).with_for_update()
-_PULL_IN = update(pairs).where(_these, _put_off).values(due_at=_moment("at"))
-_held_longer = pairs.c.leased_until > _moment("until")
+_PULL_IN = update(pairs).where(_these, _put_off).values(due_at=moment("at"))
+_held_longer = pairs.c.leased_until > moment("until")
 _LOCK_HELD = select(pairs.c.id).where(_held_longer).order_by(pairs.c.id).with_for_update()
-_later = and_(pairs.c.due_at > _moment("at"), pairs.c.status != "paused")
+_later = and_(pairs.c.due_at > moment("at"), pairs.c.status != "paused")
 _SHORTEN = (
     update(pairs)
     .where(unhindered(_held_longer))
-    .values(leased_until=_moment("until"), due_at=case((_later, _moment("at")), else_=pairs.c.due_at))
+    .values(leased_until=moment("until"), due_at=case((_later, moment("at")), else_=pairs.c.due_at))
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, ForeignKey, MetaData, TypeDecorator
+from sqlalchemy import BindParameter, DateTime, ForeignKey, MetaData, TypeDecorator, bindparam
 from sqlalchemy.engine import Dialect
 
 metadata = MetaData(
@@ -30,6 +30,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+def moment(name: str) -> BindParameter[datetime]:
+    """A time that is given to a statement by this name."""
+    return bindparam(name, type_=UtcDateTime())
 
 
 def references(table: str) -> ForeignKey:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from calendarsync.store.reserving import is_kept
+from calendarsync.store.busy import is_kept
 from calendarsync.store.tables import connections, pairs
 
 MOST_GIVEN = 128

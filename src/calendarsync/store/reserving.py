@@ -30,9 +30,6 @@ takes minutes, what else is on the other end is not to wait for all of it."""
 MOST_KEPT = 16
 """Each claim looks at those that are kept."""
 
-is_kept = and_(pairs.c.given, pairs.c.worker.is_(None))
-"""Of a pair with a lease."""
-
 _open = and_(orders.c.pair_id == pairs.c.id, orders.c.finished_at.is_(None))
 _ordered_at = select(func.min(orders.c.created_at, type_=orders.c.created_at.type)).where(_open)
 _WAITING = select(

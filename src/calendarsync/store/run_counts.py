@@ -24,6 +24,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, bindparam, delete, func, insert, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from calendarsync.store.columns import moment
 from calendarsync.store.dialects import minute_of, oldest_transaction, one_at_a_time, with_others
 from calendarsync.store.logs import STATUSES, LogFilter
 from calendarsync.store.run_tables import run_counts, runs
@@ -49,14 +50,10 @@ _at = runs.c.created_at
 _statuses: Any = bindparam("statuses", expanding=True)
 
 
-def _moment(name: str) -> Any:
-    return bindparam(name, type_=_at.type)
-
-
 def _looked_at(since: str, until: str, *, at_most: str | None = None) -> ColumnElement[int]:
     """How many logs of a range there are, counted one by one, or up to a number."""
     found = select(literal(1)).where(
-        owned(runs), runs.c.status.in_(_statuses), _at >= _moment(since), _at < _moment(until)
+        owned(runs), runs.c.status.in_(_statuses), _at >= moment(since), _at < moment(until)
     )
     if at_most is not None:
         found = found.limit(bindparam(at_most, type_=Integer))
@@ -64,15 +61,15 @@ def _looked_at(since: str, until: str, *, at_most: str | None = None) -> ColumnE
 
 
 _SPANS = select(
-    select(func.min(_begins)).where(owned(run_counts), _begins >= _moment("since")).scalar_subquery(),
+    select(func.min(_begins)).where(owned(run_counts), _begins >= moment("since")).scalar_subquery(),
     select(func.max(_begins))
-    .where(owned(run_counts), _begins >= _moment("since"), _begins <= _moment("until"))
+    .where(owned(run_counts), _begins >= moment("since"), _begins <= moment("until"))
     .scalar_subquery(),
 )
 _counted = (
     select(func.coalesce(func.sum(run_counts.c.count), 0))
     .where(owned(run_counts), run_counts.c.status.in_(_statuses))
-    .where(_begins >= _moment("first"), _begins < _moment("last"))
+    .where(_begins >= moment("first"), _begins < moment("last"))
     .scalar_subquery()
 )
 _COUNT = select(
@@ -88,7 +85,7 @@ _EARLIEST = select(
             *(
                 select(
                     select(func.min(_at))
-                    .where(owned(runs), runs.c.status == status, _at >= _moment("since"))
+                    .where(owned(runs), runs.c.status == status, _at >= moment("since"))
                     .scalar_subquery()
                     .label("at")
                 )
@@ -151,7 +148,7 @@ async def count_more(db: AsyncConnection, tenant: Tenant, now: datetime) -> bool
     minute = minute_of(db, _at).label("minute")
     found = await db.execute(
         select(minute, runs.c.status, func.count())
-        .where(owned(runs), runs.c.status.in_(_statuses), _at >= _moment("since"), _at < _moment("until"))
+        .where(owned(runs), runs.c.status.in_(_statuses), _at >= moment("since"), _at < moment("until"))
         .group_by("minute", runs.c.status)
         .order_by("minute"),
         mine | {"since": since, "until": until, "statuses": STATUSES},
@@ -204,7 +201,7 @@ def spans_of(
 
 async def _forget(db: AsyncConnection, tenant: Tenant, since: datetime) -> None:
     """What was counted from then on counts no longer."""
-    gone = delete(run_counts).where(owned(run_counts), _begins >= _moment("since"))
+    gone = delete(run_counts).where(owned(run_counts), _begins >= moment("since"))
     await db.execute(gone, tenant.parameters() | {"since": since})
 
 
